@@ -1,0 +1,33 @@
+# `make demo` and `make test` each set everything up by themselves, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= outputs/prompt_pins
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/installed
+	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --out $(OUT)
+
+test: $(VENV)/installed .venv-webui/installed check
+	$(BIN)/python -m pytest
+	.venv-webui/bin/python -m pytest tests/prompt tests/sampling tests/loss tests/search tests/store
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-webui/installed: requirements/webui.txt
+	$(PYTHON) -m venv .venv-webui
+	.venv-webui/bin/python -m pip install --quiet --no-deps -r requirements/webui.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-webui build outputs

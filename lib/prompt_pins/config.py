@@ -1,0 +1,206 @@
+"""The configuration of a run: frozen, validated once, JSON round trip.  Standard library only.
+
+Every option of the product is declared in this file and nowhere else.  The groups are mixed into one flat
+`RunConfig`, so a part that needs only its own group takes a `RunConfig` as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import OptionError, PromptError
+from .options import checked, declarations, option
+from .search.options import SearchOptions
+
+CONFIG_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptOptions:
+    """What is pinned, and which weights may vary."""
+
+    GROUP = "Prompt"
+
+    prompt: str = option("", label="Prompt", help="The prompt to pin, in the WebUI's syntax.")
+    negative_prompt: str = option("", label="Negative prompt", help="The negative prompt.")
+    vary: str = option(
+        "words",
+        label="Vary",
+        choices=("words", "phrases", "groups"),
+        help="What carries one weight: each word, each comma-separated phrase, or each group already in brackets.",
+    )
+    vary_prompt: bool = option(True, label="Vary the prompt", help="Search the weights of the prompt's words.")
+    vary_negative: bool = option(
+        True, label="Vary the negative prompt", help="Search the weights of the negative prompt's words."
+    )
+    vary_loras: bool = option(False, label="Vary LoRA weights", help="Search the multipliers of <lora:…> tags.")
+    weight_low: float = option(0.0, label="Lowest weight", low=0.0, high=10.0, help="No word's weight goes below this.")
+    weight_high: float = option(
+        2.0, label="Highest weight", low=0.0, high=10.0, help="No word's weight goes above this."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetOptions:
+    """What the images are compared with."""
+
+    GROUP = "Pin to"
+
+    target: tuple[str, ...] = option(
+        (), label="Target images", help="Image files or folders to pin to; none: the prompt's own first batch."
+    )
+    mask: str = option("", label="Mask", help="An image as large as the target; only where it is white is compared.")
+    fit: str = option(
+        "crop", label="Fit", choices=("crop", "pad", "stretch"), help="How a target of another size is fitted."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderOptions:
+    """How a prompt becomes a batch of images."""
+
+    GROUP = "Images"
+
+    sampler: str = option("DPM++ 2M - Hyperbatch", label="Sampler", help="The sampler of every candidate's batch.")
+    scheduler: str = option(
+        "karras", label="Schedule type", choices=("karras", "normal"), help="How the noise levels are spaced."
+    )
+    steps: int = option(20, label="Steps", low=1, high=1000, help="Sampling steps.")
+    batch_size: int = option(8, label="Batch size", low=1, high=1024, help="Images of each candidate.")
+    cfg_scale: float = option(7.0, label="CFG scale", low=1.0, high=100.0, help="Classifier-free guidance.")
+    seed: int = option(
+        1, label="Seed", low=0, high=2**32 - 1, help="Seed of the first image; the others follow it one by one."
+    )
+    width: int = option(0, label="Width", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
+    height: int = option(0, label="Height", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
+    fork_policy: str = option(
+        "even", label="Fork policy", choices=("even", "early", "late"), help="When a hyperbatch's tree forks."
+    )
+    fork_strength: float = option(
+        1.0,
+        label="Fork strength",
+        low=0.0,
+        high=1.0,
+        help="How far the siblings of a deterministic sampler part where they fork.",
+    )
+    checkpoint: str = option(
+        "", label="Checkpoint", help="A Stable Diffusion 1.x or 2.x file or diffusers folder; none: the small model."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossGroup:
+    """How batches are compared."""
+
+    GROUP = "Loss"
+
+    pixels_per_degree: float = option(
+        67.02, label="Pixels per degree", low=5.0, high=500.0, help="Viewing distance of ꟻLIP."
+    )
+    consistency: float | None = option(
+        None,
+        label="Consistency",
+        low=0.0,
+        high=1.0,
+        help="Share of the images' likeness to one another; empty: every pair of images counts alike.",
+    )
+    dispersion: str = option(
+        "std",
+        label="Dispersion",
+        choices=("std", "upper"),
+        help="Added to the mean of a set of pairs: their standard deviation, or only the upward part of it.",
+    )
+    hyperbatch_weights: bool = option(
+        True, label="Hyperbatch Weights Enabled", help="Weigh the levels of a hyperbatch's tree."
+    )
+    hyperbatch_force: bool = option(
+        True, label="Hyperbatch Weights Force Allowed", help="Weigh plain batches too: root and single images."
+    )
+    hyperbatch_type: str = option(
+        "Geometric",
+        label="Hyperbatch Weight Type",
+        choices=("Geometric", "Exponential", "Polynomial"),
+        help="How the weight of a level of the tree depends on its depth.",
+    )
+    hyperbatch_scale: float = option(
+        1.0, label="Hyperbatch Weight Scale", low=0.001, high=10.0, help="Scale s of the levels' weights."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetOptions:
+    """When the run has spent enough, and how its winner is named."""
+
+    GROUP = "How far"
+
+    max_images: int = option(0, label="Stop after images", low=0, help="Budget of images; 0: none.")
+    max_minutes: float = option(0.0, label="Stop after minutes", low=0.0, help="Budget of minutes; 0: none.")
+    finalists: int = option(
+        3,
+        label="Finalists",
+        low=0,
+        high=100,
+        help="So many of the best candidates, the centre of the search and the original meet on fresh seeds, "
+        "and the best of them is the pinned prompt; 0: the lowest loss is.",
+    )
+    contest_seeds: int = option(
+        16, label="Contest seeds", low=1, high=4096, help="Independent images of each finalist."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputOptions:
+    """What a run leaves behind."""
+
+    GROUP = "Output"
+
+    held_out: int = option(
+        16,
+        label="Unseen seeds",
+        low=0,
+        high=4096,
+        help="After the search the original and the pinned prompt are compared on this many unseen seeds.",
+    )
+    image_format: str = option(
+        "png", label="Image format", choices=("png", "jpg", "webp"), help="The format in which images are kept."
+    )
+    gifs: bool = option(True, label="GIFs", help="Draw a GIF of each candidate, each generation and the run.")
+    plots: bool = option(True, label="Plots", help="Draw the loss and convergence plots.")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, LossGroup, SearchOptions, OutputOptions):
+    """Everything that a run needs, validated.
+
+    Raises `OptionError` for a value out of range and `PromptError` for an empty prompt.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.prompt.strip():
+            raise PromptError("prompt: is empty; allowed: a prompt with at least one word")
+        if self.weight_low >= self.weight_high:
+            raise OptionError("weight_low", self.weight_low, f"a number below weight_high ({self.weight_high:g})")
+        for name in ("width", "height"):
+            if getattr(self, name) % 8 or 0 < getattr(self, name) < 64:
+                raise OptionError(name, getattr(self, name), "a multiple of 8 from 64 to 8192, or 0")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """A configuration from plain names and values; an unknown name is refused with the nearest ones."""
+        known = declarations(cls)
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3) or list(known)
+                raise OptionError("option", name, "one of " + ", ".join(near))
+        return cls(**checked(cls, values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values of every option, defaults included."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in ((name, getattr(self, name)) for name in declarations(type(self)))
+        }

@@ -1,0 +1,66 @@
+"""What a run tells its listeners, in the order in which it happens.  Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Union
+
+from .store.records import Candidate, Choice, Generation, Held, Record
+
+if TYPE_CHECKING:
+    from .store.folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class RunStarted:
+    """The run has its folder and its plan; `record` holds what was replayed, if it was resumed."""
+
+    folder: RunFolder
+    record: Record
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetReady:
+    """The target's images are in the folder of generation 0."""
+
+    source: str
+    images: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateDone:
+    """A candidate was rendered, scored and written down."""
+
+    candidate: Candidate
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationDone:
+    """All candidates of a generation are done and the search has been told."""
+
+    generation: Generation
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """The contest between the best candidates is over."""
+
+    choice: Choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Validated:
+    """The pinned and the original prompt were compared on unseen seeds."""
+
+    held: Held
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFinished:
+    """The run is over.  state: "finished", or "stopped" if it can be resumed; reason in words."""
+
+    state: str
+    reason: str
+
+
+Event = Union[RunStarted, TargetReady, CandidateDone, GenerationDone, Chosen, Validated, RunFinished]

@@ -1,0 +1,86 @@
+"""Command-line options made from the configuration's declarations.  Imports typer."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..config import RunConfig
+from ..errors import OptionError, PinError
+from ..options import Declaration, declarations, describe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHORT = {"negative_prompt": "--negative", "generations": "-g", "steps": "-s", "batch_size": "-b", "target": "-t"}
+
+
+def parameters(skip: tuple[str, ...]) -> list[inspect.Parameter]:
+    """One keyword parameter for each option of `RunConfig`; one that is not given is None."""
+    hints = typing.get_type_hints(RunConfig)
+    defaults = RunConfig(prompt="x").to_dict()
+    return [
+        _parameter(name, hints[name], declaration, defaults[name])
+        for name, declaration in declarations(RunConfig).items()
+        if name not in skip
+    ]
+
+
+def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> inspect.Parameter:
+    inner = next((part for part in typing.get_args(hint) if part is not type(None)), hint)
+    many = typing.get_origin(hint) is tuple
+    flag = "--" + name.rstrip("_").replace("_", "-")
+    flags = [f"{flag}/--no-{flag[2:]}"] if hint is bool else [flag]
+    flags += [SHORT[name]] if name in SHORT else []
+    text = f"{declaration.help} [allowed: {describe(hint, declaration)}]"
+    shown = _shown(default)
+    choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=shown)
+    kind = list[typing.get_args(hint)[0]] if many else inner  # type: ignore[misc]
+    annotation = typing.Optional[kind]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice, annotation=annotation)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, list):
+        return ", ".join(map(str, default)) or "none"
+    return "none" if default in (None, "") else str(default)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command(…, **options)` with every option of `RunConfig` in its signature, so that typer sees them."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    hints = typing.get_type_hints(command)
+    own = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
+    added = parameters(skip=tuple(parameter.name for parameter in own))
+    command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
+    return command
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The options of a TOML file, by name.  Raises `PinError` that names the file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PinError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PinError(f"{path}: is not a TOML file ({error})") from error
+
+
+def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a command line: what is given there, over the file, over the defaults."""
+    values = read_config(config) if config is not None else {}
+    values |= {name: value for name, value in given.items() if value is not None}
+    if prompt is not None:
+        values["prompt"] = prompt
+    if "prompt" not in values:
+        raise OptionError("prompt", "", "a prompt, as an argument or in the file of --config")
+    return RunConfig.from_dict(values)

@@ -1,0 +1,168 @@
+"""The command line, `prompt-pins`.  Imports typer and rich; the model only where a command needs it.
+
+Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing was left behind; 130 interrupted
+(it can be resumed); 143 ended by SIGTERM (it can be resumed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import HostError, PinError
+from ..store import RunFolder, Runs
+from .arguments import merged, with_options
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
+    from .engine import HeadlessHost
+
+OUT = Path("outputs/prompt_pins")
+BAD_INPUT = 2
+FAILED = 1
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Out = Annotated[Path, typer.Option("--out", help="The folder of all runs.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
+Device = Annotated[Optional[str], typer.Option("--device", help="cpu or cuda; by itself: CUDA where there is one.")]
+
+
+@app.command()
+@with_options
+def pin(
+    prompt: Annotated[Optional[str], typer.Argument(help="The prompt to pin, in the WebUI's syntax.")] = None,
+    config: Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")] = None,
+    out: Out = OUT,
+    device: Device = None,
+    **options: Any,
+) -> None:
+    """Pin a prompt: find the weights of its words that bring its images to the target."""
+    from .. import pin as loop
+
+    settings = merged(prompt, config, options)
+    host = _host(settings.checkpoint, device)
+    _run(settings, host, lambda: loop.start(settings, host, Runs(out)))
+
+
+@app.command()
+def resume(run: RunName, out: Out = OUT, device: Device = None) -> None:
+    """Go on with a run that was interrupted or killed, exactly where it was."""
+    from .. import pin as loop
+    from ..config import RunConfig
+
+    folder = Runs(out).find(run)
+    settings = RunConfig.from_dict(folder.record().config)
+    host = _host(settings.checkpoint, device)
+    _run(settings, host, lambda: loop.resume(folder, host))
+
+
+@app.command()
+def report(run: RunName, out: Out = OUT) -> None:
+    """Rebuild a run's report from its journal."""
+    from ..report import build
+
+    typer.echo(build(Runs(out).find(run)))
+
+
+@app.command()
+def samplers() -> None:
+    """List the samplers."""
+    from .engine import samplers as listed
+
+    table = Table("name", "kind", "model calls a step", box=None)
+    for sampler in listed():
+        kind = "stochastic" if sampler.stochastic else "deterministic"
+        table.add_row(sampler.name, kind, "2" if sampler.second_order else "1")
+    Console().print(table)
+
+
+@app.command()
+def convert(
+    prompt: Annotated[str, typer.Argument(help="A prompt in Compel's notation: word++, (a phrase)1.3, word--.")],
+) -> None:
+    """Turn a prompt in Compel's notation into the WebUI's syntax."""
+    from ..prompt.compel import to_a1111
+
+    typer.echo(to_a1111(prompt))
+
+
+def main() -> None:
+    """Entry point: every `PinError` becomes one message and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except PinError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(BAD_INPUT)
+
+
+def _host(checkpoint: str, device: str | None) -> HeadlessHost:
+    from .engine import HeadlessHost
+
+    return HeadlessHost(checkpoint, device)
+
+
+def _run(settings: RunConfig, host: HeadlessHost, begin: Any) -> None:
+    """Run to the end, with a live screen and a live report; never leaves without the report."""
+    from ..plan import make_plan
+    from ..report import LiveReport
+    from .progress import Screen, summary
+
+    console = Console()
+    listeners = contextlib.ExitStack()
+    received: list[int] = []
+    folder: RunFolder | None = None
+    failure: HostError | None = None
+    with listeners, _signals(host, received):
+        screen = listeners.enter_context(Screen(console, make_plan(settings, host), settings.batch_size))
+        live: LiveReport | None = None
+        try:
+            for event in begin():
+                if live is None:
+                    folder = event.folder
+                    live = listeners.enter_context(contextlib.closing(LiveReport(folder, settings)))
+                live.handle(event)
+                screen.handle(event)
+        except HostError as error:
+            failure = error
+    if folder is not None:
+        summary(console, folder)
+    if received or failure is not None:
+        if failure is not None:
+            Console(stderr=True).print(f"error: {failure}", style="red", markup=False, highlight=False)
+        console.print(f"to go on: prompt-pins resume {folder.path if folder else ''}", markup=False, soft_wrap=True)
+        raise typer.Exit(128 + received[0] if received else FAILED)
+
+
+@contextlib.contextmanager
+def _signals(host: HeadlessHost, received: list[int]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run cleanly; a second one ends the program at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        host.interrupt()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What the terminal shows while a run goes on.  Imports rich."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import events
+from ..plan import Plan
+from ..store import Record, RunFolder
+
+
+class Screen:
+    """A listener that shows a run: a live bar on a terminal, a line for each generation elsewhere."""
+
+    def __init__(self, console: Console, plan: Plan, batch_size: int) -> None:
+        self.console, self.plan, self.batch_size = console, plan, batch_size
+        self.images = 0
+        self.started = time.perf_counter()
+        self.first: float | None = None
+        self.best: float | None = None
+        self.bar = Progress(
+            TextColumn("generation"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=plan.generations)
+
+    def __enter__(self) -> Screen:
+        plan = self.plan
+        self.console.print(
+            f"pinning {plan.space.size} words · {plan.population} candidates × {plan.generations} generations × "
+            f"{self.batch_size} images (tree: {plan.evaluations} of {plan.plain_evaluations} evaluations)",
+            highlight=False,
+        )
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def handle(self, event: events.Event) -> None:
+        """Show one event."""
+        if isinstance(event, events.RunStarted):
+            self._resumed(event.record)
+        elif isinstance(event, events.CandidateDone):
+            candidate = event.candidate
+            self.images += len(candidate.images) if candidate.evaluations else 0
+            self._seen(candidate.loss)
+            done = candidate.generation - 1 + (candidate.index + 1) / self.plan.population
+            self.bar.update(self.task, completed=min(done, self.plan.generations), description=self._words())
+        elif isinstance(event, events.GenerationDone) and not self.console.is_terminal:
+            number = event.generation.generation
+            self.console.print(
+                f"generation {number}/{self.plan.generations}  {self._words()}", highlight=False, soft_wrap=True
+            )
+        elif isinstance(event, events.Chosen):
+            self.bar.update(self.task, description="comparing with the original on unseen seeds")
+
+    def _resumed(self, record: Record) -> None:
+        for candidate in record.candidates:
+            self._seen(candidate.loss)
+        if record.generations:
+            self.console.print(f"resumed after generation {len(record.generations)}", highlight=False)
+
+    def _seen(self, loss: float | None) -> None:
+        if loss is None:
+            return
+        self.first = loss if self.first is None else self.first
+        self.best = loss if self.best is None else min(self.best, loss)
+
+    def _words(self) -> str:
+        speed = self.images / max(time.perf_counter() - self.started, 1e-9)
+        if self.best is None or self.first is None:
+            return f"no candidate could be scored  {speed:.1f} img/s"
+        return f"best {self.best:.4f} (start {self.first:.4f})  {speed:.1f} img/s"
+
+
+def summary(console: Console, folder: RunFolder) -> None:
+    """The end of a run, in a few lines."""
+    record = folder.record()
+    console.print(f"{record.state}: {record.reason}", highlight=False, markup=False, soft_wrap=True)
+    held = record.held
+    if held is not None:
+        before = sum(held.fits_original) / len(held.fits_original)
+        after = sum(held.fits_pinned) / len(held.fits_pinned)
+        console.print(
+            f"unseen seeds: fit {before:.3f} → {after:.3f}, {-held.improvement:+.0%} "
+            f"[{-held.high:+.0%}, {-held.low:+.0%}]",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    if record.best is not None:
+        console.print(f"pinned prompt: {record.best.prompt}", highlight=False, markup=False, soft_wrap=True)
+        if record.best.negative_prompt:
+            text = f"pinned negative prompt: {record.best.negative_prompt}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report: {folder.path / 'index.html'}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,291 @@
+"""The run loop: `start` pins a prompt with any host and yields what happens, as events; `resume` goes on.
+
+Imports every part of the core, and of the outside only numpy; the hosts, the report and the user interfaces are
+listeners or arguments.  While the host renders candidate k + 1, a worker thread scores and saves candidate k.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from . import contest, events, search, seeds
+from .config import RunConfig
+from .errors import HostError, HostInterrupted, PinError, StoreError
+from .host import Batch, Host, PromptPair
+from .plan import Plan, make_plan
+from .scoring import Scorer, candidate_id, image_names
+from .store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, Runs, replay, to_json
+from .targets import read_targets, ready_targets
+
+Events = Iterator[events.Event]
+
+
+def start(config: RunConfig, host: Host, runs: Runs) -> Events:
+    """Pin a prompt in a new run folder.
+
+    Everything is written to the run's journal before its event is yielded.  Raises `PinError` for input that cannot
+    be used, before a folder is made.
+    """
+    plan = make_plan(config, host)
+    read_targets(config, host)
+    return _events(config, host, runs.claim(), plan)
+
+
+def resume(folder: RunFolder, host: Host) -> Events:
+    """Go on with a run that was stopped, exactly where it was.  Raises `PinError`, as for a run that is finished."""
+    record = folder.record()
+    if record.state == "finished":
+        raise StoreError(f"{folder.path}: this run is finished ({record.reason})")
+    config = RunConfig.from_dict(record.config)
+    return _events(config, host, folder, make_plan(config, host))
+
+
+def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan) -> Events:
+    journal = folder.open()
+    try:
+        yield from _Run(config, host, folder, journal, plan).events()
+    finally:
+        journal.close()
+        folder.close()
+
+
+class _Run:
+    """One process's work on a run."""
+
+    def __init__(self, config: RunConfig, host: Host, folder: RunFolder, journal: Journal, plan: Plan) -> None:
+        self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
+        self.record = replay(journal.records)
+        self.candidates = list(self.record.candidates)
+        self.known = {c.id: c for c in self.candidates if c.loss is not None}
+        self.replayed = {(c.generation, c.index): c for c in self.candidates}
+        self.seconds = sum(generation.seconds["wall"] for generation in self.record.generations)
+        self.rendered: dict[str, Batch] = {}
+        self.search = search.create(plan.space.original, plan.space.low, plan.space.high, search_options(config))
+
+    def events(self) -> Events:
+        """All of the run, or what is left of it."""
+        self._begin()
+        yield events.RunStarted(self.folder, self.record)
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="scoring") as self.worker:
+                yield from self._work()
+        except HostInterrupted:
+            yield self._end("stopped", search.INTERRUPTED)
+        except PinError as error:
+            self._end("stopped", f"failed: {error}")
+            raise
+
+    def _work(self) -> Events:
+        yield from self._target()
+        reason: str | None = None
+        while reason is None:
+            yield from self._generation(self.search.generation + 1)
+            reason = self.search.stop() or self._over_budget()
+        yield from self._centre()
+        yield from self._contest()
+        yield from self._check()
+        yield self._end("finished", reason)
+
+    # the parts of a run, in order
+
+    def _begin(self) -> None:
+        if self.journal.records:
+            self.journal.append({"kind": "resumed", "time": now()})
+            return
+        head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
+        head |= {"host": self.host.describe(), "space": self.plan.space.to_json(), "plan": self.plan.to_json()}
+        self.journal.append({**head, "time": now()}, sync=True)
+        self.record = replay(self.journal.records)
+
+    def _target(self) -> Events:
+        original = PromptPair(*self.plan.space.render(self.plan.space.original))
+        first = seeds.search_seeds(self.config.seed, self.config.batch_size, 1, self.config.seed_policy)
+
+        def first_batch() -> np.ndarray:
+            batch = self.host.render(original, first, self.config, forked=True)
+            self.rendered[candidate_id(original, first)] = batch
+            return batch.images
+
+        source, names, targets = ready_targets(self.config, self.host, self.folder, self.record, first_batch)
+        normalisers = next((line["values"] for line in self.journal.records if line["kind"] == "normalisers"), None)
+        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers)
+        if not self.record.target_source:
+            self.journal.append({"kind": "target", "source": source, "images": list(names)}, sync=True)
+            yield events.TargetReady(source, names)
+
+    def _generation(self, number: int) -> Events:
+        started = time.perf_counter()
+        asked = self.search.ask()
+        vectors = np.array([self.plan.space.round(vector) for vector in asked])
+        done: list[Candidate] = []
+        for candidate in self._evaluate(number, vectors):
+            done.append(candidate)
+            if self._is_new(candidate):
+                yield self._keep(candidate)
+        self.search.tell([candidate.loss for candidate in done], vectors)
+        best = min((c for c in done if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
+        record = Generation(
+            number,
+            best.id if best else None,
+            tuple(c.loss for c in done),
+            self.search.state(),
+            {"wall": time.perf_counter() - started},
+        )
+        if number > len(self.record.generations):
+            self.journal.append(to_json(record), sync=True)
+            self.seconds += record.seconds["wall"]
+            yield events.GenerationDone(record)
+
+    def _centre(self) -> Events:
+        """The centre of the final distribution is one more candidate."""
+        vector = self.plan.space.round(self.search.state()["mean"])
+        for candidate in self._evaluate(self.search.generation + 1, np.array([vector])):
+            if self._is_new(candidate):
+                yield self._keep(candidate)
+
+    def _contest(self) -> Events:
+        if self.config.finalists == 0 or self.record.choice is not None:
+            return
+        started = time.perf_counter()
+        fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
+        contestants = contest.finalists(self.candidates, self.config.finalists)
+        fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
+        cost = len(fresh) * self.config.steps * len(contestants)
+        chosen = contestants[contest.lowest(fits)].id
+        seconds = {"wall": time.perf_counter() - started}
+        choice = Choice(fresh, tuple(c.id for c in contestants), fits, chosen, cost, seconds)
+        self.journal.append(to_json(choice), sync=True)
+        yield events.Chosen(choice)
+
+    def _check(self) -> Events:
+        record = replay(self.journal.records)
+        if not self.config.held_out or record.held is not None or record.best is None or record.original is None:
+            return
+        started = time.perf_counter()
+        unseen = seeds.held_out_seeds(self.config.seed, self.config.held_out)
+        names = image_names(unseen, self.config.image_format)
+        fits, paths = [], []
+        for role, candidate in (("original", record.original), ("pinned", record.best)):
+            found, batch = self._fits(candidate, unseen)
+            fits.append(found)
+            paths.append(tuple(f"unseen/{role}/{name}" for name in names))
+            self.folder.save_images(self.folder.path / "unseen" / role, batch.images, names, batch.infotexts)
+        gain, low, high = contest.improvement(*fits, seed=self.config.cma_seed)
+        seconds = {"wall": time.perf_counter() - started}
+        held = Held(unseen, *fits, gain, low, high, *paths, seconds)
+        self.journal.append(to_json(held), sync=True)
+        yield events.Validated(held)
+
+    def _end(self, state: str, reason: str) -> events.RunFinished:
+        self.journal.append({"kind": state, "reason": str(reason), "time": now()}, sync=True)
+        return events.RunFinished(state, str(reason))
+
+    # candidates
+
+    def _evaluate(self, generation: int, vectors: np.ndarray) -> Iterator[Candidate]:
+        """Every candidate of a generation in order, each with its loss: one is scored while the next is rendered."""
+        pending: list[Candidate | Future[Candidate]] = []
+        try:
+            for index, vector in enumerate(vectors):
+                pending.append(self.replayed.get((generation, index)) or self._start(generation, index, vector))
+                while pending and (isinstance(pending[0], Candidate) or pending[0].done()):
+                    yield self._finish(pending.pop(0))
+        except HostInterrupted:
+            for item in pending:
+                candidate = self._finish(item)
+                if self._is_new(candidate):
+                    self._keep(candidate)
+            raise
+        for item in pending:
+            yield self._finish(item)
+
+    def _start(self, generation: int, index: int, vector: np.ndarray) -> Candidate | Future[Candidate]:
+        """Render a candidate and hand it to the worker; one that is known already is not rendered again."""
+        if self.host.interrupted():
+            raise HostInterrupted(search.INTERRUPTED)
+        row = seeds.search_seeds(self.config.seed, self.config.batch_size, generation, self.config.seed_policy)
+        pair = PromptPair(*self.plan.space.render(vector))
+        name = candidate_id(pair, row)
+        weights = tuple(float(weight) for weight in vector)
+        same = self.known.get(name)
+        if same is not None:
+            return dataclasses.replace(
+                same, generation=generation, index=index, weights=weights, evaluations=0, seconds={}
+            )
+        started = time.perf_counter()
+        blank = Candidate(
+            generation,
+            index,
+            name,
+            weights,
+            pair.positive,
+            pair.negative,
+            None,
+            None,
+            None,
+            f"{generation:08d}/{name}",
+            image_names(row, self.config.image_format),
+            0,
+        )
+        try:
+            batch = self.rendered.pop(name, None) or self.host.render(pair, row, self.config, forked=True)
+        except HostError as error:
+            return dataclasses.replace(blank, images=(), error=str(error))
+        blank = dataclasses.replace(
+            blank, evaluations=batch.evaluations, seconds={"render": time.perf_counter() - started}
+        )
+        return self.worker.submit(self.scorer.candidate, blank, batch, self.plan.levels, row)
+
+    def _finish(self, item: Candidate | Future[Candidate]) -> Candidate:
+        candidate = item.result() if isinstance(item, Future) else item
+        if candidate.loss is not None:
+            self.known.setdefault(candidate.id, candidate)
+        return candidate
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        return (candidate.generation, candidate.index) not in self.replayed
+
+    def _keep(self, candidate: Candidate) -> events.CandidateDone:
+        if not self.candidates:
+            self.journal.append({"kind": "normalisers", "values": dict(self.scorer.normalisers or {})})
+        self.journal.append(to_json(candidate))
+        self.candidates.append(candidate)
+        return events.CandidateDone(candidate)
+
+    def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[tuple[float, ...], Batch]:
+        """Mean loss to the targets of each seed's independent image, and the images."""
+        pair = PromptPair(candidate.prompt, candidate.negative_prompt)
+        parts = []
+        for start in range(0, len(row), self.config.batch_size):
+            if self.host.interrupted():
+                raise HostInterrupted(search.INTERRUPTED)
+            chunk = row[start : start + self.config.batch_size]
+            parts.append(self.host.render(pair, chunk, self.config, forked=False))
+        batch = Batch(
+            np.concatenate([part.images for part in parts]),
+            tuple(text for part in parts for text in part.infotexts),
+            sum(part.evaluations for part in parts),
+        )
+        return tuple(fit for fit, _ in self.scorer.score(batch.images, None).per_image), batch
+
+    def _over_budget(self) -> str | None:
+        images = sum(len(c.images) for c in self.candidates if c.evaluations)
+        budget = search.Budget(self.config.max_images, self.config.max_minutes)
+        return budget.exceeded(images, self.seconds, self.plan.population * self.config.batch_size)
+
+
+def search_options(config: RunConfig) -> search.SearchOptions:
+    """The search's share of a configuration."""
+    names = (field.name for field in dataclasses.fields(search.SearchOptions))
+    return search.SearchOptions(**{name: getattr(config, name) for name in names})
+
+
+def now() -> str:
+    """The time as journals write it: ISO 8601, UTC, whole seconds."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

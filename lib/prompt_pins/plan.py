@@ -1,0 +1,63 @@
+"""What a run will do and what it will cost, worked out before anything is rendered."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from .config import RunConfig, SearchOptions
+from .host import Host
+from .prompt import WeightSpace
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """population: candidates of a generation; generations: at most; levels: the tree of a batch.
+
+    evaluations: denoiser evaluations of one batch, in images x steps; plain_evaluations: without the tree.
+    """
+
+    space: WeightSpace
+    population: int
+    generations: int
+    batch_size: int
+    levels: tuple[tuple[int, ...], ...]
+    evaluations: int
+    plain_evaluations: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the journal, without the space."""
+        names = ("population", "generations", "batch_size", "evaluations", "plain_evaluations")
+        plain = {name: getattr(self, name) for name in names}
+        return {**plain, "levels": [list(level) for level in self.levels]}
+
+    @property
+    def saved(self) -> float:
+        """The share of denoiser evaluations that the tree saves, from 0 to below 1."""
+        return 1.0 - self.evaluations / self.plain_evaluations
+
+
+def make_plan(config: RunConfig, host: Host) -> Plan:
+    """The plan of a configuration on a host.  Raises `PromptError` if nothing may vary, `OptionError`."""
+    space = WeightSpace.build(
+        config.prompt,
+        config.negative_prompt,
+        vary=config.vary,
+        vary_prompt=config.vary_prompt,
+        vary_negative=config.vary_negative,
+        vary_loras=config.vary_loras,
+        embeddings=host.embeddings(),
+        low=config.weight_low,
+        high=config.weight_high,
+    )
+    resolved = SearchOptions.resolve(config, space.size)
+    size = config.batch_size
+    return Plan(
+        space,
+        resolved.lambda_,
+        resolved.generations,
+        size,
+        host.levels(size, config, forked=True),
+        host.evaluations(size, config, forked=True),
+        host.evaluations(size, config, forked=False),
+    )

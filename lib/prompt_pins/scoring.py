@@ -1,0 +1,97 @@
+"""Scoring and saving batches, on a worker thread while the host renders the next one."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .config import RunConfig
+from .errors import PinError
+from .host import Batch, PromptPair
+from .loss import BatchLoss, LossOptions, Target, score_batch
+from .prompt import WeightSpace
+from .store import Candidate, RunFolder
+from .store.files import write_json
+
+Levels = tuple[tuple[int, ...], ...]
+
+
+def candidate_id(prompt: PromptPair, seeds: Sequence[int]) -> str:
+    """16 hexadecimal digits that name what a batch was rendered from."""
+    text = json.dumps([prompt.positive, prompt.negative, list(seeds)], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def image_names(seeds: Sequence[int], image_format: str) -> tuple[str, ...]:
+    """File names of a batch's images: place in the batch and seed."""
+    return tuple(f"{index:05d}-{seed}.{image_format}" for index, seed in enumerate(seeds))
+
+
+def loss_options(config: RunConfig) -> LossOptions:
+    """The loss's share of a configuration."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(LossOptions)}
+    return LossOptions(**values)
+
+
+class Scorer:
+    """Scores batches against the targets and writes them down.  One thread at a time."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        space: WeightSpace,
+        targets: Sequence[Target],
+        normalisers: Mapping[str, float] | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.space = space
+        self.targets = targets
+        self.normalisers = normalisers
+        self._options = loss_options(config)
+
+    def score(self, images: np.ndarray, levels: Levels | None) -> BatchLoss:
+        """The loss of a batch (B x H x W x 3, uint8); the first one ever scored sets the normalisers."""
+        loss = score_batch(images, self.targets, levels, self._options, normalisers=self.normalisers)
+        if self.normalisers is None:
+            self.normalisers = loss.normalisers
+        return loss
+
+    def candidate(self, blank: Candidate, batch: Batch, levels: Levels, seeds: Sequence[int]) -> Candidate:
+        """`blank` with its loss, after its images and `batch_stats.json` are in its folder.
+
+        A batch that cannot be scored becomes a failed candidate, with the reason.
+        """
+        started = time.perf_counter()
+        folder = self.folder.path / blank.folder
+        self.folder.save_images(folder, batch.images, blank.images, batch.infotexts)
+        try:
+            loss = self.score(batch.images, levels)
+        except PinError as error:
+            return dataclasses.replace(blank, error=str(error))
+        done = dataclasses.replace(blank, loss=loss.loss, fit=loss.fit, spread=loss.spread)
+        write_json(folder / "batch_stats.json", self._stats(done, loss, levels, seeds))
+        seconds = {**blank.seconds, "score": time.perf_counter() - started}
+        return dataclasses.replace(done, seconds=seconds)
+
+    def _stats(self, done: Candidate, loss: BatchLoss, levels: Levels, seeds: Sequence[int]) -> dict[str, Any]:
+        positive, negative = self.space.weights(done.weights)
+        return {
+            "id": done.id,
+            "generation": done.generation,
+            "prompt": done.prompt,
+            "negative_prompt": done.negative_prompt,
+            "pos_weights": positive,
+            "neg_weights": negative,
+            "seeds": list(seeds),
+            "images": list(done.images),
+            "levels": [list(level) for level in levels],
+            **loss.to_json(),
+        }

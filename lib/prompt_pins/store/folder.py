@@ -1,0 +1,120 @@
+"""The folders of runs: `prompt_pins/00000000/` and so on.  Numbers are claimed atomically, never reused."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError
+from .files import whole_file, write_json
+from .journal import Journal, read_journal
+from .lock import FolderLock
+from .records import Record, replay
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_FORMATS = {"png": {"compress_level": 3}, "jpg": {"quality": 95}, "webp": {"quality": 95, "method": 3}}
+
+
+class RunFolder:
+    """One run's folder.  Writing to it needs `open`, which also keeps other processes from writing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: FolderLock | None = None
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        return self.path / "journal.jsonl"
+
+    def open(self) -> Journal:
+        """The journal, to append to.  Raises `StoreError` if another process writes to this run."""
+        self._lock = FolderLock(self.path / "journal.lock")
+        try:
+            return Journal(self.journal_path)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let other processes write to this run."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def record(self) -> Record:
+        """The run as its journal tells it.  Raises `StoreError` and `JournalError`."""
+        return replay(read_journal(self.journal_path))
+
+    def generation(self, number: int) -> Path:
+        """The folder of a generation; 0 is the target's."""
+        return self.path / f"{number:08d}"
+
+    def save_images(self, folder: Path, images: np.ndarray, names: Sequence[str], infotexts: Iterable[str]) -> None:
+        """Write uint8 RGB images (B x H x W x 3) as `names`, each with its infotext in the WebUI's place."""
+        for image, name, infotext in zip(images, names, infotexts, strict=True):
+            save_image(folder / name, image, infotext)
+
+    def save_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run."""
+        write_json(self.path / name, value)
+
+
+def save_image(path: Path, image: np.ndarray, infotext: str = "") -> None:
+    """Write one uint8 RGB image (H x W x 3), whole or not at all.
+
+    The infotext goes where the WebUI writes and reads it: PNG's text chunk `parameters`, EXIF's UserComment.
+    """
+    from PIL import Image, PngImagePlugin
+
+    kind = path.suffix.lstrip(".").lower()
+    options: dict[str, Any] = dict(_FORMATS[kind])
+    if infotext and kind == "png":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_text("parameters", infotext)
+    elif infotext:
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + infotext.encode("utf-16-be")
+        options["exif"] = exif.tobytes()
+    with whole_file(path) as beside:
+        Image.fromarray(image).save(beside, format="JPEG" if kind == "jpg" else kind.upper(), **options)
+
+
+class Runs:
+    """All runs below one `prompt_pins/` folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def numbers(self) -> list[int]:
+        """The numbers of the existing runs, in order."""
+        if not self.root.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in self.root.iterdir() if re.fullmatch(r"\d{8,}", entry.name))
+
+    def claim(self) -> RunFolder:
+        """A new folder of the next free number.  Raises `StoreError` if the folder cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            number = max(self.numbers(), default=-1) + 1
+            while True:
+                path = self.root / f"{number:08d}"
+                try:
+                    os.mkdir(path)
+                    return RunFolder(path)
+                except FileExistsError:
+                    number += 1
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be written ({error.strerror or error})") from error
+
+    def find(self, name: str) -> RunFolder:
+        """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""
+        path = self.root / f"{int(name):08d}" if name.isdecimal() else Path(name)
+        if not (path / "journal.jsonl").is_file():
+            raise StoreError(f"{path}: is not a run (it has no journal.jsonl)")
+        return RunFolder(path)

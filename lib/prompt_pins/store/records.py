@@ -1,0 +1,195 @@
+"""What a journal says: its records as frozen dataclasses, and a run's state as their replay.
+
+Standard library only.  Every record is a JSON object with a `kind`; the keys `time` (ISO 8601, UTC) and
+`seconds` are the only ones that differ between two runs of the same configuration on the same machine.
+
+    run         version, config, host, space, plan, time      the first line
+    target      source, images                                generation 0
+    candidate   one evaluated candidate (`Candidate`)
+    generation  one finished generation (`Generation`)
+    choice      the contest between the best candidates (`Choice`)
+    held        the check on unseen seeds (`Held`)
+    stopped     reason: the run ended early and can be resumed
+    resumed     the run goes on
+    finished    reason: the run is complete
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """One weight vector and what its batch was worth.
+
+    generation counts from 1; index is the place in the generation.
+    weights: one for each variable, rounded as printed.
+    loss: None if the candidate failed (then `error` says why).
+    folder: the batch's folder, relative to the run's; a candidate that was evaluated before shares it.
+    images: file names in that folder, in the order of the leaves.
+    evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
+    """
+
+    generation: int
+    index: int
+    id: str
+    weights: tuple[float, ...]
+    prompt: str
+    negative_prompt: str
+    loss: float | None
+    fit: float | None
+    spread: float | None
+    folder: str
+    images: tuple[str, ...]
+    evaluations: int
+    error: str = ""
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """One finished generation and the state of the search after it.
+
+    best: id of its best candidate, None if all failed.
+    state: step_size, axis_ratio, mean, std … as the strategy tells them.
+    """
+
+    generation: int
+    best: str | None
+    losses: tuple[float | None, ...]
+    state: Mapping[str, Any]
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """The original and the pinned prompt on seeds that the search never saw.
+
+    fits_original, fits_pinned: mean loss to the targets, one for each seed, paired.
+    improvement: 1 - mean(pinned) / mean(original); low and high bound its 95 % bootstrap interval.
+    images_original, images_pinned: paths relative to the run's folder.
+    """
+
+    seeds: tuple[int, ...]
+    fits_original: tuple[float, ...]
+    fits_pinned: tuple[float, ...]
+    improvement: float
+    low: float
+    high: float
+    images_original: tuple[str, ...]
+    images_pinned: tuple[str, ...]
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The contest that names the pinned prompt: the best candidates on the same, independent seeds.
+
+    contestants: ids of candidates; fits[i][s] is the mean loss to the targets of contestant i on seed s.
+    chosen: id of the one with the lowest mean.
+    evaluations: denoiser evaluations spent, in images x steps.
+    """
+
+    seeds: tuple[int, ...]
+    contestants: tuple[str, ...]
+    fits: tuple[tuple[float, ...], ...]
+    chosen: str
+    evaluations: int = 0
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+_KINDS: dict[str, type[Any]] = {"candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held}
+
+
+def to_json(record: Candidate | Generation | Choice | Held) -> dict[str, Any]:
+    """A record as a journal line."""
+    kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
+    return {"kind": kind, **dataclasses.asdict(record)}
+
+
+def from_json(value: Mapping[str, Any]) -> Any:
+    """The record of a journal line of those kinds.  Keys of later versions are ignored."""
+    cls = _KINDS[value["kind"]]
+    names = {field.name for field in dataclasses.fields(cls)}
+    return cls(**{name: _frozen(item) for name, item in value.items() if name in names})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A run as its journal tells it.
+
+    state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.
+    config, host, space, plan: the plain values of the journal's first line.
+    """
+
+    state: str
+    reason: str
+    started: str
+    ended: str
+    config: Mapping[str, Any]
+    host: Mapping[str, Any]
+    space: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    target_source: str
+    target_images: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    generations: tuple[Generation, ...]
+    choice: Choice | None
+    held: Held | None
+
+    @property
+    def best(self) -> Candidate | None:
+        """The pinned prompt: the contest's winner; before the contest, the lowest loss so far (earliest of equals)."""
+        if self.choice is not None:
+            return next(c for c in self.candidates if c.id == self.choice.chosen)
+        return min((c for c in self.candidates if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
+
+    @property
+    def original(self) -> Candidate | None:
+        """The user's own prompt: the first candidate of the first generation."""
+        return next(iter(self.candidates), None)
+
+    @property
+    def evaluations(self) -> int:
+        """Denoiser evaluations spent by the search, in images x steps."""
+        return sum(candidate.evaluations for candidate in self.candidates)
+
+
+def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
+    """The state that a journal's records add up to."""
+    values: dict[str, Any] = {
+        "state": "running",
+        "reason": "",
+        "started": "",
+        "ended": "",
+        "choice": None,
+        "held": None,
+    }
+    values |= {"config": {}, "host": {}, "space": {}, "plan": {}, "target_source": "", "target_images": ()}
+    candidates: list[Candidate] = []
+    generations: list[Generation] = []
+    for line in lines:
+        kind = line["kind"]
+        if kind == "run":
+            values |= {name: line[name] for name in ("config", "host", "space", "plan")}
+            values["started"] = line["time"]
+        elif kind == "target":
+            values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
+        elif kind == "candidate":
+            candidates.append(from_json(line))
+        elif kind == "generation":
+            generations.append(from_json(line))
+        elif kind in ("choice", "held"):
+            values[kind] = from_json(line)
+        elif kind in ("stopped", "finished"):
+            values |= {"state": kind, "reason": line["reason"], "ended": line["time"]}
+        elif kind == "resumed":
+            values |= {"state": "running", "reason": "", "ended": ""}
+    return Record(candidates=tuple(candidates), generations=tuple(generations), **values)

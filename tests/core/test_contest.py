@@ -1,0 +1,52 @@
+"""Seeds that never meet, finalists, and an interval that covers."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from prompt_pins.contest import finalists, improvement, lowest
+from prompt_pins.seeds import SEEDS, contest_seeds, held_out_seeds, search_seeds
+from prompt_pins.store import Candidate
+
+
+@given(st.integers(0, SEEDS - 1), st.integers(1, 64), st.integers(1, 300), st.integers(1, 64))
+def test_search_contest_and_held_out_seeds_never_meet(seed: int, batch: int, generations: int, count: int) -> None:
+    searched = {s for g in (1, generations) for s in search_seeds(seed, batch, g, "rotated")}
+    contest, unseen = set(contest_seeds(seed, count)), set(held_out_seeds(seed, count))
+    assert not searched & contest and not searched & unseen and not contest & unseen
+    assert len(contest) == len(unseen) == count
+    assert all(0 <= s < SEEDS for s in searched | contest | unseen)
+
+
+def test_seeds_are_fixed_or_rotate() -> None:
+    assert search_seeds(5, 3, 1, "fixed") == search_seeds(5, 3, 9, "fixed") == (5, 6, 7)
+    assert search_seeds(5, 3, 2, "rotated") == (8, 9, 10)
+
+
+def candidate(index: int, loss: float | None, prompt: str) -> Candidate:
+    return Candidate(1, index, prompt, (), prompt, "", loss, loss, None, "", (), 0)
+
+
+def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> None:
+    losses = [("original", 5.0), ("b", 1.0), ("b", 1.0), ("c", None), ("d", 3.0), ("e", 2.0), ("centre", 4.0)]
+    candidates = [candidate(i, loss, prompt) for i, (prompt, loss) in enumerate(losses)]
+    assert [c.prompt for c in finalists(candidates, 2)] == ["original", "centre", "b", "e"]
+    assert [c.prompt for c in finalists(candidates, 9)] == ["original", "centre", "b", "e", "d"]
+    assert lowest([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
+
+
+def test_the_interval_covers_the_true_improvement() -> None:
+    rng = np.random.default_rng(3)
+    hits = 0
+    for trial in range(200):
+        base = rng.gamma(8.0, 0.05, size=16)
+        after = base * 0.7 * rng.gamma(50.0, 0.02, size=16)
+        centre, low, high = improvement(base, after, seed=trial)
+        assert low <= centre <= high
+        hits += low <= 0.3 <= high
+    assert 170 <= hits <= 199  # nominally 190; the percentile interval of 16 pairs covers a little less
+
+
+def test_improvement_without_any_loss_is_none() -> None:
+    assert improvement([0.0, 0.0], [0.0, 0.0], seed=0) == (0.0, 0.0, 0.0)

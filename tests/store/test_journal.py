@@ -1,0 +1,167 @@
+"""The journal: whole or torn, damaged, of older formats; and the run folders around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from prompt_pins.errors import JournalError, StoreError
+from prompt_pins.store import Candidate, Journal, Runs, read_journal, replay, to_json
+from prompt_pins.store.files import whole_file
+from prompt_pins.store.folder import save_image
+
+OLD = Path(__file__).parent / "journals"
+HEAD = {"kind": "run", "version": 1, "config": {}, "host": {}, "space": {}, "plan": {}, "time": "t"}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+def write(path: Path, *records: dict) -> None:
+    with Journal(path) as journal:
+        for record in records:
+            journal.append(record)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(st.text(), VALUES), max_size=4))
+def test_what_is_appended_is_read_back(tmp_path_factory: pytest.TempPathFactory, values: list[dict]) -> None:
+    path = tmp_path_factory.mktemp("run") / "journal.jsonl"
+    records = [HEAD, *({**value, "kind": "note"} for value in values)]
+    write(path, *records)
+    assert read_journal(path) == records
+
+
+def test_a_torn_last_line_is_dropped_wherever_it_was_torn(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    write(path, HEAD, {"kind": "note", "text": "één"}, {"kind": "note", "text": "two ꟻLIP"})
+    data = path.read_bytes()
+    whole = data[: data[:-1].rfind(b"\n") + 1]
+    for end in range(len(whole), len(data)):
+        path.write_bytes(data[:end])
+        assert len(read_journal(path)) == 2
+        with Journal(path) as journal:
+            journal.append({"kind": "note", "text": "again"})
+        assert [record.get("text") for record in read_journal(path)] == [None, "één", "again"]
+        assert path.read_bytes().startswith(whole)
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[1]", b"{}", b'{"kind": 3}', b"\xff\xfe", b""])
+def test_other_damage_is_named_by_its_line(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    write(path, HEAD, {"kind": "note"}, {"kind": "note"})
+    lines = path.read_bytes().split(b"\n")
+    lines[1] = damage
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(JournalError, match="line 2") as caught:
+        read_journal(path)
+    assert caught.value.line == 2
+    with pytest.raises(JournalError):
+        Journal(path)
+
+
+@pytest.mark.parametrize("head", [{"kind": "note"}, {**HEAD, "version": 99}, {**HEAD, "version": "1"}])
+def test_a_journal_of_an_unknown_format_is_refused(tmp_path: Path, head: dict) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text(json.dumps(head) + "\n")
+    with pytest.raises(JournalError, match="line 1"):
+        read_journal(path)
+
+
+def test_nan_never_reaches_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.append(HEAD)
+        with pytest.raises(ValueError):
+            journal.append({"kind": "note", "loss": float("nan")})
+    assert read_journal(path) == [HEAD]
+
+
+def test_every_frozen_journal_still_opens() -> None:
+    paths = sorted(OLD.glob("*.jsonl"))
+    assert paths
+    for path in paths:
+        record = replay(read_journal(path))
+        expected = json.loads(path.with_suffix(".json").read_text())
+        assert record.state == expected["state"]
+        assert len(record.candidates) == expected["candidates"]
+        assert record.best is not None
+        assert record.best.prompt == expected["best"]
+
+
+def test_a_candidate_survives_its_journal_line() -> None:
+    candidate = Candidate(1, 0, "ab", (1.0, 1.25), "a (b:1.25)", "", 0.5, 0.4, None, "00000001/ab", ("0.png",), 75)
+    lines = [HEAD, json.loads(json.dumps({**to_json(candidate), "of a later version": 1}))]
+    assert replay(lines).candidates == (candidate,)
+
+
+def test_numbers_are_claimed_once_by_many_processes(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from prompt_pins.store import Runs\n"
+        "print(*[Runs(Path(sys.argv[1])).claim().path.name for _ in range(20)])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(4)]
+    names = [name for worker in workers for name in worker.communicate()[0].split()]
+    assert len(names) == len(set(names)) == 80
+    assert Runs(tmp_path).numbers() == sorted(map(int, names))
+
+
+def test_only_one_writer_opens_a_run(tmp_path: Path) -> None:
+    folder = Runs(tmp_path).claim()
+    with folder.open():
+        code = "import sys; from pathlib import Path; from prompt_pins.store import RunFolder\nRunFolder(Path(sys.argv[1])).open()"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", code, str(folder.path)]
+        second = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert "another process is writing to this run" in second.stderr
+    folder.close()
+    with folder.open():
+        pass
+    folder.close()
+
+
+def test_what_is_not_a_run_is_said(tmp_path: Path) -> None:
+    for name in ("7", str(tmp_path), "nowhere"):
+        with pytest.raises(StoreError, match="is not a run"):
+            Runs(tmp_path).find(name)
+
+
+def test_an_unwritable_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Runs(tmp_path / "file" / "prompt_pins").claim()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with pytest.raises(RuntimeError), whole_file(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_an_image_keeps_its_pixels_and_infotext(tmp_path: Path, name: str) -> None:
+    image = np.full((16, 24, 3), (200, 30, 60), np.uint8)
+    text = "a ꟻ prompt\nSteps: 20"
+    save_image(tmp_path / name, image, text)
+    with Image.open(tmp_path / name) as read:
+        found = np.asarray(read.convert("RGB")).astype(int)
+        comment = read.getexif().get_ifd(0x8769).get(0x9286, b"")
+        parameters = read.info.get("parameters")
+    assert np.abs(found - image).max() <= (0 if name == "a.png" else 4)
+    assert parameters == text if name == "a.png" else comment == b"UNICODE\0" + text.encode("utf-16-be")
