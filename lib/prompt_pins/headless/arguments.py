@@ -66,13 +66,18 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The options of a TOML file, by name.  Raises `PinError` that names the file."""
+    """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`, which names it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PinError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PinError(f"{path}: is not a TOML file ({error})") from error
+    if isinstance(values.get("target"), list):
+        values["target"] = [str(path.parent / str(image)) for image in values["target"]]
+    if isinstance(values.get("mask"), str):
+        values["mask"] = str(path.parent / values["mask"])
+    return values
 
 
 def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) -> RunConfig:
