@@ -128,6 +128,20 @@ class LossGroup:
     hyperbatch_scale: float = option(
         1.0, label="Hyperbatch Weight Scale", low=0.001, high=10.0, help="Scale s of the levels' weights."
     )
+    loss_objectives: tuple[str, ...] = option(
+        ("flip",),
+        label="Objectives of the loss",
+        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight.",
+    )
+    tags_wanted: tuple[str, ...] = option(
+        (), label="Wanted tags", help="Tags that the images should have, for the objective tags."
+    )
+    tags_unwanted: tuple[str, ...] = option(
+        (), label="Unwanted tags", help="Tags that the images should not have, for the objective tags."
+    )
+    loss_memory_mb: int = option(
+        512, label="Memory of the loss", low=16, high=2**20, help="MiB that the features of a batch may take."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

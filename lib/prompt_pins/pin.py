@@ -18,7 +18,7 @@ from . import contest, events, search, seeds
 from .config import RunConfig
 from .errors import HostError, HostInterrupted, PinError, StoreError
 from .host import Batch, Host, PromptPair
-from .plan import Plan, make_plan
+from .plan import Plan, make_plan, space_json
 from .scoring import Scorer, candidate_id, image_names
 from .store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, Runs, replay, to_json
 from .targets import read_targets, ready_targets
@@ -99,7 +99,7 @@ class _Run:
             self.journal.append({"kind": "resumed", "time": now()})
             return
         head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
-        head |= {"host": self.host.describe(), "space": self.plan.space.to_json(), "plan": self.plan.to_json()}
+        head |= {"host": self.host.describe(), "space": space_json(self.plan.space), "plan": self.plan.to_json()}
         self.journal.append({**head, "time": now()}, sync=True)
         self.record = replay(self.journal.records)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from .config import RunConfig, SearchOptions
@@ -35,6 +36,35 @@ class Plan:
     def saved(self) -> float:
         """The share of denoiser evaluations that the tree saves, from 0 to below 1."""
         return 1.0 - self.evaluations / self.plain_evaluations
+
+
+WordWeights = list[tuple[str, float]]
+
+
+def word_weights(space: WeightSpace, vector: Sequence[float]) -> tuple[WordWeights, WordWeights]:
+    """(text, weight) of every unit in order, those of the prompt and those of the negative prompt."""
+    positive: WordWeights = []
+    negative: WordWeights = []
+    for placed in space.units:
+        weight = placed.unit.weight if placed.variable is None else float(vector[placed.variable])
+        (negative if placed.negative else positive).append((placed.unit.text, weight))
+    return positive, negative
+
+
+def space_json(space: WeightSpace) -> dict[str, Any]:
+    """Plain values of a space for the journal: its variables, and every unit with the variable that moves it."""
+    units = [
+        {
+            "text": placed.unit.text,
+            "kind": placed.unit.kind,
+            "weight": placed.unit.weight,
+            "negative": placed.negative,
+            "variable": placed.variable,
+        }
+        for placed in space.units
+    ]
+    names = ("labels", "original", "low", "high")
+    return {**{name: list(getattr(space, name)) for name in names}, "units": units}
 
 
 def make_plan(config: RunConfig, host: Host) -> Plan:

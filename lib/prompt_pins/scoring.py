@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .config import RunConfig
+from .config import LossGroup, RunConfig
 from .errors import PinError
 from .host import Batch, PromptPair
 from .loss import BatchLoss, LossOptions, Target, score_batch
+from .plan import word_weights
 from .prompt import WeightSpace
 from .store import Candidate, RunFolder
 from .store.files import write_json
@@ -35,8 +36,8 @@ def image_names(seeds: Sequence[int], image_format: str) -> tuple[str, ...]:
 
 def loss_options(config: RunConfig) -> LossOptions:
     """The loss's share of a configuration."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(LossOptions)}
-    return LossOptions(**values)
+    names = (field.name for field in dataclasses.fields(LossGroup))
+    return LossOptions(**{name: getattr(config, name) for name in names})
 
 
 class Scorer:
@@ -82,7 +83,7 @@ class Scorer:
         return dataclasses.replace(done, seconds=seconds)
 
     def _stats(self, done: Candidate, loss: BatchLoss, levels: Levels, seeds: Sequence[int]) -> dict[str, Any]:
-        positive, negative = self.space.weights(done.weights)
+        positive, negative = word_weights(self.space, done.weights)
         return {
             "id": done.id,
             "generation": done.generation,

@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "contest": ({"store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),
-    "scoring": ({"config", "errors", "host", "loss", "prompt", "store"}, {"numpy"}),
+    "scoring": ({"config", "errors", "host", "loss", "plan", "prompt", "store"}, {"numpy"}),
     "pin": (
         {
             "config", "contest", "errors", "events", "host", "plan", "prompt", "scoring", "search", "seeds", "store",

@@ -1,0 +1,217 @@
+"""The run loop on the real model: what is written, what is repeated, and what a crash does not change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from prompt_pins import events, pin
+from prompt_pins.config import RenderOptions, RunConfig
+from prompt_pins.errors import HostError, HostInterrupted, PinError, StoreError
+from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.host import Batch, PromptPair
+from prompt_pins.store import Record, RunFolder, Runs, read_journal
+
+
+class Watched:
+    """The real host, with a fault to be had at a chosen call of `render`; and a count of calls."""
+
+    def __init__(self, model: HeadlessHost, fault: BaseException | None = None, at: int = -1) -> None:
+        self.model, self.fault, self.at, self.calls = model, fault, at, 0
+        self.stopped = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def interrupted(self) -> bool:
+        return self.stopped
+
+    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+        self.calls += 1
+        if self.fault is not None and self.calls == self.at:
+            raise self.fault
+        return self.model.render(prompt, seeds, job, forked)
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing below catches it."""
+
+
+def finish(run: pin.Events) -> list[events.Event]:
+    return list(run)
+
+
+def timeless(folder: RunFolder) -> list[dict[str, Any]]:
+    """The journal without its times."""
+    return [
+        {name: value for name, value in line.items() if name not in ("time", "seconds")}
+        for line in read_journal(folder.journal_path)
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, model: HeadlessHost, red: str) -> RunFolder:
+    """A run that nothing disturbed."""
+    runs = Runs(tmp_path_factory.mktemp("whole"))
+    config = RunConfig(
+        prompt="a red blue circle, white background", target=(red,), steps=3, batch_size=3,
+        generations=3, lambda_=4, held_out=3, contest_seeds=2, finalists=1,
+    )  # fmt: skip
+    finish(pin.start(config, model, runs))
+    return runs.find("0")
+
+
+def test_a_run_leaves_the_folder_of_the_design(whole: RunFolder) -> None:
+    record = whole.record()
+    assert record.state == "finished"
+    assert "3 generations" in record.reason
+    assert len(record.generations) == 3
+    assert record.target_source == "images"
+    assert (whole.path / record.target_images[0]).is_file()
+    for candidate in record.candidates:
+        folder = whole.path / candidate.folder
+        stats = json.loads((folder / "batch_stats.json").read_text())
+        assert stats["calculated_loss"] == candidate.loss
+        assert len(stats["calculated_loss_list"]) == 3 * 1 + 3
+        assert [word for word, _ in stats["pos_weights"]][:2] == ["a", "red"]
+        for name in candidate.images:
+            with Image.open(folder / name) as image:
+                assert image.size == (128, 128)
+                assert image.info["parameters"].startswith(candidate.prompt)
+
+
+def test_the_first_candidate_is_the_users_prompt(whole: RunFolder) -> None:
+    record = whole.record()
+    assert record.original is not None
+    assert record.original.prompt == record.config["prompt"]
+    assert set(record.original.weights) == {1.0}
+
+
+def test_different_candidates_have_different_losses(whole: RunFolder) -> None:
+    losses = {candidate.id: candidate.loss for candidate in whole.record().candidates}
+    assert len(losses) > 8
+    assert len(set(losses.values())) == len(losses)
+
+
+def test_the_winner_is_the_contests_and_is_checked_on_unseen_seeds(whole: RunFolder) -> None:
+    record = whole.record()
+    assert record.choice is not None and record.held is not None and record.best is not None
+    assert record.best.id == record.choice.chosen
+    means = [np.mean(row) for row in record.choice.fits]
+    assert record.choice.contestants[int(np.argmin(means))] == record.best.id
+    used = {seed for line in read_journal(whole.journal_path) if line["kind"] == "choice" for seed in line["seeds"]}
+    assert not used & set(record.held.seeds)
+    assert len(record.held.fits_original) == len(record.held.fits_pinned) == 3
+    for path in (*record.held.images_original, *record.held.images_pinned):
+        assert (whole.path / path).is_file()
+
+
+def test_the_same_seed_gives_the_same_journal(whole: RunFolder, tmp_path: Path, model: HeadlessHost) -> None:
+    config = RunConfig.from_dict(whole.record().config)
+    finish(pin.start(config, model, Runs(tmp_path)))
+    assert timeless(Runs(tmp_path).find("0")) == timeless(whole)
+
+
+@pytest.mark.parametrize("fault", [Killed(), HostInterrupted("stop")], ids=["killed", "interrupted"])
+@pytest.mark.parametrize("at", [1, 2, 6, 13, 15])
+def test_a_run_that_was_stopped_anywhere_ends_as_if_it_had_not(
+    whole: RunFolder, tmp_path: Path, model: HeadlessHost, fault: BaseException, at: int
+) -> None:
+    config = RunConfig.from_dict(whole.record().config)
+    runs = Runs(tmp_path)
+    try:
+        finish(pin.start(config, Watched(model, fault, at), runs))
+    except Killed:
+        pass
+    folder = runs.find("0")
+    assert folder.record().state == ("running" if isinstance(fault, Killed) else "stopped")
+    finish(pin.resume(folder, model))
+    assert content(folder) == content(whole)
+
+
+def content(folder: RunFolder) -> list[dict[str, Any]]:
+    """The timeless journal without the marks of having been stopped, and without what a candidate cost.
+
+    (A run that pins to its first batch renders it once more after a stop.)
+    """
+    return [line for line in timeless(folder) if line["kind"] not in ("stopped", "resumed")]
+
+
+def test_a_run_pins_to_its_own_first_batch(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
+    host = Watched(model)
+    finish(pin.start(RunConfig(**{**small, "target": (), "generations": 1}), host, Runs(tmp_path)))
+    record = Runs(tmp_path).find("0").record()
+    assert record.target_source == "batch"
+    assert len(record.target_images) == 3
+    assert record.original is not None
+    saved = [np.asarray(Image.open(tmp_path / "00000000" / name)) for name in record.target_images]
+    folder = tmp_path / "00000000" / record.original.folder
+    assert all(np.array_equal(a, np.asarray(Image.open(folder / n))) for a, n in zip(saved, record.original.images))
+    searched = 4 + 1  # the first generation, whose first candidate is the target batch itself; the centre
+    assert host.calls <= searched + len(record.choice.contestants if record.choice else ()) + 2
+
+
+def test_losses_that_are_all_equal_stop_the_run(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
+    class Blind(Watched):
+        def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+            return super().render(PromptPair("a circle"), seeds, job, forked)
+
+    finish(pin.start(RunConfig(**small), Blind(model), Runs(tmp_path)))
+    record = Runs(tmp_path).find("0").record()
+    assert len(record.generations) == 1
+    assert "the weights have no effect" in record.reason
+
+
+def test_a_candidate_that_fails_is_ranked_last_and_told(tmp_path: Path, model: HeadlessHost, config: RunConfig) -> None:
+    finish(pin.start(config, Watched(model, HostError("out of memory"), 3), Runs(tmp_path)))
+    record = Runs(tmp_path).find("0").record()
+    failed = [candidate for candidate in record.candidates if candidate.error]
+    assert [candidate.error for candidate in failed] == ["out of memory"]
+    assert failed[0].loss is None
+    assert record.best is not None and record.best.loss is not None
+    assert record.state == "finished"
+
+
+def test_a_budget_of_images_ends_the_search(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
+    finish(pin.start(RunConfig(**small, max_images=20), model, Runs(tmp_path)))
+    record: Record = Runs(tmp_path).find("0").record()
+    assert "images" in record.reason
+    assert len(record.generations) == 1
+
+
+def test_frozen_words_stay_and_ranges_hold(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
+    prompt = "a (red:=1.1) (blue:0.9~1.05) circle"
+    finish(pin.start(RunConfig(**{**small, "prompt": prompt}), model, Runs(tmp_path)))
+    for candidate in Runs(tmp_path).find("0").record().candidates:
+        assert "(red:1.1)" in candidate.prompt
+        stats = json.loads((tmp_path / "00000000" / candidate.folder / "batch_stats.json").read_text())
+        assert 0.9 <= dict(stats["pos_weights"])["blue"] <= 1.05
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": ", . !"},
+        {"prompt": "(a cat:=1.0)", "vary_negative": False},
+        {"target": ("nowhere.png",)},
+        {"sampler": "DPM++ 2N"},
+        {"lambda_": 4, "mu": 9},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_bad_input_leaves_nothing_behind(
+    tmp_path: Path, model: HeadlessHost, small: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(PinError):
+        finish(pin.start(RunConfig(**{**small, **wrong}), model, Runs(tmp_path / "pins")))
+    assert not (tmp_path / "pins").exists()
+
+
+def test_a_finished_run_is_not_resumed(whole: RunFolder, model: HeadlessHost) -> None:
+    with pytest.raises(StoreError, match="finished"):
+        finish(pin.resume(whole, model))
