@@ -1,6 +1,6 @@
 """The share of a run's wall time in which the host is not generating.
 
-    python -m benchmarks.overhead --json
+python -m benchmarks.overhead --json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw the targets of the shipped pinning tasks, `benchmarks/tasks/*.png`, in the embedded model's world.
 
-    python tools/draw_tasks.py
+python tools/draw_tasks.py
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def _converted(value: Any, hint: Any) -> Any:
         if not isinstance(value, bool):
             raise TypeError(value)
         return value
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (hint in (int, float) and isinstance(value, str)):
         raise TypeError(value)
     if hint is int:
         if int(value) != float(value):

@@ -1,0 +1,26 @@
+"""ꟻLIP, set losses, targets and objectives.  Imports torch, numpy and Pillow."""
+
+from prompt_pins.loss.ldrflip import flip
+from prompt_pins.loss.maps import error_map, error_map_image
+from prompt_pins.loss.objectives import OBJECTIVES, Context, Objective
+from prompt_pins.loss.options import LossOptions
+from prompt_pins.loss.result import BatchLoss
+from prompt_pins.loss.score import score_batch
+from prompt_pins.loss.targets import Target, batch_targets, fit_targets, load_target, load_targets
+
+__all__ = [
+    "OBJECTIVES",
+    "BatchLoss",
+    "Context",
+    "LossOptions",
+    "Objective",
+    "Target",
+    "batch_targets",
+    "error_map",
+    "error_map_image",
+    "fit_targets",
+    "flip",
+    "load_target",
+    "load_targets",
+    "score_batch",
+]
