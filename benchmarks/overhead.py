@@ -6,7 +6,6 @@ python -m benchmarks.overhead --json
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import tempfile
 import time
@@ -44,11 +43,8 @@ def measure(generations: int) -> dict[str, float]:
     host = TimedHost()
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        live: LiveReport | None = None
-        with contextlib.ExitStack() as stack:
+        with LiveReport() as live:
             for event in pin.start(config, host, Runs(Path(out))):
-                if live is None:
-                    live = stack.enter_context(contextlib.closing(LiveReport(event.folder, config)))
                 live.handle(event)
         wall = time.perf_counter() - started
     return {"overhead": 1.0 - host.seconds / wall, "wall_seconds": wall, "render_seconds": host.seconds}

@@ -57,7 +57,7 @@ def _shown(default: Any) -> str:
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """`command(…, **options)` with every option of `RunConfig` in its signature, so that typer sees them."""
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    hints = typing.get_type_hints(command)
+    hints = typing.get_type_hints(command, include_extras=True)
     own = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
     added = parameters(skip=tuple(parameter.name for parameter in own))
     command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]

@@ -7,10 +7,11 @@ Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing w
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -19,7 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import HostError, PinError
+from ..errors import PinError
+from ..events import Event, RunStarted
 from ..store import RunFolder, Runs
 from .arguments import merged, with_options
 
@@ -88,6 +90,35 @@ def samplers() -> None:
 
 
 @app.command()
+def hyperbatch(
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of the batch.")] = 8,
+    steps: Annotated[int, typer.Option("--steps", "-s", help="Sampling steps.")] = 20,
+    fork_policy: Annotated[
+        str, typer.Option("--fork-policy", help="even, early, late, or fork steps: 5,10,15.")
+    ] = "even",
+    fork_strength: Annotated[
+        Optional[float], typer.Option("--fork-strength", help="Of a deterministic sampler.")
+    ] = None,
+    prompt: Annotated[
+        Optional[str], typer.Option("--prompt", help="Measure the diversity of this prompt's images.")
+    ] = None,
+    sampler: Annotated[str, typer.Option("--sampler", help="The sampler to measure.")] = "DPM++ 2M - Hyperbatch",
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="The model to measure on; none: the small one.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = None,
+) -> None:
+    """Draw a hyperbatch's tree and say what it saves; with --prompt also what it costs in diversity."""
+    from ..config import RunConfig
+    from .measure import measured, planned
+
+    values: dict[str, Any] = {"batch_size": batch_size, "steps": steps, "fork_policy": fork_policy, "sampler": sampler}
+    values |= {} if fork_strength is None else {"fork_strength": fork_strength}
+    config = RunConfig.from_dict({**values, "prompt": prompt or "-", "checkpoint": checkpoint})
+    meter = planned(config) if prompt is None else measured(config, _host(checkpoint, device))
+    typer.echo(json.dumps(meter.to_json()) if as_json else meter.text())
+
+
+@app.command()
 def convert(
     prompt: Annotated[str, typer.Argument(help="A prompt in Compel's notation: word++, (a phrase)1.3, word--.")],
 ) -> None:
@@ -103,7 +134,7 @@ def main() -> None:
     try:
         app()
     except PinError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(error)
         sys.exit(BAD_INPUT)
 
 
@@ -113,36 +144,39 @@ def _host(checkpoint: str, device: str | None) -> HeadlessHost:
     return HeadlessHost(checkpoint, device)
 
 
-def _run(settings: RunConfig, host: HeadlessHost, begin: Any) -> None:
+def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
     """Run to the end, with a live screen and a live report; never leaves without the report."""
     from ..plan import make_plan
     from ..report import LiveReport
     from .progress import Screen, summary
 
     console = Console()
-    listeners = contextlib.ExitStack()
     received: list[int] = []
     folder: RunFolder | None = None
-    failure: HostError | None = None
-    with listeners, _signals(host, received):
-        screen = listeners.enter_context(Screen(console, make_plan(settings, host), settings.batch_size))
-        live: LiveReport | None = None
+    failure: PinError | None = None
+    plan = make_plan(settings, host)
+    with _signals(host, received), LiveReport() as live, Screen(console, plan, settings.batch_size) as screen:
         try:
             for event in begin():
-                if live is None:
-                    folder = event.folder
-                    live = listeners.enter_context(contextlib.closing(LiveReport(folder, settings)))
+                folder = event.folder if isinstance(event, RunStarted) else folder
                 live.handle(event)
                 screen.handle(event)
-        except HostError as error:
+        except PinError as error:
+            if folder is None:
+                raise
             failure = error
-    if folder is not None:
-        summary(console, folder)
+    if folder is None:
+        return
+    summary(console, folder)
+    if failure is not None:
+        _complain(failure)
     if received or failure is not None:
-        if failure is not None:
-            Console(stderr=True).print(f"error: {failure}", style="red", markup=False, highlight=False)
-        console.print(f"to go on: prompt-pins resume {folder.path if folder else ''}", markup=False, soft_wrap=True)
+        console.print(f"to go on: prompt-pins resume {folder.path}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(128 + received[0] if received else FAILED)
+
+
+def _complain(error: PinError) -> None:
+    Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
