@@ -64,7 +64,9 @@ def space_json(space: WeightSpace) -> dict[str, Any]:
         for placed in space.units
     ]
     names = ("labels", "original", "low", "high")
-    return {**{name: list(getattr(space, name)) for name in names}, "units": units}
+    first = {placed.variable: placed.negative for placed in reversed(space.units)}
+    negative = [first[variable] for variable in range(space.size)]
+    return {**{name: list(getattr(space, name)) for name in names}, "negative": negative, "units": units}
 
 
 def make_plan(config: RunConfig, host: Host) -> Plan:

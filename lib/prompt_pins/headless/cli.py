@@ -72,9 +72,11 @@ def resume(run: RunName, out: Out = OUT, device: Device = None) -> None:
 @app.command()
 def report(run: RunName, out: Out = OUT) -> None:
     """Rebuild a run's report from its journal."""
-    from ..report import build
+    from ..report import build, build_index
 
-    typer.echo(build(Runs(out).find(run)))
+    folder = Runs(out).find(run)
+    typer.echo(build(folder))
+    build_index(Runs(folder.path.parent))
 
 
 @app.command()
@@ -147,7 +149,7 @@ def _host(checkpoint: str, device: str | None) -> HeadlessHost:
 def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
     """Run to the end, with a live screen and a live report; never leaves without the report."""
     from ..plan import make_plan
-    from ..report import LiveReport
+    from ..report import LiveReport, build_index
     from .progress import Screen, summary
 
     console = Console()
@@ -167,6 +169,7 @@ def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[E
             failure = error
     if folder is None:
         return
+    build_index(Runs(folder.path.parent))
     summary(console, folder)
     if failure is not None:
         _complain(failure)

@@ -1,0 +1,200 @@
+"""The values of every template, from a run's record.  Standard library only (pictures come from `images`)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..store import Candidate, Generation, Record
+from .analysis import correlations, tightness
+from .images import Thumbs
+from .stats import BatchStats, read_stats
+from .tree import draw_tree
+from .view import (
+    Variable,
+    as_text,
+    candidate_row,
+    column,
+    command,
+    duration,
+    gain,
+    heat,
+    seconds_of,
+    series,
+    settings,
+    variables,
+)
+
+MATRIX = 30  # words; a larger matrix of correlations is not shown
+FILES = (
+    ("journal.jsonl", "everything that happened, one line each"),
+    ("run.json", "this run in a few lines"),
+    ("cma_plot.png", "the search"),
+    ("cma_mo_plot.png", "loss against change"),
+)
+GIFS = (
+    ("evolution.gif", "The best batch of each generation", "Evolution: the best batch of each generation"),
+    ("final_summary.gif", "Original and pinned side by side, seed by seed", "Original and pinned, seed by seed"),
+    ("best.gif", "The images of the pinned prompt", "The pinned prompt's images"),
+)
+
+
+def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
+    """Everything that the run page and its sections show."""
+    best, original, held = record.best, record.original, record.held
+    first_stats = read_stats(root / original.folder) if original else BatchStats()
+    best_stats = read_stats(root / best.folder) if best else BatchStats()
+    positive, negative = heat(record, first_stats, best_stats)
+    levels = record.plan.get("levels") or ()
+    found = variables(record)
+    return {
+        "name": root.name,
+        "record": record,
+        **_facts(record),
+        "targets": _pictures(thumbs, record.target_images, "Target"),
+        "original": _batch(thumbs, original, "Original prompt"),
+        "pinned": _batch(thumbs, best, "Pinned prompt"),
+        "original_fit": original.fit if original else None,
+        "pinned_fit": best.fit if best else None,
+        "fit_gain": gain(original.fit, best.fit) if original and best else None,
+        "held": held,
+        "scale": _scale(held.low, held.high) if held else None,
+        "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
+        "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
+        "best": best,
+        "positive": list(positive),
+        "negative": list(negative),
+        "variables": found,
+        **_analysis(record, found),
+        "place": place,
+        "levels": levels,
+        "leaves": len(levels[0]) if levels else 0,
+        "nodes_at": [len(set(level)) for level in levels],
+        "tree": draw_tree(levels, best_stats.per_level),
+        "level_stats": best_stats.per_level,
+        "search_plot": (root / "cma_plot.png").is_file(),
+        "front": (root / "cma_mo_plot.png").is_file(),
+        "contest": _contest(record),
+        "numbers": sorted({c.generation for c in record.candidates}),
+        "gifs": [{"name": name, "alt": alt, "caption": text} for name, alt, text in GIFS if (root / name).is_file()],
+        "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
+        "settings": settings(record.config),
+        "host": [(str(key), as_text(value)) for key, value in record.host.items()],
+        "command": command(record.config),
+        "config_json": json.dumps(dict(record.config), ensure_ascii=False, indent=1),
+    }
+
+
+def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
+    """Tightness and correlations of the words, once the search is over."""
+    labels = [variable.label for variable in found]
+    if record.state == "running" or not labels:
+        return {"tightness": (), "matrix": None, "labels": labels}
+    rows = tightness(record, labels, [variable.std for variable in found])
+    matrix = correlations(record) if len(labels) <= MATRIX else None
+    most = max((abs(row.high) for row in rows), default=0.0) or 1.0
+    return {
+        "tightness": [(row, round(100 * max(row.curvature, 0.0) / most, 1)) for row in rows],
+        "matrix": None if matrix is None else [[round(float(v), 2) for v in line] for line in matrix],
+        "labels": labels,
+    }
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    plain, forked = record.plan.get("plain_evaluations"), record.plan.get("evaluations")
+    return {
+        "failed": sum(candidate.loss is None for candidate in record.candidates),
+        "images": sum(len(c.images) for c in record.candidates if c.evaluations),
+        "plan_generations": record.plan.get("generations"),
+        "saved": 1.0 - forked / plain if plain and forked is not None else None,
+        "worked": duration(seconds_of(record)),
+    }
+
+
+def _pictures(thumbs: Thumbs, names: Sequence[str], alt: str) -> list[dict[str, str]]:
+    return [{"src": name, "thumb": thumbs.get(name), "alt": f"{alt} {i}"} for i, name in enumerate(names, 1)]
+
+
+def _batch(thumbs: Thumbs, candidate: Candidate | None, alt: str) -> list[dict[str, str]]:
+    if candidate is None:
+        return []
+    return _pictures(thumbs, [f"{candidate.folder}/{name}" for name in candidate.images], f"{alt}, image")
+
+
+def _scale(low: float, high: float) -> Callable[[float], float]:
+    """Improvement to percent of the drawing's width: zero and the interval lie well inside."""
+    left, right = min(low, 0.0), max(high, 0.0)
+    room = max(right - left, 0.1) * 0.1
+    left, right = left - room, right + room
+    return lambda value: round(100 * (value - left) / (right - left), 2)
+
+
+def place(variable: Variable, value: float) -> float:
+    """A weight's place between the bounds, in percent."""
+    width = variable.high - variable.low
+    share = (value - variable.low) / width if width > 0 and math.isfinite(width) else 0.5
+    return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+def _contest(record: Record) -> list[tuple[Candidate, float]]:
+    if record.choice is None:
+        return []
+    by_id = {c.id: c for c in reversed(record.candidates)}
+    rows = zip(record.choice.contestants, record.choice.fits)
+    found = [(by_id[name], math.fsum(fits) / len(fits)) for name, fits in rows if name in by_id and fits]
+    return sorted(found, key=lambda item: item[1])
+
+
+def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, Any]:
+    """What the run page's script shows: curves and the table of candidates."""
+    size = len(record.candidates[0].weights) if record.candidates else 0
+    original = column(record.space, "original", size, 1.0)
+    best = {(g.generation, g.best) for g in record.generations}
+    rows = [candidate_row(c, original, picture(c), (c.generation, c.id) in best) for c in record.candidates]
+    done = (record.state, len(rows), len(record.generations), record.choice is not None, record.held is not None)
+    return {
+        "version": " ".join(map(str, done)),
+        "state": record.state,
+        "series": series(record.generations),
+        "rows": rows,
+    }
+
+
+def generation_page(
+    root: Path, number: int, rows: Sequence[dict[str, Any]], generation: Generation | None, last: bool
+) -> dict[str, Any]:
+    """The values of a generation's page."""
+    folder = root / f"{number:08d}"
+    losses = [loss for loss in generation.losses if loss is not None] if generation else []
+    return {
+        "name": root.name,
+        "number": number,
+        "previous": number - 1 if number > 1 else None,
+        "following": None if last else number + 1,
+        "generation": generation,
+        "best_loss": min(losses, default=None),
+        "rows": rows,
+        "plot": (folder / "generation_loss_plot.png").is_file(),
+        "gif": (folder / "best.gif").is_file(),
+    }
+
+
+def candidate_page(root: Path, candidate: Candidate, stats: BatchStats) -> dict[str, Any]:
+    """The values of a candidate's page."""
+    folder = root / candidate.folder
+    images = []
+    for index, name in enumerate(candidate.images):
+        fit, spread = stats.per_image[index] if index < len(stats.per_image) else (None, None)
+        seed = f"seed {stats.seeds[index]}" if index < len(stats.seeds) else f"image {index + 1}"
+        images.append({"name": name, "kept": (folder / name).is_file(), "seed": seed, "fit": fit, "spread": spread})
+    return {
+        "name": root.name,
+        "c": candidate,
+        "stats": stats,
+        "images": images,
+        "plot": (folder / "loss_plot.png").is_file(),
+        "gif": (folder / "summary.gif").is_file(),
+    }

@@ -1,0 +1,75 @@
+"""`prompt_pins/index.html`: all runs below one folder, with search, order and comparison.  Standard library only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import StoreError
+from ..store import RunFolder, Runs
+from ..store.files import write_text
+from . import pages
+from .summary import SUMMARY_VERSION, summary
+
+PICTURES = ("best.gif", "evolution.gif")
+
+
+def build_index(runs: Runs) -> Path:
+    """Write the index of all runs, newest first; a run whose journal is damaged is listed with the reason.
+
+    Returns the page's path.  Raises `StoreError` if it cannot be written.
+    """
+    found = [_entry(runs.root / f"{number:08d}") for number in reversed(runs.numbers())]
+    rows = [entry for entry in found if entry is not None]
+    values = {"rows": rows, "data": pages.script_json([_compared(entry) for entry in rows])}
+    path = runs.root / "index.html"
+    write_text(path, pages.render("index.html", values))
+    return path
+
+
+def _entry(root: Path) -> dict[str, Any] | None:
+    """A run's summary, from `run.json` where that is current, else from its journal; None for another folder."""
+    if not (root / "journal.jsonl").is_file():
+        return None
+    value = _read(root / "run.json")
+    if value is None:
+        try:
+            value = summary(root.name, RunFolder(root).record())
+        except (StoreError, KeyError, TypeError) as error:
+            blank = {"target": "", "picture": "", "held": None, "gain": None}
+            return {"run": root.name, "state": "damaged", "reason": str(error), **blank}
+    names = (value.get("target") or {}).get("images") or []
+    target = next((f"{root.name}/{name}" for name in names if (root / name).is_file()), "")
+    picture = next((f"{root.name}/{name}" for name in PICTURES if (root / name).is_file()), "")
+    return {**value, "run": root.name, "target": target, "picture": picture}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and value.get("version") == SUMMARY_VERSION else None
+
+
+def _compared(entry: dict[str, Any]) -> dict[str, Any]:
+    """What the comparison of runs shows: plain texts by name."""
+    pinned, original, held = (entry.get(key) or {} for key in ("pinned", "original", "held"))
+    labels = (entry.get("space") or {}).get("labels") or []
+    weights = pinned.get("weights") or []
+    same = len(labels) == len(weights)
+    config = entry.get("config") or {}
+    return {
+        "run": entry["run"],
+        "pinned prompt": pinned.get("prompt", ""),
+        "negative prompt": pinned.get("negative_prompt", ""),
+        "fit before": original.get("fit"),
+        "fit after": pinned.get("fit"),
+        "loss": pinned.get("loss"),
+        "unseen seeds": held.get("improvement"),
+        "candidates": entry.get("candidates"),
+        "sampler": config.get("sampler", ""),
+        "steps": config.get("steps"),
+        "weights": [[str(label), weight] for label, weight in zip(labels, weights)] if same else [],
+    }

@@ -1,0 +1,173 @@
+"""A report that grows with its run: a listener that draws on one thread of low priority.
+
+What belongs to one candidate or one generation is always drawn, in order.  What shows the whole run is drawn when
+there is nothing else to do and drawing took little of the time so far; `close` draws it all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from .. import events
+from ..store import Candidate, Generation, Record, RunFolder
+from .artist import Artist, unlike
+from .build import finish
+
+SHARE = 0.005
+IDLE = 0.5  # seconds between two looks at whether the whole run may be drawn again
+CREDIT = 0.5  # seconds that may be spent at once, however young the run is
+NICE = 10
+PAGE = "index.html"
+
+logger = logging.getLogger(__name__)
+
+
+class LiveReport:
+    """Hand every event of a run to `handle`; `close` waits until everything is drawn.  A context manager.
+
+    share: of the run's wall time that may go into pages of the whole run before it ends.
+    seconds: spent drawing so far.
+    """
+
+    def __init__(self, share: float = SHARE) -> None:
+        self.share, self.seconds = share, 0.0
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._wake = threading.Condition()
+        self._artist: Artist | None = None
+        self._record: Record | None = None
+        self._rows: dict[int, list[Candidate]] = {}
+        self._known: dict[int, Generation] = {}
+        self._stale = self._closing = False
+        self._next_pictures = 1
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="report", daemon=True)
+        self._thread.start()
+
+    def handle(self, event: events.Event) -> None:
+        """Take note of an event and return at once.  Events before `RunStarted` are ignored."""
+        with self._wake:
+            if isinstance(event, events.RunStarted):
+                self._begin(event.folder, event.record)
+            elif self._record is not None:
+                self._note(event)
+            self._stale = True
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Draw what is left and then the whole run, from its journal.  A second call does nothing."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def __enter__(self) -> LiveReport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self, folder: RunFolder, record: Record) -> None:
+        self._artist, self._record = Artist.of(folder, record), record
+        for candidate in record.candidates:
+            self._rows.setdefault(candidate.generation, []).append(candidate)
+        self._known = {g.generation: g for g in record.generations}
+        self._drawn = {c.folder for c in record.candidates if (folder.path / c.folder / PAGE).is_file()}
+        for candidate in unlike(record.candidates):
+            self._jobs.append(functools.partial(self._draw_candidate, candidate))
+        for number in self._known:
+            if not (folder.generation(number) / PAGE).is_file():
+                self._jobs.append(functools.partial(self._draw_generation, number))
+
+    def _note(self, event: events.Event) -> None:
+        record = self._record
+        assert record is not None
+        if isinstance(event, events.CandidateDone):
+            candidate = event.candidate
+            self._rows.setdefault(candidate.generation, []).append(candidate)
+            self._jobs.append(functools.partial(self._draw_candidate, candidate))
+            self._record = dataclasses.replace(record, candidates=(*record.candidates, candidate))
+        elif isinstance(event, events.GenerationDone):
+            generation = event.generation
+            self._known[generation.generation] = generation
+            self._jobs.append(functools.partial(self._draw_generation, generation.generation))
+            self._record = dataclasses.replace(record, generations=(*record.generations, generation))
+        elif isinstance(event, events.TargetReady):
+            self._record = dataclasses.replace(record, target_source=event.source, target_images=event.images)
+        elif isinstance(event, events.Chosen):
+            self._record = dataclasses.replace(record, choice=event.choice)
+        elif isinstance(event, events.Validated):
+            self._record = dataclasses.replace(record, held=event.held)
+
+    # on the thread
+
+    def _work(self) -> None:
+        lower_priority()
+        while True:
+            with self._wake:
+                if not self._jobs and not self._closing:
+                    self._wake.wait(IDLE if self._stale else None)
+                job = self._jobs.popleft() if self._jobs else None
+            if job is None:
+                if self._closing:
+                    self._measured(self._finish)
+                    return
+                if not self._stale or not self._affordable():
+                    continue
+                job = self._refresh
+            self._measured(job)
+
+    def _measured(self, job: Callable[[], None]) -> None:
+        """Do a job; one that fails is logged and never harms the run."""
+        started = time.monotonic()
+        try:
+            job()
+        except Exception:
+            logger.exception("a part of the report could not be drawn")
+        self.seconds += time.monotonic() - started
+
+    def _affordable(self) -> bool:
+        return self.seconds <= CREDIT + self.share * (time.monotonic() - self._started)
+
+    def _draw_candidate(self, candidate: Candidate) -> None:
+        if self._artist is not None and candidate.folder not in self._drawn:
+            self._drawn.add(candidate.folder)
+            self._artist.candidate(candidate)
+
+    def _draw_generation(self, number: int) -> None:
+        if self._artist is None:
+            return
+        self._artist.generation(number, tuple(self._rows.get(number, ())), self._known[number], last=True)
+        if number - 1 in self._known:
+            before = self._known[number - 1]
+            self._artist.generation_page(number - 1, tuple(self._rows.get(number - 1, ())), before, last=False)
+
+    def _refresh(self) -> None:
+        """The whole run's page; its plots and GIFs each time that there are twice as many generations."""
+        with self._wake:
+            record, self._stale = self._record, False
+        if record is None or self._artist is None:
+            return
+        if len(record.generations) >= self._next_pictures:
+            self._next_pictures = 2 * len(record.generations)
+            self._artist.run_plots(record)
+            self._artist.run_gifs(record)
+        self._artist.run(record)
+
+    def _finish(self) -> None:
+        if self._artist is not None:
+            finish(self._artist, self._artist.folder.record())
+
+
+def lower_priority() -> None:
+    """Let the run's own threads go first, where the system lets one thread step back (Linux)."""
+    if hasattr(os, "setpriority") and hasattr(threading, "get_native_id"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,0 +1,77 @@
+"""Pages from templates: Jinja2 with everything escaped.  What a page shows is worked out in `view` and `context`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+HERE = Path(__file__).parent
+SECTIONS = (
+    "head",
+    "pictures",
+    "unseen",
+    "prompt",
+    "words",
+    "analysis",
+    "tree",
+    "motion",
+    "front",
+    "contest",
+    "generations",
+    "settings",
+)
+
+
+@functools.cache
+def static(name: str) -> Markup:
+    """A file of `static/`, to be put into a page as it is."""
+    return Markup((HERE / "static" / name).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates, every value escaped unless it is `Markup`."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        auto_reload=False,
+    )
+    found.globals["static"] = static
+    found.filters["url"] = lambda path: urllib.parse.quote(str(path), safe="/")
+    found.globals["m"] = found.get_template("macros.html").module
+    return found
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """A whole page."""
+    return environment().get_template(template).render(values) + "\n"
+
+
+def sections(values: Mapping[str, Any]) -> dict[str, Markup]:
+    """The run page's sections by id, each as HTML."""
+    template = environment().get_template("sections.html")
+    context = template.new_context(dict(values))
+    return {name: Markup("".join(template.blocks[name](context)).strip()) for name in SECTIONS}
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return script_safe(text)
+
+
+def script_safe(text: str) -> Markup:
+    """JSON text with the characters escaped that mean something to HTML or to old JavaScript."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

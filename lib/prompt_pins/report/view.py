@@ -1,0 +1,209 @@
+"""What the run page shows, worked out from a run's record.  Standard library only; all of it is plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..config import RunConfig
+from ..options import declarations
+from ..store import Candidate, Generation, Record
+from .stats import BatchStats, Pairs
+
+Row = list[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """One word of a prompt: its weight before and after, and a tint from -1 (weaker) to 1 (stronger)."""
+
+    text: str
+    before: float
+    after: float
+    tint: float
+
+    @property
+    def changed(self) -> bool:
+        """True where the printed weights differ."""
+        return abs(self.after - self.before) >= 5e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One searched weight: before, after, the search's standard deviation of it at the end, and its bounds."""
+
+    label: str
+    before: float
+    after: float
+    std: float | None
+    low: float
+    high: float
+    negative: bool
+
+
+def words(before: Pairs, after: Pairs) -> tuple[Word, ...]:
+    """The words of a prompt; an unknown original weight counts as 1."""
+    same = len(before) == len(after)
+    rows = [(text, before[i][1] if same else 1.0, weight) for i, (text, weight) in enumerate(after)]
+    most = max([abs(now - was) for _, was, now in rows] + [0.25])
+    return tuple(Word(text, was, now, round((now - was) / most, 3)) for text, was, now in rows)
+
+
+def variables(record: Record) -> tuple[Variable, ...]:
+    """Every searched weight, in the order of the prompt."""
+    best, first = record.best, record.original
+    if best is None or first is None:
+        return ()
+    size = len(best.weights)
+    labels = column(record.space, "labels", size, "")
+    low, high = column(record.space, "low", size, 0.0), column(record.space, "high", size, 2.0)
+    before = column(record.space, "original", size, 1.0)
+    sides = column(record.space, "negative", size, False)
+    state: Mapping[str, Any] = record.generations[-1].state if record.generations else {}
+    std = column(state, "std", size, None)
+    return tuple(
+        Variable(str(labels[i]) or f"word {i + 1}", before[i], best.weights[i], std[i], low[i], high[i], bool(sides[i]))
+        for i in range(size)
+    )
+
+
+def column(source: Mapping[str, Any], key: str, size: int, default: Any) -> Sequence[Any]:
+    """A list of `size` values, or that many defaults where the journal does not have it."""
+    found = source.get(key)
+    return found if isinstance(found, (list, tuple)) and len(found) == size else [default] * size
+
+
+def series(generations: Sequence[Generation]) -> dict[str, Row]:
+    """The curves of the convergence chart: one value for each generation, None where there is none."""
+    rows = [[v for v in g.losses if v is not None] for g in generations]
+    means = [math.fsum(row) / len(row) if row else None for row in rows]
+    stds = [
+        math.sqrt(math.fsum((v - mean) ** 2 for v in row) / len(row)) if mean is not None else None
+        for row, mean in zip(rows, means)
+    ]
+    pairs = [(mean, std) for mean, std in zip(means, stds)]
+    return {
+        "generation": [g.generation for g in generations],
+        "best": [_short(min(row, default=None)) for row in rows],
+        "mean": [_short(mean) for mean in means],
+        "upper": [_short(m + s) if m is not None and s is not None else None for m, s in pairs],
+        "lower": [_short(m - s) if m is not None and s is not None else None for m, s in pairs],
+        "step_size": [_short(g.state.get("step_size")) for g in generations],
+        "axis_ratio": [_short(g.state.get("axis_ratio")) for g in generations],
+    }
+
+
+def _short(value: Any) -> float | None:
+    """A number to six digits, which is all that a page needs."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(f"{value:.6g}")
+
+
+def distance(candidate: Candidate, original: Sequence[float]) -> float | None:
+    """L2 distance of a candidate's weights from the original ones."""
+    if len(original) != len(candidate.weights):
+        return None
+    return math.dist(candidate.weights, original)
+
+
+def candidate_row(candidate: Candidate, original: Sequence[float], picture: str, best: bool) -> Row:
+    """A table row: generation, index, loss, fit, spread, distance, seconds, folder, picture in it, mark, error.
+
+    mark: 1 for the best of its generation.
+    """
+    seconds = math.fsum(v for v in candidate.seconds.values() if isinstance(v, (int, float)))
+    return [
+        candidate.generation,
+        candidate.index + 1,
+        _short(candidate.loss),
+        _short(candidate.fit),
+        _short(candidate.spread),
+        _short(distance(candidate, original)),
+        round(seconds, 2) or None,
+        candidate.folder,
+        picture,
+        int(best),
+        candidate.error,
+    ]
+
+
+def settings(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str, bool]]]]:
+    """(group, [(label, value, differs from the default)]) of every option, in the order of their declarations."""
+    groups: dict[str, list[tuple[str, str, bool]]] = {}
+    defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+    known = declarations(RunConfig)
+    for name, declaration in known.items():
+        if name in config:
+            value = config[name]
+            groups.setdefault(declaration.group, []).append(
+                (declaration.label, as_text(value), not _same(value, defaults[name]))
+            )
+    other = [(name, as_text(config[name]), False) for name in config if name not in known]
+    return [*groups.items(), *([("Other", other)] if other else [])]
+
+
+def as_text(value: Any) -> str:
+    """A setting's value as a reader writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(as_text(item) for item in value) or "–"
+    return "–" if value in ("", None) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _same(value: Any, default: Any) -> bool:
+    return as_text(value) == as_text(default)
+
+
+_SPELLED = {"negative_prompt": "negative"}
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """The command line that repeats a run: the prompt, and every option that is not at its default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+    parts = ["prompt-pins", "pin", str(config.get("prompt", ""))]
+    for name, default in defaults.items():
+        if name == "prompt" or name not in config or _same(config[name], default):
+            continue
+        flag, value = "--" + _SPELLED.get(name, name).replace("_", "-"), config[name]
+        if isinstance(value, bool):
+            parts.append(flag if value else "--no-" + flag[2:])
+            continue
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            parts += [flag, "=".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)]
+    return shlex.join(parts)
+
+
+def seconds_of(record: Record) -> float:
+    """Seconds that the run worked, as its records say."""
+    records = [*record.generations, *(r for r in (record.choice, record.held) if r is not None)]
+    return math.fsum(float(r.seconds.get("wall", 0.0)) for r in records)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    return str(datetime.timedelta(seconds=round(seconds))).removeprefix("0:")
+
+
+def gain(before: float | None, after: float | None) -> float | None:
+    """1 - after / before: 0.4 where the loss fell by 40 %."""
+    return 1.0 - after / before if before and after is not None else None
+
+
+def heat(record: Record, first: BatchStats, best: BatchStats) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
+    """The words of the pinned prompt and of its negative, with their weights before and after."""
+    if best.positive or best.negative:
+        return words(first.positive, best.positive), words(first.negative, best.negative)
+    found = variables(record)
+    sides = ([v for v in found if not v.negative], [v for v in found if v.negative])
+    positive, negative = (
+        words(tuple((v.label, v.before) for v in side), tuple((v.label, v.after) for v in side)) for side in sides
+    )
+    return positive, negative

@@ -1,0 +1,40 @@
+"""The index of runs lists whatever lies in the folder, and says what is damaged."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from prompt_pins import report
+from prompt_pins.store import Runs
+
+from tests.report.synthetic import HOSTILE, Shape, SyntheticRun
+from tests.report.test_pages import Reader
+
+TINY = Shape(generations=2, population=2, batch=2, size=24, held=2)
+
+
+def test_all_kinds_of_runs_are_listed(tmp_path: Path) -> None:
+    report.build(SyntheticRun(tmp_path / "00000000", TINY).write())
+    SyntheticRun(tmp_path / "00000001", TINY).write()
+    (tmp_path / "00000002").mkdir()
+    (tmp_path / "00000002" / "journal.jsonl").write_text('{"kind":"run","version":99}\n', "utf-8")
+    (tmp_path / "00000003").mkdir()
+    steps = SyntheticRun(tmp_path / "00000004", TINY).events()
+    next(steps)
+    text = report.build_index(Runs(tmp_path)).read_text("utf-8")
+    reader = Reader(text)
+    runs = [attributes["data-run"] for tag, attributes in reader.tags if "data-run" in attributes]
+    assert runs == ["00000004", "00000002", "00000001", "00000000"]
+    shown = "".join(reader.text)
+    assert HOSTILE in shown and "format version 99" in shown
+    assert "<script>alert" not in text
+    found = re.search(r'id="data">(.*?)</script>', text, re.S)
+    assert found is not None
+    data = json.loads(found[1])
+    assert data[2]["weights"][0][0] == "a" and data[2] | {"run": ""} == data[3] | {"run": ""}
+
+
+def test_an_empty_folder_has_an_index(tmp_path: Path) -> None:
+    assert "No runs yet" in report.build_index(Runs(tmp_path)).read_text("utf-8")
