@@ -1,0 +1,57 @@
+"""The law, and the oracle, against the host's own parser: set PROMPT_PINS_WEBUI to a WebUI checkout (needs lark)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prompt_pins.errors import PromptError
+from prompt_pins.prompt import parse, render
+
+from tests.prompt.prompt_cases import NAMES, hostile, likely
+from tests.prompt.prompt_host import ROOT, Host
+from tests.prompt.prompt_oracle import HostStops, Tokenize, read, same
+
+pytestmark = pytest.mark.skipif(ROOT is None, reason="PROMPT_PINS_WEBUI names no WebUI checkout")
+CASES = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    pytest.importorskip("lark")
+    assert ROOT is not None
+    return Host(ROOT)
+
+
+@CASES
+@given(st.one_of(likely(), hostile), st.booleans(), st.sampled_from([(), NAMES]), st.randoms(use_true_random=False))
+def test_the_law(host: Host, tokenize: Tokenize, text: str, negative: bool, names: tuple[str, ...], random) -> None:
+    try:
+        expected = host.read(text, tokenize, negative, embeddings=names)
+    except HostStops:
+        return
+    prompt = parse(text, names, negative)
+    assert same(expected, host.read(render(prompt), tokenize, negative, embeddings=names), weights=True)
+    weights = [random.choice([0.8, 1.0, 1.0, 1.234]) for _ in prompt.units()]
+    printed = render(prompt, weights)
+    assert same(expected, host.read(printed, tokenize, negative, embeddings=names), weights=False)
+
+
+@CASES
+@given(st.one_of(likely(), hostile), st.booleans())
+def test_the_oracle_reads_as_the_host_does(host: Host, tokenize: Tokenize, text: str, negative: bool) -> None:
+    try:
+        expected = host.read(text, tokenize, negative)
+    except HostStops:
+        with pytest.raises(HostStops):
+            read(text, tokenize, negative)
+        return
+    try:
+        unsure = any(part.opaque for part in parse(text, negative=negative).parts)
+    except PromptError:
+        return
+    assert unsure or same(expected, read(text, tokenize, negative), weights=True)
