@@ -1,7 +1,7 @@
 """Prompts of the kinds that people share, each with its units (text, or [text, weight]).
 
 The units of prompts without schedules were derived by a second program (from `prompt_oracle.emphasis`, cut by hand
-rules), the others written by hand; all were read through.
+rules), the others written by hand.
 """
 
 from __future__ import annotations

@@ -1,0 +1,204 @@
+"""The headless host: the Host protocol over a model that this process loads itself."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import __version__
+from ..config import RenderOptions
+from ..errors import HostError, HostInterrupted, OptionError
+from ..host import Batch, PromptPair
+from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
+from .checkpoint import Checkpoint, load
+from .conditioning import Reader
+from .denoiser import Denoiser
+from .infotext import infotext
+from .predictor import Predictor
+from .samplers import SamplerChoice, find_sampler, samplers
+from .text import TextEncoder
+from .vocabulary import Vocabulary
+
+__all__ = ["HeadlessHost", "find_sampler", "samplers"]
+
+LATENT_CHANNELS = 4
+DOWN = 8
+DECODED_PIXELS = 2**20
+SCHEDULES = {"karras": "Karras", "normal": "Normal"}
+
+
+class HeadlessHost:
+    """Renders prompts without a WebUI.
+
+    checkpoint: path of a Stable Diffusion 1.x or 2.x .safetensors file or diffusers folder; "": the embedded model;
+        or a model that is loaded already.
+    device: torch's name of it; None: CUDA where there is a GPU, in half precision, else the CPU.
+
+    The same inputs give the same bits on the same machine.  Raises `CheckpointError`.
+    """
+
+    def __init__(self, checkpoint: str | Checkpoint = "", device: str | None = None) -> None:
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        for network in (self._model.unet, self._model.vae, self._model.text_encoder):
+            # torch's own `to`: diffusers' warns about the cast that is wanted here
+            nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
+        self._reader = Reader(TextEncoder(self._model.text_encoder, Vocabulary(), self._model.pad))
+        self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
+        self._stop = threading.Event()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The loaded model."""
+        return self._model
+
+    def describe(self) -> dict[str, Any]:
+        """Name, versions, checkpoint and its hash."""
+        return {
+            "name": "headless",
+            "version": __version__,
+            "checkpoint": self._model.path.name,
+            "checkpoint_sha256": self._sha256,
+            "prediction": self._model.prediction,
+            "torch": torch.__version__,
+            "device": self._device.type,
+        }
+
+    @functools.cached_property
+    def _sha256(self) -> str:
+        return self._model.sha256()
+
+    def embeddings(self) -> tuple[str, ...]:
+        """None: this host loads no textual inversions."""
+        return ()
+
+    def size(self, job: RenderOptions) -> tuple[int, int]:
+        """(width, height) in pixels.  Raises `OptionError`."""
+        return self._size("width", job.width), self._size("height", job.height)
+
+    def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
+        """The tree of a batch; every image its own branch unless the sampler is a Hyperbatch form and `forked`."""
+        if self._forks(job, forked).policy == "none":
+            return independent_levels(batch_size)
+        return fork_schedule(batch_size, job.steps, job.fork_policy).levels
+
+    def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
+        """Images x steps; a second-order sampler's two calls a step count once."""
+        return fork_schedule(batch_size, job.steps, self._forks(job, forked).policy).cost
+
+    def interrupt(self) -> None:
+        """Ask a running `render` to stop, and later ones not to start."""
+        self._stop.set()
+
+    def interrupted(self) -> bool:
+        """True once `interrupt` was called."""
+        return self._stop.is_set()
+
+    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+        """One image for each seed.
+
+        Raises `OptionError` for a sampler or size that is not known, `PromptError` for a weight that cannot be read,
+        `HostInterrupted` after `interrupt`, `HostError` where the model's numbers are no picture.
+        """
+        sampler, forks = find_sampler(job.sampler), self._forks(job, forked)
+        width, height = self.size(job)
+        if not seeds:
+            raise OptionError("seeds", list(seeds), "at least one")
+        self._check()
+        try:
+            with torch.inference_mode():
+                latents = self._sampled(prompt, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
+                images = self._decoded(latents)
+        except RuntimeError as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
+                raise HostError(f"the memory is too small for {len(seeds)} images of {width}x{height}") from error
+            raise
+        parameters = self._parameters(job, sampler, width, height)
+        texts = (infotext(prompt.positive, prompt.negative, {**parameters, "Seed": seed}) for seed in seeds)
+        return Batch(images, tuple(texts), self.evaluations(len(seeds), job, forked))
+
+    def _sampled(
+        self,
+        prompt: PromptPair,
+        seeds: Sequence[int],
+        job: RenderOptions,
+        sampler: SamplerChoice,
+        forks: ForkOptions,
+        shape: tuple[int, int],
+    ) -> Tensor:
+        """The batch's latents: float32, B x 4 x h x w."""
+        calls = job.steps * (2 if sampler.second_order else 1)
+        denoiser = Denoiser(
+            network=self._predictor,
+            levels=self._model.levels,
+            prediction=self._model.prediction,
+            guidance=self._reader.guidance(prompt, calls),
+            scale=job.cfg_scale,
+            check=self._check,
+        )
+        sigmas = self._sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
+        sample = make_hyperbatch(sampler.info.name, forks, seeds=seeds)
+        latents: Tensor = sample(denoiser, self._noise(seeds, shape) * sigmas[0], sigmas)
+        if not bool(torch.isfinite(latents).all()):
+            raise HostError("the model's answer holds no numbers (NaN or infinite); try full precision")
+        return latents
+
+    def _noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
+        """Each image's start, from its own seed as the WebUI draws it on the CPU: N(0, 1), B x 4 x h x w."""
+        rows = [
+            torch.randn((LATENT_CHANNELS, *shape), generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds
+        ]
+        return torch.stack(rows).to(self._device)
+
+    def _sigmas(self, steps: int, scheduler: str) -> Tensor:
+        levels = self._model.levels
+        if scheduler == "karras":
+            return karras_sigmas(steps, levels.sigma_min, levels.sigma_max)
+        return levels.steps(steps)
+
+    def _decoded(self, latents: Tensor) -> np.ndarray:
+        """uint8, B x H x W x 3, in groups of about a megapixel.  The WebUI cuts the fraction off, and so do we."""
+        group = max(1, DECODED_PIXELS // (latents.shape[2] * latents.shape[3] * DOWN * DOWN))
+        parts = []
+        for part in torch.split(latents, group):
+            self._check()
+            image = self._model.vae.decode((part / self._model.scaling).to(self._dtype), return_dict=False)[0]
+            if not bool(torch.isfinite(image).all()):
+                raise HostError("the autoencoder's answer holds no numbers (NaN or infinite)")
+            unit = ((image.float() + 1.0) / 2.0).clamp(0.0, 1.0)
+            parts.append((255.0 * unit).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+        return np.ascontiguousarray(np.concatenate(parts))
+
+    def _forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
+        if forked and find_sampler(job.sampler).hyperbatch:
+            return ForkOptions(job.fork_policy, job.fork_strength)
+        return ForkOptions("none")
+
+    def _size(self, name: str, pixels: int) -> int:
+        if pixels < 0 or pixels % DOWN or 0 < pixels < 64:
+            raise OptionError(name, pixels, "a multiple of 8 from 64 to 8192, or 0 for the model's own")
+        return pixels or self._model.pixels
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise HostInterrupted("rendering was stopped")
+
+    def _parameters(self, job: RenderOptions, sampler: SamplerChoice, width: int, height: int) -> dict[str, object]:
+        return {
+            "Steps": job.steps,
+            "Sampler": sampler.name,
+            "Schedule type": SCHEDULES[sampler.scheduler or job.scheduler],
+            "CFG scale": f"{job.cfg_scale:g}",
+            "Seed": 0,
+            "Size": f"{width}x{height}",
+            "Model hash": self._sha256[:10],
+            "Model": self._model.name,
+            "Version": f"prompt-pins {__version__}",
+        }
