@@ -39,8 +39,8 @@ PROMPTS = (
 )
 BATCHES, STEPS = (4, 8, 16, 32), (10, 20, 30)
 STRENGTHS = (0.5, 1.0, 1.25, 1.5, 2.0, 3.0, 20.0)
-SCALE = 7.0
 PAIRS = 120
+UNGUIDED = 1.0
 PIXELS_PER_DEGREE = 67.02
 PAIR_MEMORY = 256 << 20
 REPEATS = {4: 2, 8: 1, 16: 1, 32: 1}
@@ -85,13 +85,18 @@ class Sampled:
 
 
 class Bench(HeadlessHost):
-    """The headless host, taken apart: sampling without decoding, and the denoiser alone."""
+    """The headless host, taken apart: sampling without decoding, and the denoiser alone.
+
+    Unguided by default: guidance doubles the price of both sides alike.
+    """
+
+    scale = UNGUIDED
 
     def guided(self, prompt: str, calls: int) -> Denoiser:
         """The denoiser of one run."""
         model = self.checkpoint
         guidance = self._reader.guidance(PromptPair(prompt), calls)
-        return Denoiser(self._predictor, model.levels, model.prediction, guidance, SCALE, lambda: None)
+        return Denoiser(self._predictor, model.levels, model.prediction, guidance, self.scale, lambda: None)
 
     def start(self, seeds: Sequence[int]) -> Tensor:
         """Unit noise of the model's own latent size."""
@@ -263,6 +268,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--strengths", action="store_true")
     parser.add_argument("--samplers", nargs="+", choices=tuple(SAMPLERS), help="these only")
+    parser.add_argument("--scale", type=float, default=UNGUIDED, help="guidance; 1: none")
     parser.add_argument("--repeats", type=int, default=12, help="trees for each fork strength")
     parser.add_argument("--out", type=Path, help="keep the rows in this file as they come")
     parser.add_argument("--plot", type=Path, help="draw docs/images/hyperbatch*.png from a file of --out")
@@ -277,6 +283,7 @@ def main() -> None:
     rows = []
     with torch.inference_mode():
         bench = Bench(device="cpu")
+        bench.scale = options.scale
         for _ in range(WARM):
             bench.call_seconds(1)
         few = ("DPM++ 2M", "DPM++ SDE") if options.quick or options.strengths else tuple(SAMPLERS)

@@ -49,7 +49,7 @@ def resume(folder: RunFolder, host: Host) -> Events:
 def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan) -> Events:
     journal = folder.open()
     try:
-        yield from _Run(config, host, folder, journal, plan).events()
+        yield from _Run(config, host, folder, journal, plan).work()
     finally:
         journal.close()
         folder.close()
@@ -68,20 +68,20 @@ class _Run:
         self.rendered: dict[str, Batch] = {}
         self.search = search.create(plan.space.original, plan.space.low, plan.space.high, search_options(config))
 
-    def events(self) -> Events:
+    def work(self) -> Events:
         """All of the run, or what is left of it."""
         self._begin()
         yield events.RunStarted(self.folder, self.record)
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="scoring") as self.worker:
-                yield from self._work()
+                yield from self._parts()
         except HostInterrupted:
             yield self._end("stopped", search.INTERRUPTED)
         except PinError as error:
             self._end("stopped", f"failed: {error}")
             raise
 
-    def _work(self) -> Events:
+    def _parts(self) -> Events:
         yield from self._target()
         reason: str | None = None
         while reason is None:
@@ -169,18 +169,20 @@ class _Run:
             return
         started = time.perf_counter()
         unseen = seeds.held_out_seeds(self.config.seed, self.config.held_out)
-        names = image_names(unseen, self.config.image_format)
-        fits, paths = [], []
-        for role, candidate in (("original", record.original), ("pinned", record.best)):
-            found, batch = self._fits(candidate, unseen)
-            fits.append(found)
-            paths.append(tuple(f"unseen/{role}/{name}" for name in names))
-            self.folder.save_images(self.folder.path / "unseen" / role, batch.images, names, batch.infotexts)
-        gain, low, high = contest.improvement(*fits, seed=self.config.cma_seed)
+        before, original = self._unseen("original", record.original, unseen)
+        after, pinned = self._unseen("pinned", record.best, unseen)
+        gain, low, high = contest.improvement(before, after, seed=self.config.cma_seed)
         seconds = {"wall": time.perf_counter() - started}
-        held = Held(unseen, *fits, gain, low, high, *paths, seconds)
+        held = Held(unseen, before, after, gain, low, high, original, pinned, seconds)
         self.journal.append(to_json(held), sync=True)
         yield events.Validated(held)
+
+    def _unseen(self, role: str, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, tuple[str, ...]]:
+        """A candidate's fits on unseen seeds, and the paths of its images."""
+        fits, batch = self._fits(candidate, row)
+        names = image_names(row, self.config.image_format)
+        self.folder.save_images(self.folder.path / "unseen" / role, batch.images, names, batch.infotexts)
+        return fits, tuple(f"unseen/{role}/{name}" for name in names)
 
     def _end(self, state: str, reason: str) -> events.RunFinished:
         self.journal.append({"kind": state, "reason": str(reason), "time": now()}, sync=True)
@@ -210,7 +212,7 @@ class _Run:
         if self.host.interrupted():
             raise HostInterrupted(search.INTERRUPTED)
         row = seeds.search_seeds(self.config.seed, self.config.batch_size, generation, self.config.seed_policy)
-        pair = PromptPair(*self.plan.space.render(vector))
+        pair = PromptPair(*self.plan.space.render(vector.tolist()))
         name = candidate_id(pair, row)
         weights = tuple(float(weight) for weight in vector)
         same = self.known.get(name)
@@ -258,7 +260,7 @@ class _Run:
         self.candidates.append(candidate)
         return events.CandidateDone(candidate)
 
-    def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[tuple[float, ...], Batch]:
+    def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, Batch]:
         """Mean loss to the targets of each seed's independent image, and the images."""
         pair = PromptPair(candidate.prompt, candidate.negative_prompt)
         parts = []

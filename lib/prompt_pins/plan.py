@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from .config import RunConfig, SearchOptions
 from .host import Host
 from .prompt import WeightSpace
+from .prompt.nodes import Vary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,7 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
     space = WeightSpace.build(
         config.prompt,
         config.negative_prompt,
-        vary=config.vary,
+        vary=cast(Vary, config.vary),
         vary_prompt=config.vary_prompt,
         vary_negative=config.vary_negative,
         vary_loras=config.vary_loras,

@@ -125,3 +125,8 @@ def test_fork_strength_is_checked(strength: float) -> None:
 def test_the_schedule_needs_no_torch() -> None:
     code = "import sys, prompt_pins.sampling.schedule; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fork_steps_are_read_from_text_too() -> None:
+    assert fork_schedule(8, 20, "5, 10,15") == fork_schedule(8, 20, (5, 10, 15)) == fork_schedule(8, 20, "even")
+    assert ForkOptions("1,2").policy == (1, 2)

@@ -35,7 +35,7 @@ def parameters(skip: tuple[str, ...]) -> list[inspect.Parameter]:
 
 
 def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> inspect.Parameter:
-    inner = next((part for part in typing.get_args(hint) if part is not type(None)), hint)
+    inner: Any = next((part for part in typing.get_args(hint) if part is not type(None)), hint)
     many = typing.get_origin(hint) is tuple
     flag = "--" + name.rstrip("_").replace("_", "-")
     flags = [f"{flag}/--no-{flag[2:]}"] if hint is bool else [flag]
@@ -43,7 +43,7 @@ def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> 
     text = f"{declaration.help} [allowed: {describe(hint, declaration)}]"
     shown = _shown(default)
     choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=shown)
-    kind = list[typing.get_args(hint)[0]] if many else inner  # type: ignore[misc]
+    kind: Any = list[inner] if many else inner  # type: ignore[valid-type]
     annotation = typing.Optional[kind]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice, annotation=annotation)
 
@@ -66,7 +66,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`, which names it."""
+    """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

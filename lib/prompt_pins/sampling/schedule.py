@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ..config import RenderOptions
 from ..errors import OptionError
 
 POLICIES = ("even", "early", "late", "none")
-DEFAULT_STRENGTH = 2.0
+DEFAULT_STRENGTH: float = RenderOptions.fork_strength
 
 Policy = str | tuple[int, ...]
 Levels = tuple[tuple[int, ...], ...]
@@ -31,7 +32,8 @@ class ForkOptions:
     """How a batch forks.
 
     policy: "even" (equal segments), "early" or "late" (forks in the first or the last half), "none" (every
-        image on its own from the start), or the fork steps themselves, one for each doubling.
+        image on its own from the start), or the fork steps themselves, one for each doubling (as a tuple, or as
+        text: "5, 10, 15").
     strength: rho > 0, for deterministic samplers; the k-th step of a new node after its fork is ancestral with
         eta = min(1, rho - k).  Up to 1 it is the eta of the one ancestral step that leaves the fork.
 
@@ -42,10 +44,22 @@ class ForkOptions:
     strength: float = DEFAULT_STRENGTH
 
     def __post_init__(self) -> None:
-        if isinstance(self.policy, str) and self.policy not in POLICIES:
-            raise OptionError("fork_policy", self.policy, f"{', '.join(POLICIES)}, or a list of fork steps")
+        object.__setattr__(self, "policy", as_policy(self.policy))
         if not 0.0 < self.strength < math.inf:
             raise OptionError("fork_strength", self.strength, "a number above 0")
+
+
+def as_policy(policy: Policy | Sequence[int]) -> Policy:
+    """A policy's name, or its fork steps as a tuple, also from text such as "5, 10, 15".  Raises `OptionError`."""
+    if not isinstance(policy, str):
+        return tuple(policy)
+    if policy in POLICIES:
+        return policy
+    try:
+        return tuple(int(step) for step in policy.split(","))
+    except ValueError:
+        allowed = f"{', '.join(POLICIES)}, or fork steps such as 5,10,15"
+        raise OptionError("fork_policy", policy, allowed) from None
 
 
 @dataclass(frozen=True)
@@ -125,14 +139,12 @@ def fork_schedule(batch_size: int, steps: int, policy: Policy | Sequence[int] = 
     if steps < 1:
         raise OptionError("steps", steps, "a whole number of at least 1")
     doubling = doublings(batch_size)
-    if isinstance(policy, str):
-        forks = _forks(doubling, steps, ForkOptions(policy).policy)
-    else:
-        forks = _explicit(tuple(policy), doubling, steps)
+    read = as_policy(policy)
+    forks = _forks(doubling, steps, read) if isinstance(read, str) else _explicit(read, doubling, steps)
     return ForkSchedule(tuple(min(batch_size, 1 << sum(fork <= i for fork in forks)) for i in range(steps)))
 
 
-def _forks(doubling: int, steps: int, policy: Policy) -> tuple[int, ...]:
+def _forks(doubling: int, steps: int, policy: str) -> tuple[int, ...]:
     """The fork steps of a named policy, each in 1 .. S - 1 (all 0 if there is no such boundary)."""
     if policy == "none" or steps == 1:
         return (0,) * doubling

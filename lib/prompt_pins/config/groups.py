@@ -1,21 +1,10 @@
-"""The configuration of a run: frozen, validated once, JSON round trip.  Standard library only.
-
-Every option of the product is declared in this file and nowhere else.  The groups are mixed into one flat
-`RunConfig`, so a part that needs only its own group takes a `RunConfig` as it is.
-"""
+"""The groups of options, each a frozen dataclass of declarations.  Standard library only."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Mapping
-from typing import Any
 
-from .errors import OptionError, PromptError
-from .options import checked, declarations, option
-from .search.options import SearchOptions
-
-CONFIG_VERSION = 1
+from ..options import option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +66,16 @@ class RenderOptions:
     width: int = option(0, label="Width", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
     height: int = option(0, label="Height", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
     fork_policy: str = option(
-        "even", label="Fork policy", choices=("even", "early", "late"), help="When a hyperbatch's tree forks."
+        "even",
+        label="Fork policy",
+        help="When a hyperbatch's tree forks: even, early, late, none (a plain batch), or fork steps such as 5,10,15.",
     )
     fork_strength: float = option(
-        1.0,
+        2.0,
         label="Fork strength",
-        low=0.0,
-        high=1.0,
-        help="How far the siblings of a deterministic sampler part where they fork.",
+        low=0.05,
+        high=10.0,
+        help="For how many steps after a fork the new images of a deterministic sampler draw noise of their own.",
     )
     checkpoint: str = option(
         "", label="Checkpoint", help="A Stable Diffusion 1.x or 2.x file or diffusers folder; none: the small model."
@@ -183,38 +174,3 @@ class OutputOptions:
     )
     gifs: bool = option(True, label="GIFs", help="Draw a GIF of each candidate, each generation and the run.")
     plots: bool = option(True, label="Plots", help="Draw the loss and convergence plots.")
-
-
-@dataclasses.dataclass(frozen=True)
-class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, LossGroup, SearchOptions, OutputOptions):
-    """Everything that a run needs, validated.
-
-    Raises `OptionError` for a value out of range and `PromptError` for an empty prompt.
-    """
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.prompt.strip():
-            raise PromptError("prompt: is empty; allowed: a prompt with at least one word")
-        if self.weight_low >= self.weight_high:
-            raise OptionError("weight_low", self.weight_low, f"a number below weight_high ({self.weight_high:g})")
-        for name in ("width", "height"):
-            if getattr(self, name) % 8 or 0 < getattr(self, name) < 64:
-                raise OptionError(name, getattr(self, name), "a multiple of 8 from 64 to 8192, or 0")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """A configuration from plain names and values; an unknown name is refused with the nearest ones."""
-        known = declarations(cls)
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=3) or list(known)
-                raise OptionError("option", name, "one of " + ", ".join(near))
-        return cls(**checked(cls, values))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values of every option, defaults included."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in ((name, getattr(self, name)) for name in declarations(type(self)))
-        }

@@ -1,0 +1,20 @@
+"""The configuration of a run: frozen, validated once, JSON round trip.  Standard library only.
+
+Every option of the product is declared in this package and nowhere else.  The groups are mixed into one flat
+`RunConfig`, so a part that needs only its own group takes a `RunConfig` as it is.
+"""
+
+from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
+from .run import RunConfig
+from .search import SearchOptions
+
+__all__ = [
+    "BudgetOptions",
+    "LossGroup",
+    "OutputOptions",
+    "PromptOptions",
+    "RenderOptions",
+    "RunConfig",
+    "SearchOptions",
+    "TargetOptions",
+]

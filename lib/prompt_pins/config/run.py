@@ -1,0 +1,48 @@
+"""The configuration of a run: every group's options, validated together.  Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import OptionError, PromptError
+from ..options import checked, declarations
+from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
+from .search import SearchOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, LossGroup, SearchOptions, OutputOptions):
+    """Everything that a run needs, validated.
+
+    Raises `OptionError` for a value out of range and `PromptError` for an empty prompt.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.prompt.strip():
+            raise PromptError("prompt: is empty; allowed: a prompt with at least one word")
+        if self.weight_low >= self.weight_high:
+            raise OptionError("weight_low", self.weight_low, f"a number below weight_high ({self.weight_high:g})")
+        for name in ("width", "height"):
+            if getattr(self, name) % 8 or 0 < getattr(self, name) < 64:
+                raise OptionError(name, getattr(self, name), "a multiple of 8 from 64 to 8192, or 0")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """A configuration from plain names and values; an unknown name is refused with the nearest ones."""
+        known = declarations(cls)
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3) or list(known)
+                raise OptionError("option", name, "one of " + ", ".join(near))
+        return cls(**checked(cls, values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values of every option, defaults included."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in ((name, getattr(self, name)) for name in declarations(type(self)))
+        }

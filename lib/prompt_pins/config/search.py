@@ -1,0 +1,251 @@
+"""The parameters of the search, with the names, defaults and meanings of the seed's tables.
+
+Standard library only.
+
+A field whose default is 0 or `None` is worked out from N, the number of variables; `resolve` does that.
+Lengths (steps, radii, distances, resolution) are in units of emphasis weight.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from ..errors import OptionError
+from ..options import checked, option
+
+STARTS = ("original", "random", "anywhere")
+RECOMBINATION = ("superlinear", "linear", "equal")
+RATES = ("deap", "tutorial")
+LIMITERS = ("penalty", "constraint")
+SEED_POLICIES = ("fixed", "rotated")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What the user may choose about the search.  Raises `OptionError` when a value is not allowed."""
+
+    GROUP: ClassVar[str] = "Search"
+
+    cma_seed: int = option(0, label="CMA seed", low=0, high=2**63 - 1, help="Seed of the search's own random numbers.")
+    generations: int = option(
+        0,
+        label="Number of generations",
+        low=0,
+        help="Budget of generations. 0: int(16 * floor(log(N))), at least 16.",
+    )
+    max_evaluations: int = option(
+        0, label="Number of candidates", low=0, help="Budget of candidates, over all restarts. 0: no such budget."
+    )
+    initial_std: float = option(
+        0.05, label="Initial population STD", low=1e-6, help="Step size of the first generation."
+    )
+    initial_radius: float = option(
+        0.25,
+        label="Initial population radius",
+        low=0.0,
+        help="Half width of the uniform distribution of a random start around the original weights.",
+    )
+    start: str = option(
+        "original",
+        label="Start",
+        choices=STARTS,
+        help="Centre of the first generation: the original weights, at random within the initial radius, "
+        "or anywhere within the bounds.",
+    )
+
+    lambda_: int = option(
+        0, label="lambda_", low=0, help="Candidates a generation, at least 2. 0: int(4 + 3 * log(N))."
+    )
+    mu: int = option(0, label="mu", low=0, help="Parents kept from the lambda_ candidates. 0: int(lambda_ / 2).")
+    weights: str = option(
+        "superlinear", label="weights", choices=RECOMBINATION, help="How the weights of the parents decrease."
+    )
+    cs: float | None = option(
+        None,
+        label="cs",
+        low=0.0,
+        high=1.0,
+        help="Cumulation constant for step-size. Empty: (mueff + 2) / (N + mueff + 3).",
+    )
+    damps: float | None = option(
+        None,
+        label="damps",
+        low=1e-3,
+        help="Damping for step-size. Empty: 1 + 2 * max(0, sqrt((mueff - 1) / (N + 1)) - 1) + cs.",
+    )
+    ccum: float | None = option(
+        None,
+        label="ccum",
+        low=0.0,
+        high=1.0,
+        help="Cumulation constant for covariance matrix. Empty: 4 / (N + 4).",
+    )
+    ccov1: float | None = option(
+        None,
+        label="ccov1",
+        low=0.0,
+        high=1.0,
+        help="Learning rate for rank-one update. Empty: 2 / ((N + 1.3)^2 + mueff).",
+    )
+    ccovmu: float | None = option(
+        None,
+        label="ccovmu",
+        low=0.0,
+        high=1.0,
+        help="Learning rate for rank-mu update. Empty: 2 * (mueff - 2 + 1 / mueff) / ((N + 2)^2 + mueff).",
+    )
+    rates: str = option(
+        "deap",
+        label="Learning rates",
+        choices=RATES,
+        help="What ccum and ccovmu are when empty: DEAP's formulas as above, or the newer ones of Hansen's tutorial, "
+        "which learn the shape of the loss faster.",
+    )
+    active: bool = option(
+        True, label="Active update", help="Let the worst candidates shrink the covariance matrix (negative weights)."
+    )
+
+    size_limit: float = option(
+        0.0,
+        label="Multi-objective size limiter",
+        low=0.0,
+        help="Largest L2 distance from the original weights. 0: no limit.",
+    )
+    size_limit_error: float | None = option(
+        None,
+        label="Size limit error",
+        low=0.0,
+        help="Distances up to the limit plus this are close enough. Empty: size limiter / 100.",
+    )
+    size_limit_weight: float | None = option(
+        None,
+        label="Size limit weight",
+        low=0.0,
+        help="Loss added for each unit of distance beyond the limit (penalty). Empty: size limiter * 10.",
+    )
+    size_limiter: str = option(
+        "penalty",
+        label="Size limiter as",
+        choices=LIMITERS,
+        help="Beyond the limit: score the closest valid weights and add a penalty, or never go there.",
+    )
+
+    objectives: int = option(
+        1,
+        label="Objectives",
+        low=1,
+        high=2,
+        help="1: the loss. 2: the loss and the L2 distance from the original weights.",
+    )
+    mo_mu: int = option(
+        0, label="mu (two objectives)", low=0, help="Parents. 0: the size of the population, int(4 + 3 * log(N))."
+    )
+    mo_lambda_: int = option(
+        1, label="lambda_ (two objectives)", low=0, help="Children a generation. 0: as many as parents."
+    )
+    d: float | None = option(None, label="d", low=1e-3, help="Damping for step-size. Empty: 1.0 + N / 2.0.")
+    ptarg: float | None = option(
+        None, label="ptarg", low=1e-3, high=0.999, help="Target success rate. Empty: 1.0 / (5 + 1.0 / 2.0)."
+    )
+    cp: float | None = option(
+        None, label="cp", low=0.0, high=1.0, help="Step size learning rate. Empty: ptarg / (2.0 + ptarg)."
+    )
+    cc: float | None = option(
+        None, label="cc", low=0.0, high=1.0, help="Cumulation time horizon. Empty: 2.0 / (N + 2.0)."
+    )
+    ccov: float | None = option(
+        None, label="ccov", low=0.0, high=0.999, help="Covariance matrix learning rate. Empty: 2.0 / (N**2 + 6.0)."
+    )
+    pthresh: float | None = option(
+        None, label="pthresh", low=0.0, high=1.0, help="Threshold success rate. Empty: 0.44."
+    )
+
+    target_loss: float | None = option(None, label="Target loss", help="Stop at a loss as low as this.")
+    patience: int = option(
+        0, label="Patience", low=0, help="Stop after this many generations without progress. 0: never."
+    )
+    min_progress: float = option(
+        0.0,
+        label="Least progress",
+        low=0.0,
+        high=1.0,
+        help="The share by which the best loss must fall to count as progress.",
+    )
+    resolution: float = option(
+        0.001,
+        label="Resolution",
+        low=0.0,
+        help="Weights are printed in steps of this; a search that moves by less is over. 0: not rounded.",
+    )
+
+    restarts: int = option(
+        0,
+        label="Restarts",
+        low=0,
+        help="How often a search that has converged starts again with a larger population, within its budget.",
+    )
+    restart_growth: float = option(
+        2.0, label="Growth at a restart", low=1.0, high=10.0, help="Factor of the population at each restart (IPOP)."
+    )
+    restart_start: str = option(
+        "random", label="Start of a restart", choices=STARTS, help="Centre of a restart, as Start."
+    )
+    seed_policy: str = option(
+        "fixed",
+        label="Image seeds",
+        choices=SEED_POLICIES,
+        help="The same image seeds in every generation, or new ones, with the best candidate scored again.",
+    )
+
+    def __post_init__(self) -> None:
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in checked(type(self), values).items():
+            object.__setattr__(self, name, value)
+        if self.lambda_ == 1:
+            raise OptionError("lambda_", 1, "0 (worked out from the number of weights), or at least 2")
+        if self.lambda_ and self.mu > self.lambda_:
+            raise OptionError("mu", self.mu, f"at most lambda_, which is {self.lambda_}")
+        if self.initial_std < self.resolution:
+            raise OptionError("initial_std", self.initial_std, f"at least the resolution, which is {self.resolution:g}")
+        if self.objectives == 2 and self.seed_policy == "rotated":
+            raise OptionError("seed_policy", self.seed_policy, "'fixed' with two objectives")
+        if self.ccov1 is not None and self.ccovmu is not None and self.ccov1 + self.ccovmu > 1.0:
+            raise OptionError("ccovmu", self.ccovmu, f"at most 1 - ccov1, which is {1.0 - self.ccov1:g}")
+
+    def resolve(self, size: int) -> Resolved:
+        """The numbers that depend on N = `size` >= 1 variables.  Raises `OptionError` (mu > lambda_)."""
+        population = int(4 + 3 * math.log(size))
+        lambda_ = self.lambda_ or population
+        mu = self.mu or lambda_ // 2
+        if mu > lambda_:
+            raise OptionError("mu", mu, f"at most lambda_, which is {lambda_} for {size} weights")
+        mo_mu = self.mo_mu or population
+        limit = self.size_limit
+        return Resolved(
+            generations=self.generations or max(16, int(16 * math.floor(math.log(size)))),
+            lambda_=lambda_,
+            mu=mu,
+            mo_mu=mo_mu,
+            mo_lambda_=self.mo_lambda_ or mo_mu,
+            size_limit_error=limit / 100 if self.size_limit_error is None else self.size_limit_error,
+            size_limit_weight=limit * 10 if self.size_limit_weight is None else self.size_limit_weight,
+        )
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Those of the named fields that the user chose: the rest keeps DEAP's formula."""
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The parameters whose defaults depend on the number of variables or on the size limit."""
+
+    generations: int
+    lambda_: int
+    mu: int
+    mo_mu: int
+    mo_lambda_: int
+    size_limit_error: float
+    size_limit_weight: float

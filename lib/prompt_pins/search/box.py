@@ -1,0 +1,89 @@
+"""Box bounds by reflection: the search runs free, and its points are folded into the box.
+
+May import: numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import OptionError
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Original weights, and the lowest and highest weight allowed: three vectors (N,); bounds may be infinite."""
+
+    original: Vector
+    low: Vector
+    high: Vector
+
+    @classmethod
+    def build(cls, original: ArrayLike, low: ArrayLike, high: ArrayLike) -> Box:
+        """Check and freeze.  Scalars are spread over all variables.  Raises `OptionError`."""
+        centre = np.array(original, dtype=np.float64)
+        if centre.ndim != 1 or centre.size == 0 or not np.isfinite(centre).all():
+            raise OptionError("original", original, "a list of at least one finite number")
+        bounds = []
+        for name, bound in (("low", low), ("high", high)):
+            try:
+                spread = np.broadcast_to(np.asarray(bound, dtype=np.float64), centre.shape).copy()
+            except ValueError:
+                raise OptionError(name, bound, f"one number, or {centre.size} numbers") from None
+            if np.isnan(spread).any():
+                raise OptionError(name, bound, "numbers")
+            bounds.append(spread)
+        lows, highs = bounds
+        if not (lows < highs).all():
+            raise OptionError("low", lows.tolist(), "below the upper bound for every weight")
+        if not ((lows <= centre) & (centre <= highs)).all():
+            raise OptionError("original", centre.tolist(), "within the bounds for every weight")
+        for vector in (centre, lows, highs):
+            vector.setflags(write=False)
+        return cls(centre, lows, highs)
+
+    @property
+    def size(self) -> int:
+        """N, the number of variables."""
+        return int(self.original.size)
+
+    def distance(self, points: ArrayLike) -> Vector:
+        """L2 distance from the original of points (..., N), as an array (...)."""
+        return np.asarray(np.linalg.norm(np.asarray(points, dtype=np.float64) - self.original, axis=-1))
+
+    def clip(self, points: ArrayLike) -> Vector:
+        """The nearest points within the box."""
+        return np.asarray(np.clip(np.asarray(points, dtype=np.float64), self.low, self.high))
+
+    def reflect(self, points: ArrayLike) -> Vector:
+        """Fold points (..., N) into the box: a mirror stands at each bound.  Inside points stay, to the bit."""
+        return self.clip(self._folded(np.asarray(points, dtype=np.float64))[0])
+
+    def parity(self, points: ArrayLike) -> Vector:
+        """+1 or -1 for each coordinate: -1 where reflection turned it round an odd number of times."""
+        return self._folded(np.asarray(points, dtype=np.float64))[1]
+
+    def _folded(self, points: Vector) -> tuple[Vector, Vector]:
+        folded, sign = points.copy(), np.ones_like(points)
+        outside = (points < self.low) | (points > self.high)
+        if not outside.any():
+            return folded, sign
+        low, high = np.broadcast_arrays(self.low, self.high)
+        low = np.broadcast_to(low, points.shape)[outside]
+        high = np.broadcast_to(high, points.shape)[outside]
+        here = points[outside]
+        both = np.isfinite(low) & np.isfinite(high)
+        # one bound: one mirror; two bounds: the fold repeats every two widths
+        mirror = np.where(np.isfinite(low), low, high)
+        width = np.where(both, high - low, 1.0)
+        offset = np.mod(here - np.where(both, low, 0.0), 2.0 * width)
+        turned = ~both | (offset > width)
+        inside = np.where(both, low, 0.0) + np.minimum(offset, 2.0 * width - offset)
+        folded[outside] = np.where(both, inside, 2.0 * mirror - here)
+        sign[outside] = np.where(turned, -1.0, 1.0)
+        return folded, sign

@@ -1,0 +1,254 @@
+"""The search for the lowest loss: ask, tell, stop, with restarts, injections and a size limit.
+
+May import: numpy, deap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..config.search import SearchOptions
+from . import stopping
+from .box import Box, Vector
+from .exchange import Answer, Queue
+from .individual import Individual, Loss
+from .limiter import SizeLimiter
+from .stopping import StopReason
+from .strategy import ActiveStrategy
+from .warm import WarmStart
+
+
+class SingleSearch:
+    """CMA-ES within a box.  The same options and the same tells give the same asks, bit for bit.
+
+    Its distribution lives in an unbounded space that reflection folds into the box.
+    """
+
+    def __init__(self, box: Box, options: SearchOptions, warm: WarmStart | None = None) -> None:
+        self.box = box
+        self.options = options
+        self.resolved = options.resolve(box.size)
+        self.limiter = SizeLimiter.build(box, options, self.resolved)
+        self.generation = 0
+        self.evaluations = 0
+        self.restart = 0
+        self._rng = np.random.Generator(np.random.PCG64(options.cma_seed))
+        self._best: tuple[Vector, list[float]] | None = None
+        self._queue = Queue(box, self.limiter)
+        self._rows: Vector | None = None
+        self._population: list[Individual] = []
+        self._again = False
+        self._longest = (box.high - box.low) / 3.0  # a wider distribution would fold onto itself
+        self._ended: StopReason | None = None
+        self._failed_generations = 0
+        self._reason: StopReason | None = None
+        self._begin(options.start, warm)
+
+    def _begin(self, start: str, warm: WarmStart | None = None) -> None:
+        """Start a CMA-ES run, the first one or a restart."""
+        options, growth = self.options, self.options.restart_growth**self.restart
+        params = options.given("cs", "damps", "ccum", "ccov1", "ccovmu")
+        params |= {"weights": options.weights, "lambda_": int(self.resolved.lambda_ * growth)}
+        params["mu"] = max(1, min(params["lambda_"], int(self.resolved.mu * growth)))
+        step_size = options.initial_std
+        if warm is None:
+            centroid = start_point(self.box, start, options.initial_radius, self._rng)
+        else:
+            centroid, step_size = self.box.clip(warm.mean), warm.step_size
+            if warm.shape is not None:
+                params["cmatrix"] = warm.shape
+        self._cma = ActiveStrategy(centroid, step_size, self._rng, options.active, options.rates, **params)
+        self._cma.cap(self._longest)
+        self._first_step = step_size
+        self._run_best = math.inf
+        self._run_generation = 0
+        self._idle = 0
+        self._history: list[float] = []
+
+    def inject(self, vectors: Iterable[ArrayLike]) -> None:
+        """Queue candidates (N,) of the user's own; each takes the place of a drawn one in the coming generations."""
+        self._queue.add(vectors)
+
+    def ask(self) -> Vector:
+        """Candidates (rows, N) to score, all within the bounds and the size limit; the same until `tell`.
+
+        rows is lambda_; one more, the last, when the best so far is to be scored again (rotated seeds).
+        """
+        if self._rows is None:
+            self._rows = self._draw()
+        return self._rows.copy()
+
+    def _draw(self) -> Vector:
+        lambda_ = self._cma.lambda_
+        injected = self._queue.take(lambda_)
+        drawn = self.limiter.draw(self._cma.sample, lambda_ - len(injected))
+        points = np.concatenate([np.reshape(injected, (len(injected), self.box.size)), drawn])
+        self._population = [Individual(x, Loss(), row, row < len(injected)) for row, x in enumerate(points.tolist())]
+        rows = self.limiter.closest(self.box.reflect(points))
+        self._again = self.options.seed_policy == "rotated" and self._best is not None
+        if self._again and self._best is not None:
+            rows = np.concatenate([rows, self._best[0][None]])
+        return np.asarray(rows)
+
+    def tell(
+        self,
+        losses: Sequence[float | None],
+        vectors: ArrayLike | None = None,
+        partial: Sequence[bool] | None = None,
+    ) -> None:
+        """Losses of the rows of the last `ask`, in order; None, NaN or infinite for a candidate that failed.
+
+        vectors: (rows, N) what was really scored, if rounded; only `best` remembers it, the distribution learns from
+        its own draws (rounding steps are far below the step size, until the search stops for that).
+        partial: rows whose loss is only an estimate (screened out early): they rank behind the others.
+        """
+        answer = Answer.read(self._rows, losses, vectors, partial)
+        drawn = len(self._population)
+        progress = self._keep_best(answer.rows, answer.full, drawn)
+        self._learn(answer.ranked)
+        self._rows = None
+        self.generation += 1
+        self._run_generation += 1
+        self.evaluations += len(answer.rows)
+        self._idle = 0 if progress else self._idle + 1
+        scored = [loss for loss in answer.full[:drawn] if loss is not None]
+        self._failed_generations = 0 if scored else self._failed_generations + 1
+        self._history.append(min(scored, default=math.inf))
+        self._conclude(scored)
+
+    def _keep_best(self, rows: Vector, full: Sequence[float | None], drawn: int) -> bool:
+        """Update the best candidate; whether this run of CMA-ES made progress."""
+        before = self._run_best
+        if self._again and self._best is not None:
+            again = full[drawn]
+            if again is not None:
+                self._best[1].append(again)
+                before = again
+        ranked = sorted((value, row) for row, value in enumerate(full[:drawn]) if value is not None)
+        if not ranked:
+            return False
+        loss, row = ranked[0]
+        incumbent = math.inf if self._best is None else self._best[1][-1]
+        if loss < incumbent:
+            self._best = (rows[row].copy(), [loss])
+        progress = loss < before - self.options.min_progress * abs(before) if math.isfinite(before) else True
+        if progress:
+            self._run_best = loss
+        return progress
+
+    def _learn(self, ranked: Sequence[float | None]) -> None:
+        assert self._rows is not None
+        for individual, value in zip(self._population, ranked):  # a row scored again is nobody's
+            if value is None:
+                continue
+            values: tuple[float, ...] = (value,)
+            if self.limiter.limit and not self.limiter.hard:
+                inside = Individual(self.box.reflect(np.array(individual)).tolist())
+                values = self.limiter.penalised(inside, self._rows[individual.row].tolist(), values)
+            individual.fitness.values = values
+        self._cma.update(self._population)
+        self._stay_inside()
+
+    def _stay_inside(self) -> None:
+        """Bring the mean back into the box, and the rest of the distribution with it."""
+        centroid = self._cma.centroid
+        self._cma.mirror(self.box.reflect(centroid), self.box.parity(centroid))
+        self._cma.cap(self._longest)
+
+    def _conclude(self, scored: Sequence[float]) -> None:
+        """Find out whether to stop, or to start again."""
+        final = self._final_reason(scored)
+        if final is None:
+            ended = self._run_ended(scored)
+            if ended is not None and self.restart < self.options.restarts:
+                self.restart += 1
+                self._ended = ended
+                self._begin(self.options.restart_start)
+            else:
+                final = ended
+        budget = self.options.max_evaluations
+        if final is None and budget and self.evaluations + self._cma.lambda_ > budget:
+            final = stopping.evaluations_used(self.evaluations, budget)
+        self._reason = final
+
+    def _final_reason(self, scored: Sequence[float]) -> StopReason | None:
+        """A reason to stop for good."""
+        target, best = self.options.target_loss, self.best
+        if target is not None and best is not None and best[1] <= target:
+            return stopping.target_reached(best[1], target)
+        if self.generation == 1 and stopping.is_flat(scored):
+            return stopping.NO_EFFECT
+        if self._failed_generations >= stopping.FAILED_GENERATIONS:
+            return stopping.all_failed(self._failed_generations)
+        if self.generation >= self.resolved.generations:
+            return stopping.generations_used(self.resolved.generations)
+        return None
+
+    def _run_ended(self, scored: Sequence[float]) -> StopReason | None:
+        """A reason why this run of CMA-ES is over; a restart may follow."""
+        options, cma = self.options, self._cma
+        longest = float(cma.std.max())
+        if longest < (options.resolution or self._first_step * stopping.MIN_STEP_SHRINK):
+            return stopping.step_too_small(longest, options.resolution)
+        if stopping.is_flat(scored):
+            return stopping.flat_fitness()
+        if cma.sigma > self._first_step * stopping.MAX_STEP_GROWTH and not np.isfinite(self.box.high).all():
+            return stopping.step_too_large(cma.sigma)
+        if cma.axis_ratio > stopping.MAX_AXIS_RATIO:
+            return stopping.ill_conditioned(cma.axis_ratio)
+        if options.patience and self._idle >= options.patience:
+            return stopping.stagnated(options.patience, options.min_progress)
+        window = 10 + math.ceil(30 * self.box.size / cma.lambda_)
+        recent = [*self._history[-window:], *scored]
+        if self._run_generation >= window and max(recent) - min(recent) < stopping.LOSS_TOLERANCE:
+            return stopping.converged(window)
+        return None
+
+    @property
+    def best(self) -> tuple[Vector, float] | None:
+        """The best candidate as it was scored (N,), and its loss (the mean, if scored more than once)."""
+        if self._best is None:
+            return None
+        vector, losses = self._best
+        return vector.copy(), float(np.mean(losses))
+
+    def stop(self) -> StopReason | None:
+        """Why the search is over, in words; None: ask for another generation."""
+        return self._reason
+
+    def distribution(self) -> WarmStart:
+        """The distribution as it stands, with all of its covariance, to start another search from."""
+        return WarmStart(self._cma.centroid.copy(), float(self._cma.sigma), self._cma.C.copy())
+
+    def state(self) -> dict[str, Any]:
+        """Plain numbers for the journal and the plots."""
+        best = self.best
+        return {
+            "generation": self.generation,
+            "evaluations": self.evaluations,
+            "restart": self.restart,
+            "restarted_because": self._ended,
+            "population": self._cma.lambda_,
+            "step_size": float(self._cma.sigma),
+            "axis_ratio": self._cma.axis_ratio,
+            "mean": self._cma.centroid.tolist(),
+            "std": self._cma.std.tolist(),
+            "best": None if best is None else best[0].tolist(),
+            "best_loss": None if best is None else best[1],
+        }
+
+
+def start_point(box: Box, start: str, radius: float, rng: np.random.Generator) -> Vector:
+    """The first centroid (N,): the original, uniform within `radius` of it, or uniform within the bounds."""
+    if start == "original":
+        return box.original.copy()
+    low, high = box.original - radius, box.original + radius
+    if start == "anywhere":
+        low = np.where(np.isfinite(box.low), box.low, low)
+        high = np.where(np.isfinite(box.high), box.high, high)
+    return box.clip(rng.uniform(low, high))

@@ -1,0 +1,52 @@
+"""Reflection into the box: where points land, and that the search's state can follow."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from prompt_pins.search.box import Box
+
+finite = st.floats(-50.0, 50.0)
+
+
+def slow_reflection(x: float, low: float, high: float) -> tuple[float, int]:
+    """Bounce off the bounds one at a time."""
+    sign = 1
+    while not low <= x <= high:
+        x = 2 * low - x if x < low else 2 * high - x
+        sign = -sign
+    return x, sign
+
+
+@given(st.lists(finite, min_size=1, max_size=6), st.floats(-2.0, 0.5), st.floats(0.51, 3.0))
+def test_reflection_equals_bouncing(values, low, high):
+    box = Box.build(np.full(len(values), (low + high) / 2), low, high)
+    points = np.array(values)
+    expected = [slow_reflection(x, low, high) for x in values]
+    folded = box.reflect(points)
+    np.testing.assert_allclose(folded, [x for x, _ in expected], atol=1e-10)
+    assert (folded >= low).all() and (folded <= high).all()
+    clear = np.array([min(x - low, high - x) for x, _ in expected]) > 1e-9
+    np.testing.assert_array_equal(box.parity(points)[clear], np.array([s for _, s in expected])[clear])
+
+
+@given(st.lists(finite, min_size=1, max_size=6), st.sampled_from([(-np.inf, 1.0), (1.0, np.inf), (-np.inf, np.inf)]))
+def test_one_bound_or_none(values, bounds):
+    box = Box.build(np.ones(len(values)), *bounds)
+    points = np.array(values)
+    expected = [slow_reflection(x, *bounds) for x in values]
+    np.testing.assert_allclose(box.reflect(points), [x for x, _ in expected], atol=1e-12)
+    np.testing.assert_array_equal(box.parity(points), [s for _, s in expected])
+
+
+def test_points_inside_stay_to_the_bit():
+    rng = np.random.default_rng(3)
+    box = Box.build(np.ones(7), 0.0, 2.0)
+    points = rng.uniform(0.0, 2.0, (50, 7))
+    np.testing.assert_array_equal(box.reflect(points), points)
+
+
+def test_each_variable_has_its_own_bounds():
+    box = Box.build([1.0, 1.0, 0.9], [0.0, 0.5, -np.inf], [2.0, 1.5, 1.0])
+    np.testing.assert_allclose(box.reflect([[-0.25, 1.75, 1.25]]), [[0.25, 1.25, 0.75]])
