@@ -3,7 +3,7 @@
 python -m benchmarks.hyperbatch --json            every sampler, B in 4, 8, 16, 32, S in 10, 20, 30
 python -m benchmarks.hyperbatch --json --quick    two samplers, two batch sizes, one step count
 python -m benchmarks.hyperbatch --strengths       diversity and cost of the fork strength
-python -m benchmarks.hyperbatch --plot FILE       pictures of a result that --out FILE has kept
+python -m benchmarks.hyperbatch --plot FILE       pictures and tables of a result that --out FILE has kept
 
 Trees and independent batches alternate in one process and one thread.  The denoiser is timed by itself at every
 batch size between them, and what it took predicts how much faster the tree should be.
@@ -252,8 +252,35 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "even_8_20": [fork_schedule(8, 20).cost, fork_schedule(8, 20).plain_cost],
         "of_predicted_min": reached[0],
         "of_predicted_median": statistics.median(reached),
+        "cpu_of_predicted_min": min(row["cpu_of_predicted"] for row in rows),
         "speedup_max": max(row["speedup"] for row in rows),
     }
+
+
+def tables(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a line for each batch size and step count, over all samplers; a line for each sampler."""
+    lines = ["| B | S | evaluations | speed-up predicted | measured | of predicted: least, median | diversity |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    cells = sorted({(row["batch_size"], row["steps"]) for row in rows})
+    for batch, steps in cells:
+        group = [row for row in rows if (row["batch_size"], row["steps"]) == (batch, steps)]
+        predicted, measured, reached, diverse = (
+            sorted(row[key] for row in group)
+            for key in ("cpu_predicted_speedup", "cpu_speedup", "cpu_of_predicted", "diversity_ratio")
+        )
+        schedule = fork_schedule(batch, steps)
+        lines.append(
+            f"| {batch} | {steps} | {schedule.cost} of {schedule.plain_cost} | {statistics.median(predicted):.2f} | "
+            f"{statistics.median(measured):.2f} | {reached[0]:.2f}, {statistics.median(reached):.2f} | "
+            f"{statistics.fmean(diverse):.2f} |"
+        )
+    lines += ["", "| sampler | diversity of trees | independent | ratio | speed-up |", "|---|---|---|---|---|"]
+    for name in SAMPLERS:
+        group = [row for row in rows if row["sampler"] == name]
+        tree, plain = (statistics.fmean(row[key] for row in group) for key in ("diversity", "plain_diversity"))
+        speed = statistics.median(row["cpu_speedup"] for row in group)
+        lines.append(f"| {name} | {tree:.3f} | {plain:.3f} | {tree / plain:.2f} | {speed:.2f} |")
+    return "\n".join(lines)
 
 
 def told(row: dict[str, Any]) -> str:
@@ -278,6 +305,7 @@ def main() -> None:
         images = Path(__file__).parents[1] / "docs" / "images"
         plot(rows, images / "hyperbatch.png", 13)
         plot(rows, images / "hyperbatch-small.png", 8)
+        print(tables(rows))
         return
     torch.set_num_threads(1)
     rows = []

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "tasks"
 RADIUS = 24.0
 TARGETS = {
     "rival-colours": ("circle", "red", "center", "white"),
-    "rival-shapes": ("square", "yellow", "center", "blue"),
+    "rival-places": ("circle", "yellow", "left", "blue"),
     "rival-backgrounds": ("triangle", "white", "center", "green"),
 }
 

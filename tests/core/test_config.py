@@ -51,7 +51,7 @@ def test_a_wrong_value_is_refused_by_field_value_and_range(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(OptionError, match="'step' is not allowed; allowed: one of .*steps"):
+    with pytest.raises(OptionError, match=r"'step' is not allowed; allowed: one of .*steps"):
         RunConfig.from_dict({"prompt": "a cat", "step": 3})
 
 

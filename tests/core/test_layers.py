@@ -30,7 +30,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch"},
     ),
     "store": ({"errors", "store"}, {"numpy", "PIL"}),
-    "report": ({"errors", "options", "config", "events", "store", "report"}, {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"}),
+    "report": (
+        {"errors", "options", "config", "events", "store", "report"},
+        {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
+    ),
     "contest": ({"store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),

@@ -121,7 +121,10 @@ def test_numbers_are_claimed_once_by_many_processes(tmp_path: Path) -> None:
 def test_only_one_writer_opens_a_run(tmp_path: Path) -> None:
     folder = Runs(tmp_path).claim()
     with folder.open():
-        code = "import sys; from pathlib import Path; from prompt_pins.store import RunFolder\nRunFolder(Path(sys.argv[1])).open()"
+        code = (
+            "import sys; from pathlib import Path; from prompt_pins.store import RunFolder\n"
+            "RunFolder(Path(sys.argv[1])).open()"
+        )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", code, str(folder.path)]
         second = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
