@@ -203,11 +203,12 @@ def _mean_diversity(bench: Bench, name: str, forks: ForkOptions, repeats: int, b
     return statistics.fmean(found)
 
 
-def grid(bench: Bench, names: Sequence[str], quick: bool) -> Iterator[dict[str, Any]]:
+def grid(bench: Bench, names: Sequence[str], quick: bool, done: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Every cell, the samplers innermost, so that each meets the machine in every mood."""
     for batch, steps in itertools.product((4, 8) if quick else BATCHES, (10,) if quick else STEPS):
         for name in names:
-            yield compare(bench, name, batch, steps, 1 if quick else REPEATS[batch])
+            kept = [row for row in done if (row["sampler"], row["batch_size"], row["steps"]) == (name, batch, steps)]
+            yield kept[0] if kept else compare(bench, name, batch, steps, 1 if quick else REPEATS[batch])
 
 
 def plot(rows: Sequence[dict[str, Any]], file: Path, width: float) -> None:
@@ -222,18 +223,19 @@ def plot(rows: Sequence[dict[str, Any]], file: Path, width: float) -> None:
     for axis, title in zip(axes, titles, strict=True):
         axis.set(title=title, xlabel="batch size", xscale="log", ylim=(0, 1.25))
         axis.set_xticks(BATCHES, [str(batch) for batch in BATCHES])
+        axis.minorticks_off()
         axis.axhline(1, color="0.7", linewidth=1)
     axes[0].set_ylabel("hyperbatch / independent batch")
     for k, steps in enumerate(STEPS):
         cells = [row for row in rows if row["steps"] == steps]
         batches, shift = sorted({row["batch_size"] for row in cells}), 1 + 0.06 * (k - 1)
         ratios = [fork_schedule(b, steps).cost / (b * steps) for b in batches]
-        axes[0].plot(batches, ratios, color=f"C{k}")
+        axes[0].plot(batches, ratios, color=f"C{k}", label=f"{steps} steps")
         predicted = [_mean(1 / row["predicted_speedup"] for row in cells if row["batch_size"] == b) for b in batches]
         axes[1].plot(batches, predicted, color=f"C{k}")
         for axis, key in zip(axes, ("calls_ratio", "wall_ratio", "diversity_ratio"), strict=True):
             places = [row["batch_size"] * shift for row in cells]
-            axis.plot(places, [row[key] for row in cells], ".", color=f"C{k}", alpha=0.6, label=f"{steps} steps")
+            axis.plot(places, [row[key] for row in cells], ".", color=f"C{k}", alpha=0.6)
         means = [_mean(row["diversity_ratio"] for row in cells if row["batch_size"] == b) for b in batches]
         axes[2].plot(batches, means, color=f"C{k}", linestyle=":")
     axes[0].legend(frameon=False)
@@ -297,7 +299,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", choices=tuple(SAMPLERS), help="these only")
     parser.add_argument("--scale", type=float, default=UNGUIDED, help="guidance; 1: none")
     parser.add_argument("--repeats", type=int, default=12, help="trees for each fork strength")
-    parser.add_argument("--out", type=Path, help="keep the rows in this file as they come")
+    parser.add_argument("--out", type=Path, help="keep the rows here as they come, and go on from them")
     parser.add_argument("--plot", type=Path, help="draw docs/images/hyperbatch*.png from a file of --out")
     options = parser.parse_args()
     if options.plot:
@@ -308,7 +310,8 @@ def main() -> None:
         print(tables(rows))
         return
     torch.set_num_threads(1)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    done = json.loads(options.out.read_text()) if options.out and options.out.exists() else []
     with torch.inference_mode():
         bench = Bench(device="cpu")
         bench.scale = options.scale
@@ -316,7 +319,9 @@ def main() -> None:
             bench.call_seconds(1)
         few = ("DPM++ 2M", "DPM++ SDE") if options.quick or options.strengths else tuple(SAMPLERS)
         names = options.samplers or few
-        cells = strengths(bench, names, options.repeats) if options.strengths else grid(bench, names, options.quick)
+        cells = (
+            strengths(bench, names, options.repeats) if options.strengths else grid(bench, names, options.quick, done)
+        )
         for row in cells:
             rows.append(row)
             print(told({k: v for k, v in row.items() if not isinstance(v, dict)}), file=sys.stderr, flush=True)

@@ -72,6 +72,27 @@ def test_pixels_are_cut_not_rounded(fresh_host: HeadlessHost) -> None:
     assert images.reshape(-1, 3).min(0).tolist() == images.reshape(-1, 3).max(0).tolist() == [0, 99, 255]
 
 
+def test_latents_are_scaled_back_before_they_are_decoded(fresh_host: HeadlessHost) -> None:
+    seen: list[torch.Tensor] = []
+    vae = fresh_host.checkpoint.vae
+    vae.post_quant_conv.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
+    for scale in (1.0, 3.0):
+        other = HeadlessHost(dataclasses.replace(fresh_host.checkpoint, scaling=scale), device="cpu")
+        other.render(PROMPT, (1,), JOB, False)
+    assert torch.allclose(seen[0], 3.0 * seen[1], rtol=1e-5)
+
+
+def test_guidance_goes_by_the_jobs_scale(fresh_host: HeadlessHost) -> None:
+    rows: list[int] = []
+    fresh_host.checkpoint.unet.register_forward_pre_hook(lambda network, inputs: rows.append(len(inputs[0])))
+    images = [
+        fresh_host.render(PROMPT, (1, 2), dataclasses.replace(JOB, cfg_scale=scale), False).images
+        for scale in (1.0, 2.0, 12.0)
+    ]
+    assert rows == [2] * 3 + [4] * 6
+    assert len({batch.tobytes() for batch in images}) == 3
+
+
 def test_start_noise_is_the_webuis(fresh_host: HeadlessHost) -> None:
     seen: list[torch.Tensor] = []
     fresh_host.checkpoint.unet.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
@@ -99,6 +120,17 @@ def test_schedules_change_the_picture_only_from_their_step_on(host: HeadlessHost
 
     assert image("[cat:dog:0]") == image("dog") and image("[cat:dog:6]") == image("cat")
     assert len({image("[cat:dog:3]"), image("cat"), image("dog")}) == 3
+
+
+def test_schedules_of_second_order_samplers_go_by_model_calls(host: HeadlessHost) -> None:
+    job = dataclasses.replace(JOB, steps=6, sampler="Heun")
+
+    def image(text: str) -> bytes:
+        return host.render(PromptPair(text), (1,), job, False).images.tobytes()
+
+    # Six steps are eleven calls, and the host spreads fractions over twelve: 0.9 of them lasts through call 10.
+    assert image("[cat:dog:0.9]") == image("cat") != image("[cat:dog:0.5]")
+    assert image("[cat:dog:0.75]") != image("cat")
 
 
 def test_extra_networks_are_left_out_with_one_warning(
