@@ -1,0 +1,189 @@
+"""Everything in which hosts differ, found by feature and never by version; the rest of `webui` does not look.
+
+Hosts: AUTOMATIC1111 from 1.6, Forge, reForge, Forge-classic.  Imports the host's modules inside functions only where
+a host may lack them.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from modules import processing, sd_samplers, sd_samplers_common, shared
+
+INTERRUPTION: type[BaseException] = sd_samplers_common.InterruptedException
+
+_GROWING_LISTS = ("latents_after_sampling", "pixels_after_sampling", "extra_result_images")
+_WITHOUT_EMPHASIS = ("None", "Ignore")
+
+
+def has_schedulers() -> bool:
+    """True where the schedule type is a dropdown of its own; elsewhere it is part of the sampler's name."""
+    return importlib.util.find_spec("modules.sd_schedulers") is not None
+
+
+def infotext_module() -> Any:
+    """The module that reads generation parameters; its name changed with 1.8."""
+    try:
+        return importlib.import_module("modules.infotext_utils")
+    except ImportError:
+        return importlib.import_module("modules.generation_parameters_copypaste")
+
+
+def refresh_samplers() -> None:
+    """Make the host's lists and caches see a changed `all_samplers`."""
+    sd_samplers.set_samplers()
+    getattr(getattr(sd_samplers, "get_sampler_and_scheduler", None), "cache_clear", lambda: None)()
+
+
+def fix_names(p: Any) -> None:
+    """Let the host put a sampler's old name, or a missing schedule, right: once, and not in every batch."""
+    fix = getattr(sd_samplers, "fix_p_invalid_sampler_and_scheduler", None)
+    if fix is not None:
+        fix(p)
+
+
+def setting(name: str, default: Any) -> Any:
+    """A setting's value; `default` where the settings were not built yet."""
+    value = getattr(shared.opts, name, None)
+    return default if value is None else value
+
+
+def comment(p: Any, text: str) -> None:
+    """A line below the job's images."""
+    p.comments[text] = 1
+
+
+def is_api(p: Any) -> bool:
+    """True if this job came through the API."""
+    return bool(getattr(p, "is_api", False))
+
+
+def stopping() -> bool:
+    """True once the user asked to stop, at once or after the running batch."""
+    return bool(shared.state.interrupted or getattr(shared.state, "stopping_generation", False))
+
+
+def fresh_copy(p: Any) -> Any:
+    """A copy of a pristine job that shares nothing which a job changes.
+
+    A job that was rendered already is no good: other extensions leave hooks on it that are bound to it.
+    """
+    fresh = copy.copy(p)
+    fresh.extra_generation_params = dict(p.extra_generation_params or {})
+    fresh.override_settings = dict(p.override_settings or {})
+    fresh.styles = list(p.styles or [])
+    fresh.comments = {}
+    for name in _GROWING_LISTS:
+        if hasattr(fresh, name):
+            setattr(fresh, name, [])
+    return fresh
+
+
+def quiet_settings(names: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Those of the settings that this host knows."""
+    known = getattr(shared.opts, "data_labels", {})
+    return {name: value for name, value in names if name in known}
+
+
+def emphasis_override() -> dict[str, Any]:
+    """The settings without which the weights of a prompt mean nothing, if they are off; {} if they are on."""
+    if setting("emphasis", "Original") in _WITHOUT_EMPHASIS:
+        return {"emphasis": "Original"}
+    if setting("enable_emphasis", True) is False:
+        return {"enable_emphasis": True}
+    return {}
+
+
+def host_defaults() -> dict[str, Any]:
+    """Defaults that are the host's own settings."""
+    wanted = str(setting("samples_format", "png")).lower().replace("jpeg", "jpg")
+    return {"image_format": wanted} if wanted in ("png", "jpg", "webp") else {}
+
+
+def output_folder(p: Any, is_img2img: bool) -> Path:
+    """Where this tab's images go."""
+    if p is not None and p.outpath_samples:
+        return Path(p.outpath_samples)
+    own = shared.opts.outdir_img2img_samples if is_img2img else shared.opts.outdir_txt2img_samples
+    return Path(getattr(shared.opts, "outdir_samples", "") or own)
+
+
+def runs_folder(p: Any, is_img2img: bool) -> Path:
+    """The folder of all runs of a tab."""
+    return output_folder(p, is_img2img) / "prompt_pins"
+
+
+def rendered_steps(p: Any) -> int:
+    """Steps that the first pass really takes: image to image skips the first ones."""
+    if isinstance(p, processing.StableDiffusionProcessingImg2Img):
+        return int(sd_samplers_common.setup_img2img_steps(p)[1]) + 1
+    return int(p.steps)
+
+
+def hires_steps(p: Any) -> int:
+    """Steps of the second pass; 0 without one."""
+    if not getattr(p, "enable_hr", False):
+        return 0
+    steps = int(getattr(p, "hr_second_pass_steps", 0) or p.steps)
+    return int(min(p.denoising_strength, 0.999) * steps) + 1 if not shared.opts.img2img_fix_steps else steps
+
+
+def image_size(p: Any) -> tuple[int, int]:
+    """(width, height) of the finished images."""
+    if isinstance(p, processing.StableDiffusionProcessingImg2Img):
+        masked = getattr(p, "image_mask", None) is not None and getattr(p, "inpaint_full_res", False)
+        return p.init_images[0].size if masked and p.init_images else (p.width, p.height)
+    if not getattr(p, "enable_hr", False):
+        return p.width, p.height
+    target = fresh_copy(p)
+    target.calculate_target_resolution()
+    if p.hr_resize_x and p.hr_resize_y:
+        return p.hr_resize_x, p.hr_resize_y
+    return target.hr_upscale_to_x, target.hr_upscale_to_y
+
+
+def embedding_names() -> tuple[str, ...]:
+    """Textual inversions that the loaded model knows."""
+    database = getattr(_hijack(), "embedding_db", None)
+    if database is not None:
+        return tuple(database.word_embeddings)
+    names: set[str] = set()
+    for engine in ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g"):
+        found = getattr(getattr(shared.sd_model, engine, None), "embeddings", None)
+        names.update(getattr(found, "word_embeddings", None) or {})
+    return tuple(sorted(names))
+
+
+def _hijack() -> Any:
+    try:
+        return importlib.import_module("modules.sd_hijack").model_hijack
+    except (ImportError, AttributeError):
+        return None
+
+
+def version() -> str:
+    """What the host calls itself in its images."""
+    return str(processing.program_version() or "")
+
+
+def foreign_sampler_factory() -> bool:
+    """True if another extension has replaced the host's way to make samplers (TiledDiffusion does)."""
+    return getattr(sd_samplers.create_sampler, "__module__", "") != sd_samplers.__name__
+
+
+def controlnet_active(p: Any) -> bool:
+    """True if a ControlNet unit takes part in this job.
+
+    In AUTOMATIC1111 the running job shows the extension's hook; in Forge's family the script knows its units.
+    """
+    if hasattr(p, "sample_before_CN_hack"):
+        return True
+    for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or []:
+        if str(getattr(script, "title", str)()).lower() == "controlnet" and getattr(script, "current_params", None):
+            return True
+    return False

@@ -1,0 +1,94 @@
+"""The options that the script shows, taken from their declarations; nothing of an option is repeated here.
+
+Imports no part of the host: the script, the API and the infotext all read this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..config import RunConfig
+from ..options import Declaration, declarations, describe, option
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(RunConfig(prompt="-").to_dict())
+
+FROM_HOST = frozenset(
+    ("prompt", "negative_prompt", "sampler", "scheduler", "steps", "batch_size", "cfg_scale", "seed", "width", "height")
+) | {"checkpoint"}
+"""Options that the host's own controls set: the script neither shows nor takes them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScriptOptions:
+    """Options that only a WebUI has."""
+
+    GROUP = "Pin to"
+
+    pin_to_source: bool = option(
+        False,
+        label="Pin to the image that is redrawn",
+        help="img2img only: the source image is the target, or one of them.",
+    )
+    resume: str = option(
+        "", label="Go on with run", help="Number of a stopped run to go on with; its own options are used. Empty: none."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """One option as the script shows it."""
+
+    name: str
+    hint: Any
+    declaration: Declaration
+    default: Any
+
+    @property
+    def kind(self) -> str:
+        """One of: files, list, choice, flag, number, optional number, text."""
+        if self.name in ("target", "mask"):
+            return "files"
+        if self.declaration.choices:
+            return "choice"
+        if self.hint is bool:
+            return "flag"
+        if self.hint in (int, float):
+            return "number"
+        if typing.get_origin(self.hint) is tuple:
+            return "list"
+        return "text" if self.hint is str else "optional number"
+
+    @property
+    def whole(self) -> bool:
+        """True for whole numbers."""
+        return self.hint is int
+
+    @property
+    def tooltip(self) -> str:
+        """What it does and what is allowed."""
+        if self.kind in ("flag", "choice", "files"):
+            return self.declaration.help
+        return f"{self.declaration.help} Allowed: {describe(self.hint, self.declaration)}."
+
+    @property
+    def key(self) -> str:
+        """Its name in an image's infotext: what the host's parser takes for a key."""
+        return re.sub(r"[^\w \-/]+", "", f"Pin {self.declaration.label}").strip()
+
+
+def shown() -> tuple[Shown, ...]:
+    """Every option of the script, in order: the positional order of the API's arguments."""
+    return tuple(_of(ScriptOptions, {})) + tuple(_of(RunConfig, DEFAULTS))
+
+
+def _of(cls: type, values: Mapping[str, Any]) -> typing.Iterator[Shown]:
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field.default for field in dataclasses.fields(cls)}
+    for name, declaration in declarations(cls).items():
+        if name not in FROM_HOST:
+            yield Shown(name, hints[name], declaration, values.get(name, fields[name]))

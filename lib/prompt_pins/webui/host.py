@@ -1,0 +1,187 @@
+"""The WebUI as a host: renders prompts by `process_images` on copies of the user's own, pristine job."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from modules import processing, shared
+
+from .. import __version__
+from ..config import RenderOptions
+from ..errors import HostError, HostInterrupted, OptionError
+from ..host import Batch, PromptPair
+from ..sampling import ForkOptions, fork_schedule, independent_levels
+from . import compat, samplers
+
+log = logging.getLogger(__name__)
+
+QUIET = (
+    ("return_mask", False),
+    ("return_mask_composite", False),
+    ("show_progress_every_n_steps", -1),
+)
+"""Settings of every batch: only its images come back, and the live preview is the run's own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """The user's job, made ready for a run.
+
+    pristine: the host's processing object; it is copied and never rendered itself.
+    options: what `RenderOptions` says of it, as plain values.
+    positive, negative: its prompts, with styles applied.
+    """
+
+    pristine: Any
+    options: dict[str, Any]
+    positive: str
+    negative: str
+
+
+def read_job(p: Any) -> Job:
+    """A job from a processing object that was never rendered.  Raises `OptionError`."""
+    for name in ("prompt", "negative_prompt"):
+        if isinstance(getattr(p, name), list):
+            raise OptionError(name, f"a list of {len(getattr(p, name))}", "one prompt")
+    if len(getattr(p, "init_images", None) or []) > 1:
+        raise OptionError("init_images", f"{len(p.init_images)} images", "one image")
+    compat.fix_names(p)
+    processing.fix_seed(p)
+    if isinstance(p.seed, list):
+        raise OptionError("seed", p.seed, "one seed")
+    styles = list(p.styles or [])
+    positive = shared.prompt_styles.apply_styles_to_prompt(p.prompt, styles)
+    negative = shared.prompt_styles.apply_negative_styles_to_prompt(p.negative_prompt or "", styles)
+    options = {
+        "sampler": p.sampler_name,
+        "scheduler": _schedule(p),
+        "steps": compat.rendered_steps(p),
+        "batch_size": p.batch_size,
+        "cfg_scale": p.cfg_scale,
+        "seed": int(p.subseed if p.subseed_strength else p.seed),
+    }
+    return Job(p, options, positive, negative)
+
+
+def _schedule(p: Any) -> str:
+    """The schedule in the words of `RenderOptions`, which knows two; a run of a WebUI never reads it back."""
+    name = f"{getattr(p, 'scheduler', None) or ''} {p.sampler_name}"
+    return "karras" if "karras" in name.lower() or "automatic" in name.lower() else "normal"
+
+
+class WebuiHost:
+    """One job of the WebUI as a `Host`.
+
+    seconds, images: spent rendering, and rendered, so far.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.seconds = 0.0
+        self.images = 0
+
+    def describe(self) -> dict[str, Any]:
+        """Name, versions, checkpoint and the settings that a run does not choose itself."""
+        p = self.job.pristine
+        return {
+            "name": "webui",
+            "version": compat.version(),
+            "prompt_pins": __version__,
+            "checkpoint": str(getattr(shared.opts, "sd_model_checkpoint", "") or ""),
+            "scheduler": str(getattr(p, "scheduler", "") or ""),
+            "image_to_image": bool(getattr(p, "init_images", None)),
+            "denoising_strength": getattr(p, "denoising_strength", None),
+            "hires_fix": bool(getattr(p, "enable_hr", False)),
+        }
+
+    def embeddings(self) -> tuple[str, ...]:
+        """Names of the textual inversions that fit the loaded model."""
+        return compat.embedding_names()
+
+    def size(self, job: RenderOptions) -> tuple[int, int]:
+        """(width, height) of the finished images; the size is the user's job's, whatever `job` says."""
+        return compat.image_size(self.job.pristine)
+
+    def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
+        """The tree of a batch; every image its own branch where the sampler or a neighbour cannot fork."""
+        forks = self.forks(job, forked)
+        if forks.policy == "none":
+            return independent_levels(batch_size)
+        return fork_schedule(batch_size, job.steps, forks.policy).levels
+
+    def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
+        """Images x steps of the first pass, as a tree, and of a second pass, which never forks."""
+        first = fork_schedule(batch_size, job.steps, self.forks(job, forked).policy).cost
+        return first + batch_size * compat.hires_steps(self.job.pristine)
+
+    def forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
+        """How this job's batches fork."""
+        if not forked or samplers.hyperbatch_info(job.sampler) is None or samplers.obstacle(self.job.pristine):
+            return ForkOptions("none")
+        return ForkOptions(job.fork_policy, job.fork_strength)
+
+    def interrupted(self) -> bool:
+        """True once the user pressed Interrupt, or asked to stop after the running batch."""
+        return compat.stopping()
+
+    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+        """One image for each seed.
+
+        Raises `HostInterrupted` if the user stopped it, `HostError` if a batch was skipped or is not whole.
+        """
+        if not seeds:
+            raise OptionError("seeds", list(seeds), "at least one")
+        q = self._copy(prompt, list(seeds), job, forked)
+        started = time.perf_counter()
+        processed = self._processed(q)
+        took = time.perf_counter() - started
+        self.seconds, self.images = self.seconds + took, self.images + len(seeds)
+        first = processed.index_of_first_image
+        images = processed.images[first : first + len(seeds)]
+        texts = processed.infotexts[first : first + len(seeds)]
+        if len(images) != len(seeds) or len(texts) != len(seeds):
+            raise HostError(f"the WebUI returned {len(images)} images instead of {len(seeds)}")
+        if len({image.size for image in images}) > 1:
+            raise HostError("the WebUI returned images of different sizes")
+        pixels = np.stack([np.asarray(image.convert("RGB"), dtype=np.uint8) for image in images])
+        return Batch(pixels, tuple(texts), self.evaluations(len(seeds), job, forked))
+
+    def _copy(self, prompt: PromptPair, seeds: list[int], job: RenderOptions, forked: bool) -> Any:
+        """The user's job with this prompt and these seeds.  Variation seeds vary where the user gave a strength."""
+        p = self.job.pristine
+        q = compat.fresh_copy(p)
+        q.prompt, q.negative_prompt, q.styles = prompt.positive, prompt.negative, []
+        q.batch_size, q.n_iter = len(seeds), 1
+        if p.subseed_strength:
+            q.seed, q.subseed = [p.seed] * len(seeds), seeds
+        else:
+            q.seed, q.subseed = seeds, [p.subseed + index for index in range(len(seeds))]
+        q.do_not_save_samples = q.do_not_save_grid = q.do_not_reload_embeddings = True
+        q.override_settings |= compat.quiet_settings(QUIET) | compat.emphasis_override()
+        forks = self.forks(job, forked)
+        setattr(q, samplers.POLICY, forks.policy)
+        setattr(q, samplers.STRENGTH, forks.strength)
+        return q
+
+    def _processed(self, q: Any) -> Any:
+        """The host's answer; never one of a batch that was interrupted or skipped."""
+        try:
+            processed = processing.process_images(q)
+        except compat.INTERRUPTION as error:
+            raise HostInterrupted("rendering was stopped") from error
+        except (RuntimeError, AssertionError, ValueError, OSError) as error:
+            log.exception("the WebUI could not render a candidate")
+            raise HostError(f"the WebUI could not render: {type(error).__name__}: {error}") from error
+        if shared.state.interrupted:
+            raise HostInterrupted("rendering was stopped")
+        if shared.state.skipped:
+            shared.state.skipped = False
+            raise HostError("this batch was skipped")
+        if not processed.images:
+            raise HostInterrupted("rendering was stopped")
+        return processed

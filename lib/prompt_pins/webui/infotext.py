@@ -1,0 +1,44 @@
+"""A run's options in an image's infotext, where pasting it restores them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modules import images as host_images
+from PIL import Image
+
+from ..store import Record, RunFolder
+from . import compat
+from .declared import Shown, shown
+
+TITLE = "Prompt pinning"
+
+
+def with_options(text: str, config: Mapping[str, Any]) -> str:
+    """An infotext that also selects the script and sets those of its options that are not at their defaults."""
+    quote = compat.infotext_module().quote
+    parts = [f"Script: {TITLE}"]
+    for option in shown():
+        value = config.get(option.name)
+        if option.kind != "files" and value is not None and value != option.default and value != "":
+            parts.append(f"{option.key}: {quote(written(option, value))}")
+    return ", ".join([text, *parts])
+
+
+def written(option: Shown, value: Any) -> str:
+    """A value as text; numbers in fixed notation where that is exact."""
+    if option.kind == "list":
+        return ", ".join(map(str, value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def original(folder: RunFolder, record: Record) -> str:
+    """The infotext of the user's own prompt, "" if it was never rendered."""
+    first = record.original
+    if first is None or not first.images:
+        return ""
+    with Image.open(folder.path / first.folder / first.images[0]) as image:
+        return host_images.read_info_from_image(image)[0] or ""

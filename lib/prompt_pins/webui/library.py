@@ -1,0 +1,124 @@
+"""The runs that lie below the host's output folders: what the tab and the routes show of them.
+
+Imports nothing of the host.  Every path that is made of something a client said is checked to lie inside a run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import OptionError, PinError, StoreError
+from ..report.index import build_index
+from ..report.summary import summary
+from ..store import RunFolder, Runs
+from ..store.lock import FolderLock
+
+SORTS = ("newest", "oldest", "best loss", "improvement")
+STATES = ("all", "finished", "stopped", "running")
+
+
+class Library:
+    """All runs of one or more folders, by tab ("txt2img", "img2img")."""
+
+    def __init__(self, roots: Mapping[str, Path]) -> None:
+        self.roots = dict(roots)
+
+    def find(self, tab: str, name: str) -> RunFolder:
+        """One run.  Raises `OptionError` for a name that is none, `StoreError` if there is no such run."""
+        if tab not in self.roots:
+            raise OptionError("tab", tab, " or ".join(self.roots))
+        if not re.fullmatch(r"\d{1,12}", name):
+            raise OptionError("run", name, "the number of a run")
+        return Runs(self.roots[tab]).find(str(int(name)))
+
+    def summaries(self, search: str = "", state: str = "all", sort: str = "newest") -> list[dict[str, Any]]:
+        """Every run in a few lines, filtered and sorted; one that cannot be read says so in `reason`."""
+        found = [run for run in self._every() if state in ("all", run["state"]) and _matches(run, search)]
+        found.sort(key=lambda run: (run["started"], run["run"], run["tab"]), reverse=sort != "oldest")
+        if sort == "best loss":
+            found.sort(key=lambda run: _number(run.get("pinned"), "loss"))
+        elif sort == "improvement":
+            found.sort(key=lambda run: -_number(run.get("held"), "improvement", -1e9))
+        return found
+
+    def _every(self) -> Iterator[dict[str, Any]]:
+        seen: set[Path] = set()
+        for tab, root in self.roots.items():
+            if root.resolve() in seen:
+                continue
+            seen.add(root.resolve())
+            runs = Runs(root)
+            for number in runs.numbers():
+                yield {**self.summary(RunFolder(root / f"{number:08d}")), "tab": tab}
+
+    def summary(self, folder: RunFolder) -> dict[str, Any]:
+        """One run in a few lines: from its `run.json` if it has come to rest, else from its journal."""
+        try:
+            kept = json.loads((folder.path / "run.json").read_text(encoding="utf-8"))
+            if isinstance(kept, dict) and kept.get("state") == "finished":
+                return kept
+        except (OSError, ValueError):
+            pass
+        try:
+            return summary(folder.path.name, folder.record())
+        except PinError as error:
+            return {**_UNREADABLE, "run": folder.path.name, "reason": str(error)}
+
+    def index(self, tab: str) -> Path:
+        """The page of all runs, as they are now.  Raises `PinError`."""
+        if tab not in self.roots:
+            raise OptionError("tab", tab, " or ".join(self.roots))
+        if not self.roots[tab].is_dir():
+            raise StoreError(f"{tab}: there are no runs yet")
+        return build_index(Runs(self.roots[tab]))
+
+    def pace(self) -> float | None:
+        """Seconds that one image's step took in the latest run that has come to rest, None if there is none."""
+        latest: dict[str, Any] = {}
+        for root in self.roots.values():
+            for number in Runs(root).numbers()[-1:]:
+                found = self.summary(RunFolder(root / f"{number:08d}"))
+                if found.get("evaluations") and found["started"] >= latest.get("started", ""):
+                    latest = found
+        return latest["seconds"] / latest["evaluations"] if latest else None
+
+    def file(self, tab: str, name: str, path: str) -> Path:
+        """A file of a run.  Raises `StoreError` for anything that is not a plain file inside its folder."""
+        folder = self.find(tab, name).path.resolve()
+        try:
+            wanted = (folder / path).resolve()
+            inside = wanted.is_relative_to(folder) and wanted.is_file()
+        except (OSError, ValueError):
+            inside = False
+        if not inside:
+            raise StoreError(f"{path}: is no file of run {name}")
+        return wanted
+
+    def delete(self, tab: str, name: str) -> None:
+        """Remove a run for good.  Raises `StoreError` if it is being written to."""
+        folder = self.find(tab, name)
+        lock = FolderLock(folder.path / "journal.lock")
+        lock.release()
+        shutil.rmtree(folder.path)
+
+
+_UNREADABLE: Mapping[str, Any] = {
+    "state": "unreadable", "started": "", "prompt": "", "negative_prompt": "", "original": None, "pinned": None,
+    "held": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
+}  # fmt: skip
+
+
+def _matches(run: Mapping[str, Any], search: str) -> bool:
+    words = search.lower().split()
+    text = " ".join([run["run"], run["prompt"], run["negative_prompt"], (run.get("pinned") or {}).get("prompt", "")])
+    return all(word in text.lower() for word in words)
+
+
+def _number(values: Mapping[str, Any] | None, name: str, default: float = 1e9) -> float:
+    value = (values or {}).get(name)
+    return default if value is None else float(value)

@@ -1,0 +1,130 @@
+"""What the host's progress bar says and shows while a run goes on: the truth, and the best batch so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from modules import shared
+from PIL import Image, ImageDraw
+
+from .. import events
+from ..config import RunConfig
+from ..plan import Plan
+from ..store import Candidate, RunFolder
+from . import compat
+from .host import WebuiHost
+
+PANEL = 384
+CURVE = 96
+ACCENT, FAINT, GROUND = (230, 120, 40), (150, 150, 150), (24, 24, 27)
+
+
+class Progress:
+    """A listener.  The bar counts batches, as the host does; the words tell generations, loss, speed and time."""
+
+    def __init__(self, plan: Plan, config: RunConfig, host: WebuiHost) -> None:
+        self.plan, self.config, self.host = plan, config, host
+        self.batches = planned_batches(plan, config)
+        self.started = time.perf_counter()
+        self.folder: RunFolder | None = None
+        self.target: Image.Image | None = None
+        self.best: Candidate | None = None
+        self.start: float | None = None
+        self.curve: list[float] = []
+        shared.state.job_count = self.batches
+        shared.total_tqdm.updateTotal(self.batches * max(1, config.steps))
+        shared.state.textinfo = overview(plan)
+
+    def handle(self, event: events.Event) -> None:
+        """Show one event."""
+        if isinstance(event, events.RunStarted):
+            self.folder = event.folder
+        elif isinstance(event, events.TargetReady) and self.folder is not None:
+            self.target = _thumbnail(self.folder.path / event.images[0])
+        elif isinstance(event, events.CandidateDone):
+            self._candidate(event.candidate)
+        elif isinstance(event, events.GenerationDone):
+            if self.best is not None and self.best.loss is not None:
+                self.curve.append(self.best.loss)
+            self._picture()
+        elif isinstance(event, events.Chosen):
+            shared.state.textinfo = "comparing the original and the pinned prompt on unseen seeds"
+
+    def _candidate(self, candidate: Candidate) -> None:
+        if candidate.loss is not None:
+            self.start = candidate.loss if self.start is None else self.start
+            if self.best is None or self.best.loss is None or candidate.loss < self.best.loss:
+                self.best = candidate
+                self._picture()
+        shared.state.textinfo = self.words(candidate.generation)
+
+    def words(self, generation: int) -> str:
+        """`generation 7/42 · best 0.213 (start 0.402) · 31 img/s · 12 min left · Interrupt keeps everything`."""
+        parts = [f"generation {min(generation, self.plan.generations)}/{self.plan.generations}"]
+        if self.best is not None and self.best.loss is not None and self.start is not None:
+            parts.append(f"best {self.best.loss:.3f} (start {self.start:.3f})")
+        elapsed = time.perf_counter() - self.started
+        if self.host.images:
+            parts.append(f"{self.host.images / elapsed:.3g} img/s")
+            done = max(1, self.host.images) / (self.batches * self.plan.batch_size)
+            parts.append(in_words(elapsed * max(0.0, 1.0 - done) / done) + " left")
+        return " · ".join([*parts, "Interrupt keeps everything"])
+
+    def _picture(self) -> None:
+        """Target, best image and the curve of the best loss, where the host shows its live preview."""
+        if self.folder is None or self.best is None or not compat.setting("live_previews_enable", True):
+            return
+        shown = [self.target] if self.target is not None else []
+        shown.append(_thumbnail(self.folder.path / self.best.folder / self.best.images[0]))
+        width = sum(image.width for image in shown)
+        height = max(image.height for image in shown)
+        picture = Image.new("RGB", (width, height + (CURVE if len(self.curve) > 1 else 0)), GROUND)
+        left = 0
+        for image in shown:
+            picture.paste(image, (left, 0))
+            left += image.width
+        if len(self.curve) > 1:
+            _draw_curve(picture, self.curve, height)
+        shared.state.assign_current_image(picture)
+
+
+def planned_batches(plan: Plan, config: RunConfig) -> int:
+    """Batches that the run renders at most: search, its centre, the contest and the check."""
+    contest = math.ceil(config.contest_seeds / plan.batch_size) * (config.finalists + 2) if config.finalists else 0
+    check = 2 * math.ceil(config.held_out / plan.batch_size)
+    return plan.population * plan.generations + 1 + contest + check
+
+
+def overview(plan: Plan) -> str:
+    """`14 words vary · 11 candidates × 42 generations × 8 images · tree saves 53 %`."""
+    size = f"{plan.population} candidates × {plan.generations} generations × {plan.batch_size} images"
+    saves = f" · tree saves {plan.saved:.0%}" if plan.saved > 0 else ""
+    return f"{plan.space.size} weights vary · {size}{saves}"
+
+
+def in_words(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _thumbnail(path: Any) -> Image.Image:
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    small.thumbnail((PANEL, PANEL))
+    return small
+
+
+def _draw_curve(picture: Image.Image, curve: list[float], top: int) -> None:
+    """The best loss by generation, scaled to the strip below `top`."""
+    values = np.asarray(curve, dtype=float)
+    span = float(values.max() - values.min()) or 1.0
+    xs = np.linspace(6, picture.width - 7, len(values))
+    ys = top + 6 + (1.0 - (values - values.min()) / span) * (CURVE - 13)
+    draw = ImageDraw.Draw(picture)
+    draw.line([(6, top + CURVE - 7), (picture.width - 7, top + CURVE - 7)], fill=FAINT)
+    draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=ACCENT, width=2)

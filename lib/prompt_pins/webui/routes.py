@@ -1,0 +1,123 @@
+"""`/prompt-pins/v1/…`: runs as JSON and their report's files, behind the host's own authentication."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from typing import Any
+
+from fastapi import Body, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse
+from modules import shared
+
+from ..errors import PinError
+from . import compat
+from .declared import shown
+from .library import SORTS, STATES, Library
+from .outlook import outlook
+
+PREFIX = "/prompt-pins/v1"
+INDEX = "index.html"
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+
+
+def library() -> Library:
+    """The runs of this host, where its settings say now."""
+    return Library({"txt2img": compat.runs_folder(None, False), "img2img": compat.runs_folder(None, True)})
+
+
+def add_routes(_: Any, app: FastAPI) -> None:
+    """Called by the host with each new app."""
+
+    def allowed(request: Request) -> None:
+        if not is_authorised(request, app):
+            raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
+
+    guard = [Depends(allowed)]
+    app.add_api_route(PREFIX + "/runs", list_runs, methods=["GET"], dependencies=guard)
+    app.add_api_route(PREFIX + "/runs/{tab}/{name}", one_run, methods=["GET"], dependencies=guard)
+    app.add_api_route(PREFIX + "/runs/{tab}/{name}/{path:path}", run_file, methods=["GET"], dependencies=guard)
+    app.add_api_route(PREFIX + "/options", list_options, methods=["GET"], dependencies=guard)
+    app.add_api_route(PREFIX + "/plan", plan, methods=["POST"], dependencies=guard)
+
+
+def list_runs(search: str = "", state: str = STATES[0], sort: str = SORTS[0]) -> dict[str, Any]:
+    """Every run in a few lines."""
+    _one_of("state", state, STATES)
+    _one_of("sort", sort, SORTS)
+    return {"runs": library().summaries(search, state, sort)}
+
+
+def one_run(tab: str, name: str) -> Any:
+    """One run's state; under the name `index.html`, the page of all runs to which their reports link."""
+    try:
+        runs = library()
+        if name == INDEX:
+            return FileResponse(runs.index(tab), headers=SAFE)
+        return {**runs.summary(runs.find(tab, name)), "tab": tab}
+    except PinError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def run_file(tab: str, name: str, path: str) -> FileResponse:
+    """A file of a run's report."""
+    try:
+        return FileResponse(library().file(tab, name, path or INDEX), headers=SAFE)
+    except PinError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def list_options() -> dict[str, Any]:
+    """The script's options, in the order of its positional arguments."""
+    return {
+        "options": [
+            {
+                "name": option.name,
+                "label": option.declaration.label,
+                "kind": option.kind,
+                "default": option.default,
+                "help": option.tooltip,
+            }
+            for option in shown()
+        ]
+    }
+
+
+def plan(question: dict = Body(...)) -> dict[str, str]:  # noqa: B008 (how FastAPI is told)
+    """What a run would be, in words."""
+    try:
+        return {"words": outlook(question, library().pace())}
+    except PinError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def is_authorised(request: Request, app: Any) -> bool:
+    """True if nobody has to log in, or if this client has: to the page (--gradio-auth) or the API (--api-auth)."""
+    api_auth = getattr(shared.cmd_opts, "api_auth", None)
+    page_auth = getattr(app, "auth", None)
+    if not api_auth and not page_auth:
+        return True
+    if page_auth:
+        tokens = getattr(app, "tokens", None) or {}
+        cookies = [value for name, value in request.cookies.items() if name.startswith("access-token")]
+        if any(tokens.get(cookie) for cookie in cookies):
+            return True
+    return bool(api_auth) and _basic(request.headers.get("authorization", ""), str(api_auth))
+
+
+def _basic(header: str, api_auth: str) -> bool:
+    kind, _, code = header.partition(" ")
+    if kind.lower() != "basic":
+        return False
+    try:
+        given = base64.b64decode(code, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    known = [pair.strip().encode() for pair in api_auth.split(",")]
+    return any(secrets.compare_digest(given, pair) for pair in known)
+
+
+def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise HTTPException(422, f"{field}: {value!r} is not allowed; allowed: {', '.join(allowed)}")

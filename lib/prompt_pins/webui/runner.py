@@ -1,0 +1,155 @@
+"""One run from the script's button to the result that the host shows.
+
+A run is the core's `pin.start` or `pin.resume` with the WebUI as its host; the report, the progress bar and the live
+picture listen to it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from modules import images as host_images
+from modules import processing
+from PIL import Image
+
+from .. import events, pin
+from ..config import RunConfig
+from ..errors import HostError, OptionError
+from ..plan import make_plan
+from ..report import LiveReport
+from ..store import Record, RunFolder, Runs
+from . import compat, infotext
+from .arguments import read_arguments, stored_images
+from .declared import ScriptOptions
+from .host import Job, WebuiHost, read_job
+from .progress import Progress
+
+SAME = ("checkpoint", "scheduler", "image_to_image", "denoising_strength", "hires_fix")
+"""What must be as it was when a run goes on; sampler, steps, seed and the like must, too."""
+
+EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
+
+
+def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) -> Any:
+    """The `Processed` of a run: its best batch, with the pinned prompt as infotext.  Raises `PinError`."""
+    options = read_arguments(values, given)
+    own = {name: options.pop(name) for name in [name for name in options if name in _script_options()]}
+    job = read_job(p)
+    host = WebuiHost(job)
+    runs = Runs(compat.runs_folder(p, is_img2img))
+    with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
+        if own.get("resume"):
+            folder, failure = _resumed(str(own["resume"]), runs, host)
+        else:
+            config = make_config(job, options, bool(own.get("pin_to_source")), Path(inbox))
+            folder, failure = _listened(pin.start(config, host, runs), config, host)
+    return _result(p, folder, failure)
+
+
+def make_config(job: Job, options: Mapping[str, Any], pin_to_source: bool, inbox: Path) -> RunConfig:
+    """The configuration of a new run.  Raises `PinError`."""
+    targets = stored_images("target", options.get("target") or [], inbox)
+    masks = stored_images("mask", options.get("mask") or [], inbox)
+    if len(masks) > 1:
+        raise OptionError("mask", f"{len(masks)} images", "one image")
+    if pin_to_source:
+        targets += _source(job.pristine, inbox)
+    values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
+    values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
+    return RunConfig.from_dict(values)
+
+
+def _script_options() -> frozenset[str]:
+    return frozenset(ScriptOptions.__dataclass_fields__)
+
+
+def _source(p: Any, inbox: Path) -> list[str]:
+    images = getattr(p, "init_images", None) or []
+    if not images:
+        raise OptionError("pin_to_source", True, "false in txt2img, where no image is redrawn")
+    path = inbox / "source.png"
+    images[0].convert("RGB").save(path)
+    return [str(path)]
+
+
+def _resumed(number: str, runs: Runs, host: WebuiHost) -> tuple[RunFolder, str]:
+    if not number.strip().isdecimal():
+        raise OptionError("resume", number, "the number of a run")
+    folder = runs.find(number.strip())
+    record = folder.record()
+    described = host.describe()
+    for name in SAME:
+        value = described[name]
+        if record.host.get(name) != value:
+            raise OptionError(name, value, f"{record.host.get(name)!r}, as when run {number} began")
+    for name, value in host.job.options.items():
+        if record.config.get(name) != value:
+            raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
+    config = RunConfig.from_dict(record.config)
+    return _listened(pin.resume(folder, host), config, host)
+
+
+def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost) -> tuple[RunFolder, str]:
+    """The run's folder, and in words why it failed, "" if it did not; whatever happens, its report is written."""
+    folder: RunFolder | None = None
+    progress = Progress(make_plan(config, host), config, host)
+    with LiveReport() as live:
+        try:
+            for event in run:
+                if isinstance(event, events.RunStarted):
+                    folder = event.folder
+                live.handle(event)
+                progress.handle(event)
+        except HostError as error:
+            if folder is None:
+                raise
+            return folder, str(error)
+    if folder is None:
+        raise HostError("the run did not begin")
+    return folder, ""
+
+
+def _result(p: Any, folder: RunFolder, failure: str) -> Any:
+    """What the host shows and returns: the best batch; for the user interface also the evolution and the plots."""
+    record = folder.record()
+    images, texts = _best_batch(folder, record)
+    state = f"failed: {failure}" if failure else f"{record.state}: {record.reason}"
+    compat.comment(p, f"Prompt pins run {folder.path.name}: {state}")
+    if not compat.is_api(p) and texts:
+        text = infotext.with_options(infotext.original(folder, record) or texts[0], record.config)
+        for path in (folder.path / name for name in EXTRAS):
+            if path.is_file():
+                images.append(_opened(path))
+                texts.append(text)
+    seeds = [int(name.partition("-")[2].partition(".")[0]) for name in record.best.images] if record.best else []
+    prompt = record.best.prompt if record.best else p.prompt
+    return processing.Processed(
+        p,
+        images,
+        seed=seeds[0] if seeds else p.seed,
+        info=texts[0] if texts else "",
+        all_prompts=[prompt] * max(1, len(images)),
+        all_negative_prompts=[record.best.negative_prompt if record.best else p.negative_prompt] * max(1, len(images)),
+        all_seeds=seeds + seeds[:1] * (len(images) - len(seeds)) or [p.seed],
+        all_subseeds=[p.subseed] * max(1, len(images)),
+        infotexts=texts or [""],
+    )
+
+
+def _best_batch(folder: RunFolder, record: Record) -> tuple[list[Image.Image], list[str]]:
+    best = record.best
+    if best is None:
+        return [], []
+    images = [_opened(folder.path / best.folder / name) for name in best.images]
+    return images, [host_images.read_info_from_image(image)[0] or "" for image in images]
+
+
+def _opened(path: Path) -> Image.Image:
+    """An image that the host's gallery serves from the file where it is."""
+    image = Image.open(path)
+    image.load()
+    image.already_saved_as = str(path)  # type: ignore[attr-defined]
+    return image

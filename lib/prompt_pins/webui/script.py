@@ -1,0 +1,55 @@
+"""The script "Prompt pinning" of txt2img and img2img."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import modules.scripts as scripts
+from modules import processing
+
+from ..errors import PinError
+from . import compat, infotext, ui
+
+log = logging.getLogger(__name__)
+UNPROCESSABLE = 422
+
+
+class PromptPinning(scripts.Script):
+    """Selectable in both tabs; the host gives each its own instance."""
+
+    def title(self) -> str:
+        """The name in the list of scripts, in the API and in infotexts."""
+        return infotext.TITLE
+
+    def show(self, is_img2img: bool) -> bool:
+        """In both tabs."""
+        return True
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """The controls, in the order of the API's positional arguments."""
+        controls, self.infotext_fields = ui.build(self.elem_id, is_img2img)
+        return controls
+
+    def run(self, p: Any, *values: Any) -> Any:
+        """Pin the job's prompt.  Bad input is one message: a 4xx of the API, a line under the empty result else."""
+        from .runner import run_job
+
+        try:
+            return run_job(p, values, self._given(p, values), self.is_img2img)
+        except PinError as error:
+            log.info("the run was refused: %s", error)
+            if compat.is_api(p):
+                from fastapi import HTTPException
+
+                raise HTTPException(UNPROCESSABLE, f"Prompt pinning: {error}") from error
+            compat.comment(p, f"Prompt pinning: {error}")
+            return processing.Processed(p, [], seed=p.seed, info="")
+
+    def _given(self, p: Any, values: tuple[Any, ...]) -> int:
+        """How many of the values are the caller's: the API puts them into a longer list, whatever their number."""
+        every = getattr(getattr(p, "scripts", None), "scripts", None) or [self]
+        expected = max((script.args_to or 0) for script in every)
+        whole = getattr(p, "script_args", None)
+        own = (self.args_to or 0) - (self.args_from or 0)
+        return own + len(whole) - expected if isinstance(whole, (list, tuple)) and own else len(values)

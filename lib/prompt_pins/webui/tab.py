@@ -1,0 +1,152 @@
+"""The tab "Prompt pins": runs in a table, a run's report in place, and what can be done with a run."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import gradio as gr
+from modules import images as host_images
+from modules import shared, styles
+from PIL import Image
+
+from ..errors import PinError
+from ..store import RunFolder
+from . import compat, infotext
+from .library import SORTS, STATES
+from .routes import PREFIX, library
+from .table import report, table
+
+TAB = "prompt_pins"
+
+
+def build() -> list[tuple[Any, str, str]]:
+    """What the host's `on_ui_tabs` wants."""
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        _build()
+    return [(blocks, "Prompt pins", TAB)]
+
+
+def _build() -> None:
+    with gr.Row():
+        search = gr.Textbox(label="Search", placeholder="words of a prompt, or a number", elem_id="prompt_pins_search")
+        state = gr.Dropdown(label="State", choices=list(STATES), value=STATES[0], elem_id="prompt_pins_state")
+        sort = gr.Dropdown(label="Sort", choices=list(SORTS), value=SORTS[0], elem_id="prompt_pins_sort")
+        refresh = gr.Button("Refresh", elem_id="prompt_pins_refresh")
+    runs = gr.HTML(table([]), elem_id="prompt_pins_runs")
+    with gr.Row(elem_id="prompt_pins_actions"):
+        to_txt2img = gr.Button("→ txt2img", elem_id="prompt_pins_to_txt2img")
+        to_img2img = gr.Button("→ img2img", elem_id="prompt_pins_to_img2img")
+        style = gr.Button("Save style", elem_id="prompt_pins_style")
+        resume = gr.Button("Resume", elem_id="prompt_pins_resume")
+        compare = gr.Button("Compare", elem_id="prompt_pins_compare")
+        delete = gr.Button("Delete…", elem_id="prompt_pins_delete")
+        really = gr.Button("Really delete", variant="stop", visible=False, elem_id="prompt_pins_really_delete")
+    message = gr.HTML("", elem_id="prompt_pins_message")
+    shown = gr.HTML("", elem_id="prompt_pins_report")
+    with gr.Row(visible=False):
+        # filled and pressed by the page's script: a table's row is nothing that gradio knows
+        selected = gr.Textbox("", elem_id="prompt_pins_selected")
+        select = gr.Button("select", elem_id="prompt_pins_select")
+        pinned = gr.Textbox("", elem_id="prompt_pins_pinned")
+        again = gr.Textbox("", elem_id="prompt_pins_again")
+
+    filters = [search, state, sort]
+    for trigger in (refresh.click, search.submit, state.change, sort.change):
+        trigger(_refreshed, inputs=filters, outputs=[runs])
+    select.click(_selected, inputs=[selected], outputs=[shown, pinned, again, message, really])
+    style.click(_styled, inputs=[selected], outputs=[message])
+    compare.click(_compared, inputs=[selected], outputs=[shown, message])
+    delete.click(_asked, inputs=[selected], outputs=[message, really])
+    really.click(_deleted, inputs=[selected, *filters], outputs=[runs, shown, message, really])
+    paste = compat.infotext_module()
+    for button, text, tab in (
+        (to_txt2img, pinned, "txt2img"),
+        (to_img2img, pinned, "img2img"),
+        (resume, again, "txt2img"),
+    ):
+        paste.register_paste_params_button(
+            paste.ParamBinding(paste_button=button, tabname=tab, source_text_component=text)
+        )
+
+
+def _refreshed(search: str, state: str, sort: str) -> str:
+    return table(library().summaries(search or "", state or STATES[0], sort or SORTS[0]))
+
+
+def _names(selected: str) -> list[tuple[str, str]]:
+    """(tab, number) of each selected run, the latest first.  Raises `PinError`."""
+    names = re.findall(r"(txt2img|img2img)/(\d{8,12})", selected or "")
+    if not names:
+        raise PinError("select a run first")
+    return names
+
+
+def _selected(selected: str) -> tuple[Any, str, str, str, Any]:
+    hidden = gr.update(visible=False)
+    try:
+        tab, name = _names(selected)[0]
+        folder = library().find(tab, name)
+        return report(PREFIX, [(tab, name)]), *_infotexts(folder), "", hidden
+    except PinError as error:
+        return "", "", "", _said(error), hidden
+
+
+def _infotexts(folder: RunFolder) -> tuple[str, str]:
+    """(of the pinned prompt, of the user's own with the options that go on with this run)."""
+    record = folder.record()
+    best = record.best
+    if best is None or not best.images:
+        return "", ""
+    with Image.open(folder.path / best.folder / best.images[0]) as image:
+        pinned = host_images.read_info_from_image(image)[0] or ""
+    number = {"resume": folder.path.name} if record.state != "finished" else {}
+    return pinned, infotext.with_options(infotext.original(folder, record), {**record.config, **number})
+
+
+def _styled(selected: str) -> str:
+    try:
+        tab, name = _names(selected)[0]
+        best = library().find(tab, name).record().best
+        if best is None:
+            raise PinError("this run has no pinned prompt yet")
+        style = styles.PromptStyle(f"pin {name}", best.prompt, best.negative_prompt)
+        shared.prompt_styles.styles[style.name] = style
+        shared.prompt_styles.save_styles(getattr(shared, "styles_filename", None))
+        return _said(f"saved as the style “{style.name}”; reload the styles to see it")
+    except PinError as error:
+        return _said(error)
+
+
+def _compared(selected: str) -> tuple[str, str]:
+    try:
+        names = _names(selected)
+        if len(names) < 2:
+            raise PinError("select two runs to compare: hold Ctrl for the second one")
+        return report(PREFIX, names[:2]), ""
+    except PinError as error:
+        return "", _said(error)
+
+
+def _asked(selected: str) -> tuple[str, Any]:
+    try:
+        tab, name = _names(selected)[0]
+        library().find(tab, name)
+        return _said(f"run {name} of {tab} and all its images go for good"), gr.update(visible=True)
+    except PinError as error:
+        return _said(error), gr.update(visible=False)
+
+
+def _deleted(selected: str, search: str, state: str, sort: str) -> tuple[str, str, str, Any]:
+    try:
+        tab, name = _names(selected)[0]
+        library().delete(tab, name)
+        said = f"run {name} is gone"
+    except PinError as error:
+        said = str(error)
+    return _refreshed(search, state, sort), "", _said(said), gr.update(visible=False)
+
+
+def _said(message: object) -> str:
+    return f"<p role='status'>{html.escape(str(message))}</p>"

@@ -1,0 +1,73 @@
+"""The tab's HTML: the table of runs and the frame of a report.  Standard library only; every text is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+PREFIX = "/prompt-pins/v1"
+HEADINGS = ("target", "run", "prompt", "best", "unseen seeds", "state", "started", "images")
+
+
+def table(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Runs as rows that the page's script makes selectable."""
+    if not runs:
+        return (
+            "<p class='prompt-pins-empty'>No runs here yet: choose the script “Prompt pinning” and press Generate.</p>"
+        )
+    head = "".join(f"<th scope='col'>{heading}</th>" for heading in HEADINGS)
+    body = "".join(map(_row, runs))
+    return f"<table class='prompt-pins-table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def file_url(run: Mapping[str, Any], path: str) -> str:
+    """The address of a file of a run."""
+    return f"{PREFIX}/runs/{quote(run['tab'])}/{quote(run['run'])}/{quote(path)}"
+
+
+def _row(run: Mapping[str, Any]) -> str:
+    name = html.escape(f"{run['tab']}/{run['run']}")
+    cells = [_target(run), html.escape(run["run"]), _prompt(run), _best(run), _held(run), _state(run)]
+    cells += [html.escape(str(run["started"])[:16].replace("T", " ")), str(int(run["images"]))]
+    inner = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f"<tr data-run='{name}' tabindex='0' aria-selected='false'>{inner}</tr>"
+
+
+def _target(run: Mapping[str, Any]) -> str:
+    images = run["target"]["images"]
+    if not images:
+        return ""
+    return f"<img src='{html.escape(file_url(run, images[0]))}' alt='target' loading='lazy' width='64' height='64'>"
+
+
+def _prompt(run: Mapping[str, Any]) -> str:
+    text = html.escape((run.get("pinned") or {}).get("prompt") or run["prompt"])
+    return f"<span class='prompt-pins-prompt' title='{text}'>{text}</span>"
+
+
+def _best(run: Mapping[str, Any]) -> str:
+    loss = (run.get("pinned") or {}).get("loss")
+    return "" if loss is None else f"{loss:.4f}"
+
+
+def _held(run: Mapping[str, Any]) -> str:
+    held = run.get("held")
+    if not held:
+        return ""
+    return f"{-held['improvement']:+.0%} [{-held['high']:+.0%}, {-held['low']:+.0%}]".replace("-", "−")
+
+
+def _state(run: Mapping[str, Any]) -> str:
+    reason = html.escape(str(run.get("reason", "")))
+    return f"<span title='{reason}'>{html.escape(run['state'])}</span>"
+
+
+def report(prefix: str, names: Sequence[tuple[str, str]]) -> str:
+    """One report in place, or several side by side."""
+    frames = "".join(
+        f"<iframe title='run {name}' loading='lazy' src='{prefix}/runs/{tab}/{name}/index.html'></iframe>"
+        for tab, name in names
+    )
+    return f"<div class='prompt-pins-reports' data-count='{len(names)}'>{frames}</div>"

@@ -1,0 +1,107 @@
+"""The script's controls, made from the options' declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gradio as gr
+
+from . import compat, infotext
+from .declared import Shown, shown
+
+OPEN = (
+    "pin_to_source", "target", "mask", "fit", "generations", "max_images", "max_minutes", "vary", "vary_prompt",
+    "vary_negative", "vary_loras", "held_out",
+)  # fmt: skip
+"""The options of the first screen; the others are in closed groups."""
+
+CLOSED: tuple[tuple[str, Callable[[Shown], bool]], ...] = (
+    ("Hyperbatch", lambda o: o.name.startswith(("fork_", "hyperbatch_"))),
+    ("Loss", lambda o: o.declaration.group == "Loss"),
+    ("Size limit", lambda o: o.name.startswith("size_limit") or o.name == "objectives"),
+    ("CMA-ES", lambda o: o.declaration.group == "Search"),
+    ("How far", lambda o: o.declaration.group in ("How far", "Prompt")),
+    ("Output", lambda o: True),
+)
+IMAGE_TYPES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
+
+
+def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """(controls in the order of `shown()`, infotext fields).  No side effects; called several times a page."""
+    made: dict[str, Any] = {}
+    options = {option.name: option for option in shown()}
+    defaults = compat.host_defaults()
+
+    def add(names: Iterable[str]) -> None:
+        for name in names:
+            option = options[name]
+            made[name] = _control(option, defaults.get(name, option.default), elem_id(name))
+
+    with gr.Group():
+        with gr.Row():
+            add(("target", "mask"))
+        with gr.Row():
+            add(("fit", "vary"))
+            add(("pin_to_source",))
+            made["pin_to_source"].visible = is_img2img
+        with gr.Row():
+            add(("generations", "max_images", "max_minutes", "held_out"))
+        with gr.Row():
+            add(("vary_prompt", "vary_negative", "vary_loras"))
+    gr.HTML(value="", elem_id=elem_id("plan"), elem_classes=["prompt-pins-plan"])
+    rest = [option for option in options.values() if option.name not in OPEN]
+    for title, belongs in CLOSED:
+        group = [option.name for option in rest if belongs(option)]
+        rest = [option for option in rest if option.name not in group]
+        with gr.Accordion(title, open=False, elem_id=elem_id("group_" + title.lower().replace(" ", "_"))):
+            for start in range(0, len(group), 3):
+                with gr.Row():
+                    add(group[start : start + 3])
+    fields = [(made[o.name], _pasted(o)) for o in options.values() if o.kind != "files"]
+    return [made[name] for name in options], fields
+
+
+def _control(option: Shown, value: Any, elem_id: str) -> Any:
+    label = option.declaration.label
+    if option.kind == "files":
+        many = option.name == "target"
+        control = gr.File(
+            label=label, file_count="multiple" if many else "single", file_types=IMAGE_TYPES, elem_id=elem_id
+        )
+    elif option.kind == "choice":
+        control = gr.Dropdown(label=label, choices=list(option.declaration.choices), value=value, elem_id=elem_id)
+    elif option.kind == "flag":
+        control = gr.Checkbox(label=label, value=bool(value), elem_id=elem_id)
+    elif option.kind == "number":
+        precision = {"precision": 0} if option.whole else {}
+        control = gr.Number(label=label, value=value, elem_id=elem_id, **precision)
+    else:
+        # an empty gr.Number comes back as 0, so a number that may be left out is a text
+        hint = "by its formula" if option.kind == "optional number" else ""
+        control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, elem_id=elem_id)
+    control.do_not_save_to_config = option.kind == "files" or option.name in compat.host_defaults()
+    return control
+
+
+def _text(option: Shown, value: Any) -> str:
+    return "" if value is None else infotext.written(option, value)
+
+
+def _pasted(option: Shown) -> Callable[[dict[str, Any]], Any]:
+    """The control's value from an infotext that came from this script; otherwise it stays as it is."""
+
+    def value(parameters: dict[str, Any]) -> Any:
+        if parameters.get("Script") != infotext.TITLE:
+            return None
+        text = parameters.get(option.key)
+        if text is None:
+            plain = option.kind in ("flag", "choice", "number")
+            return gr.update(value=option.default if plain else _text(option, option.default))
+        if option.kind == "flag":
+            return gr.update(value=str(text) == "True")
+        if option.kind == "number":
+            return gr.update(value=float(text))
+        return gr.update(value=str(text))
+
+    return value

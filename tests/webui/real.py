@@ -1,0 +1,83 @@
+"""A client of a running WebUI."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SMALL = {"prompt": "a red circle on a white background", "width": 128, "height": 128, "steps": 8, "batch_size": 4}
+PLAIN = {"negative_prompt": "", "seed": 5, "cfg_scale": 4, "sampler_name": "DPM++ 2M", "do_not_save_grid": True}
+
+
+@dataclasses.dataclass(frozen=True)
+class Webui:
+    """A running WebUI."""
+
+    url: str
+    root: Path
+
+    def call(self, path: str, body: Any = None, timeout: float = 600.0) -> tuple[int, Any]:
+        """(status, decoded JSON) of a request; POST if there is a body."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                text, status = answer.read(), answer.status
+        except urllib.error.HTTPError as error:
+            text, status = error.read(), error.code
+        return status, json.loads(text) if text.lstrip()[:1] in (b"{", b"[", b'"') else text
+
+    def render(self, tab: str = "txt2img", **values: Any) -> Rendered:
+        """One job; it must succeed."""
+        status, answer = self.call(f"/sdapi/v1/{tab}", {**SMALL, **PLAIN, **values})
+        assert status == 200, answer
+        return Rendered([_pixels(image) for image in answer["images"]], json.loads(answer["info"]))
+
+    def pin(self, options: Any, tab: str = "txt2img", **values: Any) -> tuple[int, Any]:
+        """One job with the script; `options` is what goes into `script_args`."""
+        values = {"sampler_name": "DPM++ 2M - Hyperbatch", **values}
+        body = {**SMALL, **PLAIN, **values, "script_name": "prompt pinning", "script_args": options}
+        return self.call(f"/sdapi/v1/{tab}", body)
+
+    def runs(self, **query: str) -> list[dict[str, Any]]:
+        """The runs as the extension's own route lists them."""
+        suffix = "&".join(f"{key}={value}" for key, value in query.items())
+        status, answer = self.call(f"/prompt-pins/v1/runs?{suffix}")
+        assert status == 200, answer
+        found: list[dict[str, Any]] = answer["runs"]
+        return found
+
+    def journal(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        """A run's journal."""
+        address = f"{self.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/journal.jsonl"
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return [json.loads(line) for line in answer.read().decode().splitlines()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """Images (H x W x 3, as int) and what the host says of them."""
+
+    images: list[np.ndarray]
+    info: dict[str, Any]
+
+
+def _pixels(image: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(image))) as opened:
+        return np.asarray(opened.convert("RGB")).astype(int)
+
+
+def encoded(colour: tuple[int, int, int], size: tuple[int, int] = (128, 128)) -> str:
+    """A plain image as the API takes it."""
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()

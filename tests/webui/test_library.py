@@ -1,0 +1,128 @@
+"""The runs as the tab and the routes show them."""
+
+from __future__ import annotations
+
+import html.parser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prompt_pins.errors import OptionError, PinError, StoreError
+from prompt_pins.store import Candidate, RunFolder, Runs, to_json
+from prompt_pins.webui.library import Library
+from prompt_pins.webui.table import report, table
+
+MARKUP = "<img src=x onerror=alert(1)> & 'quotes' \"double\""
+
+
+def make_run(root: Path, day: int, prompt: str, loss: float, state: str = "finished") -> RunFolder:
+    """A run with one candidate, as its journal tells it."""
+    folder = Runs(root).claim()
+    with_id = Candidate(1, 0, "a" * 16, (1.0,), prompt, "", loss, loss, 0.0, "00000001/x", ("00000-1.png",), 8)
+    head = {"kind": "run", "version": 1, "config": {"prompt": prompt, "negative_prompt": ""}, "host": {}, "space": {}}
+    journal = folder.open()
+    journal.append({**head, "plan": {}, "time": f"2026-01-0{day}T00:00:00+00:00"})
+    journal.append({"kind": "target", "source": "batch", "images": ["00000000/target <1>.png"]})
+    journal.append(to_json(with_id))
+    journal.append({"kind": state, "reason": MARKUP, "time": "2026-01-09T00:00:00+00:00"})
+    journal.close()
+    folder.close()
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """Two tabs with three runs."""
+    roots = {"txt2img": tmp_path / "t" / "prompt_pins", "img2img": tmp_path / "i" / "prompt_pins"}
+    make_run(roots["txt2img"], 1, "a red circle", 0.5)
+    make_run(roots["txt2img"], 2, f"a blue square {MARKUP}", 0.2, "stopped")
+    make_run(roots["img2img"], 3, "a green circle", 0.3)
+    return Library(roots)
+
+
+def names(runs: list[dict[str, Any]]) -> list[str]:
+    """Tab and number of each."""
+    return [f"{run['tab'][0]}{int(run['run'])}" for run in runs]
+
+
+def test_search_state_and_order(library: Library) -> None:
+    assert set(names(library.summaries())) == {"t0", "t1", "i0"}
+    assert names(library.summaries("circle red")) == ["t0"]
+    assert names(library.summaries(state="stopped")) == ["t1"]
+    assert names(library.summaries(sort="best loss")) == ["t1", "i0", "t0"]
+    assert names(library.summaries(sort="oldest"))[::-1] == names(library.summaries(sort="newest"))
+
+
+def test_one_folder_for_both_tabs_is_listed_once(library: Library) -> None:
+    root = library.roots["txt2img"]
+    assert len(Library({"txt2img": root, "img2img": root}).summaries()) == 2
+
+
+def test_a_damaged_run_says_so_and_hides_no_other(library: Library) -> None:
+    path = library.find("txt2img", "0").journal_path
+    path.write_bytes(b"{broken\n" + path.read_bytes())
+    assert {run["state"] for run in library.summaries()} == {"unreadable", "stopped", "finished"}
+
+
+@pytest.mark.parametrize("path", ["../00000001/journal.jsonl", "/etc/hosts", "", ".", "no.png", "a\0b", "x" * 5000])
+def test_no_file_outside_the_run(library: Library, path: str) -> None:
+    with pytest.raises(StoreError):
+        library.file("txt2img", "0", path)
+    assert library.file("txt2img", "0", "journal.jsonl").is_file()
+
+
+def test_a_link_out_of_the_run_is_not_followed(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (library.find("txt2img", "0").path / "link.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(StoreError):
+        library.file("txt2img", "0", "link.txt")
+
+
+@pytest.mark.parametrize(("tab", "name"), [("txt2img", ".."), ("txt2img", "1e3"), ("extras", "0"), ("txt2img", "٣")])
+def test_a_name_that_is_none(library: Library, tab: str, name: str) -> None:
+    with pytest.raises(PinError):
+        library.find(tab, name)
+
+
+def test_a_run_that_is_written_to_is_not_deleted(library: Library) -> None:
+    folder = library.find("txt2img", "0")
+    journal = folder.open()
+    with pytest.raises(StoreError, match="writing"):
+        library.delete("txt2img", "0")
+    journal.close()
+    folder.close()
+    library.delete("txt2img", "0")
+    assert names(library.summaries()) == ["i0", "t1"]
+    with pytest.raises(OptionError):
+        library.delete("nowhere", "0")
+
+
+class Tags(html.parser.HTMLParser):
+    """The tags and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def test_the_table_shows_markup_as_text(library: Library) -> None:
+    page = Tags()
+    page.feed(table(library.summaries()))
+    images = [attributes for tag, attributes in page.seen if tag == "img"]
+    assert len(images) == 3 and all("onerror" not in attributes for attributes in images)
+    assert images[0]["src"] is not None and images[0]["src"].endswith("/00000000/target%20%3C1%3E.png")
+    rows = [attributes["data-run"] for tag, attributes in page.seen if tag == "tr" and "data-run" in attributes]
+    assert sorted(filter(None, rows)) == ["img2img/00000000", "txt2img/00000000", "txt2img/00000001"]
+
+
+def test_reports_side_by_side() -> None:
+    page = Tags()
+    page.feed(report("/prompt-pins/v1", [("txt2img", "00000001"), ("img2img", "00000002")]))
+    frames = [attributes["src"] for tag, attributes in page.seen if tag == "iframe"]
+    assert frames == [
+        "/prompt-pins/v1/runs/txt2img/00000001/index.html",
+        "/prompt-pins/v1/runs/img2img/00000002/index.html",
+    ]

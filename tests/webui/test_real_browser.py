@@ -1,0 +1,169 @@
+"""A person at the page of a real WebUI, in Debian's Chromium: the script, its progress, the tab and the report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.webui.real import Webui, encoded
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+SCRIPT = "#script_txt2img_prompt_pinning_"
+SETTLED = 700
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, webui: Webui, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The WebUI's page, loaded; errors of the page's scripts fail the test."""
+    width, theme = getattr(request, "param", (1280, "light"))
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    page.set_default_timeout(60_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(f"{error} {error.stack}"))
+    page.goto(f"{webui.url}/?__theme={theme}")
+    page.wait_for_selector("#txt2img_generate")
+    page.wait_for_timeout(3 * SETTLED)
+    yield page
+    assert not [error for error in errors if "promptPinning" in error]
+    page.close()
+
+
+def keep(page: Any, name: str) -> None:
+    """A picture to look at, where `PROMPT_PINS_SCREENSHOTS` names a folder."""
+    folder = os.environ.get("PROMPT_PINS_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def fill(page: Any, selector: str, value: object) -> None:
+    """Type into a field and leave it, so that the page takes note."""
+    page.fill(selector, str(value))
+    page.press(selector, "Tab")
+    page.wait_for_timeout(150)
+
+
+def choose(page: Any, dropdown: str, value: str) -> None:
+    """Choose from one of the page's lists."""
+    page.fill(f"{dropdown} input", value)
+    page.click(f"{dropdown} ul li[data-value='{value}'], {dropdown} ul li[aria-label='{value}']")
+    page.wait_for_timeout(SETTLED)
+
+
+def prepare(page: Any, generations: int) -> None:
+    """A small job with the script."""
+    fill(page, "#txt2img_prompt textarea", "a red circle, white background")
+    choose(page, "#txt2img_sampling", "DPM++ 2M - Hyperbatch")
+    for name, value in (("steps", 4), ("batch_size", 2), ("width", 128), ("height", 128)):
+        fill(page, f"#txt2img_{name} input[type=number]", value)
+    choose(page, "#script_list", "Prompt pinning")
+    fill(page, SCRIPT + "generations input", generations)
+    fill(page, SCRIPT + "held_out input", 2)
+
+
+def logged(page: Any, text: str) -> None:
+    """Wait until the host says this below the images; a run may take its time."""
+    found = f"document.querySelector('#html_log_txt2img').innerText.includes({text!r})"
+    page.wait_for_function(found, timeout=600_000)
+
+
+def open_tab(page: Any) -> None:
+    """The tab of runs, with its table."""
+    page.click("#tabs > .tab-nav button:has-text('Prompt pins')")
+    page.wait_for_selector("#prompt_pins_runs tr[data-run]")
+
+
+def test_a_run_from_the_page(page: Any, webui: Webui, tmp_path: Path) -> None:
+    import base64
+
+    target = tmp_path / "target.png"
+    target.write_bytes(base64.b64decode(encoded((220, 40, 40))))
+    before = len(webui.runs())
+    prepare(page, 2)
+    page.set_input_files(SCRIPT + "target input[type=file]", str(target))
+    page.wait_for_timeout(2 * SETTLED)
+    page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('weights vary')")
+    assert "× 2 generations × 2 images" in page.inner_text(SCRIPT + "plan")
+    assert page.get_attribute(SCRIPT + "generations", "title").startswith("Budget of generations")
+    keep(page, "script")
+    page.click("#txt2img_generate")
+    page.wait_for_function("document.body.innerText.includes('Interrupt keeps everything')")
+    keep(page, "progress")
+    logged(page, "Prompt pins run")
+    keep(page, "result")
+    assert len(webui.runs()) == before + 1
+    run = webui.runs()[0]
+    assert run["target"]["source"] == "images" and run["state"] == "finished"
+    assert page.locator("#txt2img_gallery img").count() >= 2
+
+
+def test_interrupt_keeps_the_best(page: Any, webui: Webui) -> None:
+    prepare(page, 40)
+    page.click("#txt2img_generate")
+    page.wait_for_function("document.body.innerText.includes('Interrupt keeps everything')")
+    page.click("#txt2img_interrupt")
+    page.wait_for_timeout(200)
+    if page.is_visible("#txt2img_interrupting"):
+        page.click("#txt2img_interrupting")
+    logged(page, "stopped")
+    assert webui.runs()[0]["state"] == "stopped"
+
+
+def test_bad_input_is_one_line(page: Any) -> None:
+    prepare(page, 2)
+    fill(page, SCRIPT + "generations input", -5)
+    page.wait_for_timeout(3 * SETTLED)
+    assert "generations" in page.inner_text(SCRIPT + "plan")
+    page.click("#txt2img_generate")
+    logged(page, "is not allowed")
+    assert "Traceback" not in page.inner_text("body")
+
+
+@pytest.mark.parametrize("page", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], indirect=True)
+def test_the_tab_shows_runs_and_sends_the_pinned_prompt(page: Any, webui: Webui, request: Any) -> None:
+    if not webui.runs(state="finished"):
+        assert webui.pin([{"generations": 1, "lambda_": 2}], steps=4, batch_size=2)[0] == 200
+    open_tab(page)
+    row = page.locator("#prompt_pins_runs tr[data-run]:has-text('finished')").first
+    pinned = row.locator(".prompt-pins-prompt").get_attribute("title")
+    row.click()
+    frame = page.frame_locator("#prompt_pins_report iframe")
+    frame.locator("h1").wait_for()
+    page.wait_for_timeout(2 * SETTLED)
+    keep(page, "tab-" + "-".join(map(str, request.node.callspec.params["page"])))
+    page.click("#prompt_pins_to_txt2img")
+    page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
+    page.wait_for_timeout(2 * SETTLED)
+    assert page.input_value("#txt2img_prompt textarea") == pinned
+
+
+def test_delete_asks_first(page: Any, webui: Webui) -> None:
+    assert webui.pin([{"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}], steps=2, batch_size=2)[0] == 200
+    newest = webui.runs()[0]
+    open_tab(page)
+    row = f"#prompt_pins_runs tr[data-run='{newest['tab']}/{newest['run']}']"
+    page.click(row)
+    page.wait_for_selector("#prompt_pins_report iframe")
+    page.click("#prompt_pins_delete")
+    page.wait_for_selector("#prompt_pins_really_delete")
+    assert newest["run"] in [run["run"] for run in webui.runs()]
+    page.click("#prompt_pins_really_delete")
+    page.wait_for_selector(row, state="detached")
+    assert (newest["tab"], newest["run"]) not in [(run["tab"], run["run"]) for run in webui.runs()]

@@ -1,0 +1,168 @@
+"""The script in a real WebUI, through its API: runs, their results, refusals, interruption, routes."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.webui.real import Webui, encoded
+
+SHORT = {"generations": 2, "lambda_": 4, "held_out": 2, "finalists": 1, "contest_seeds": 2, "gifs": False}
+QUICK = {"steps": 4, "batch_size": 2}
+SAMPLERS = ("DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 3M SDE", "DPM++ 2S a", "Euler", "Euler a", "Heun")
+
+
+def losses(webui: Webui) -> list[float]:
+    """The losses of the latest run's candidates, the centre's last."""
+    return [line["loss"] for line in webui.journal(webui.runs()[0]) if line["kind"] == "candidate"]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_five_generations_with_each_sampler(webui: Webui, name: str) -> None:
+    options = {**SHORT, "generations": 5, "held_out": 0, "finalists": 0, "target": [encoded((30, 60, 220))]}
+    status, answer = webui.pin([options], sampler_name=f"{name} - Hyperbatch", **QUICK)
+    assert status == 200, answer
+    found = losses(webui)
+    assert len(found) >= 20 and len(set(found)) == len(found)
+    run = webui.runs()[0]
+    assert run["state"] == "finished" and run["pinned"]["prompt"] in answer["info"]
+    assert len(answer["images"]) == 2
+
+
+@pytest.mark.parametrize("tab", ["txt2img", "img2img"])
+def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
+    more: dict[str, Any] = (
+        {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.9} if tab == "img2img" else {}
+    )
+    options = {**SHORT, **({"pin_to_source": True} if more else {})}
+    status, answer = webui.pin([options], tab, **QUICK, **more)
+    assert status == 200, answer
+    run = webui.runs()[0]
+    assert run["tab"] == tab and run["held"] is not None
+    kinds = [line["kind"] for line in webui.journal(run)]
+    assert kinds[0] == "run" and kinds[-1] == "finished" and {"choice", "held"} <= set(kinds)
+    page = f"{webui.url}/prompt-pins/v1/runs/{tab}/{run['run']}/index.html"
+    with urllib.request.urlopen(page, timeout=60) as opened:
+        assert "<html" in opened.read().decode().lower()
+
+
+def test_options_may_be_text_or_come_by_position(webui: Webui) -> None:
+    status, answer = webui.pin(['{"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}'], **QUICK)
+    assert status == 200, answer
+    options = webui.call("/prompt-pins/v1/options")[1]["options"]
+    chosen = {"generations": 1, "lambda_": 3, "held_out": 0, "finalists": 0}
+    status, answer = webui.pin([chosen.get(option["name"], option["default"]) for option in options], **QUICK)
+    assert status == 200, answer
+    assert len(losses(webui)) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([{"generation": 3}], "generations"),
+        ([{"generations": "many"}], "generations"),
+        ([{"initial_std": -1}], "initial_std"),
+        (['{"initial_std": NaN}'], "initial_std"),
+        ([{"target": ["/etc/hosts"]}], "target"),
+        ([{"target": [encoded((1, 2, 3), (10_000, 10))], "fit": "squash"}], "fit"),
+        ([{"pin_to_source": True}], "pin_to_source"),
+        ([{"resume": "../../etc"}], "resume"),
+        ([{"resume": "99999999"}], "99999999"),
+        ([1, 2], "script_args"),
+        ([None] * 300, "script_args"),
+        (["<script>alert(1)</script>"], "script_args"),
+    ],
+)
+def test_bad_input_is_one_message_and_the_host_goes_on(webui: Webui, options: list[Any], said: str) -> None:
+    before = len(webui.runs())
+    status, answer = webui.pin(options, **QUICK)
+    assert 400 <= status < 500, answer
+    text = str(answer)
+    assert said in text and "Traceback" not in text
+    assert len(webui.runs()) == before
+    assert webui.call("/sdapi/v1/progress")[1]["state"]["job"] == ""
+
+
+def test_markup_in_a_prompt_is_text(webui: Webui) -> None:
+    options = {**SHORT, "generations": 1, "held_out": 0, "finalists": 0}
+    status, answer = webui.pin([options], prompt="a <script>alert(1)</script> circle", **QUICK)
+    assert status == 200, answer
+    run = webui.runs()[0]
+    page = f"{webui.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/index.html"
+    with urllib.request.urlopen(page, timeout=60) as opened:
+        assert "<script>alert(1)" not in opened.read().decode()
+
+
+def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
+    options = {**SHORT, "generations": 30}
+    ended: list[Any] = []
+    job = threading.Thread(target=lambda: ended.append(webui.pin([options], **QUICK)))
+    job.start()
+    for _ in range(600):
+        progress = webui.call("/sdapi/v1/progress?skip_current_image=true")[1]
+        if progress["state"]["job"] and "best" in (progress["textinfo"] or ""):
+            break
+        time.sleep(0.1)
+    webui.call("/sdapi/v1/interrupt", {})
+    job.join(120)
+    status, answer = ended[0]
+    assert status == 200, answer
+    run = webui.runs()[0]
+    assert run["state"] == "stopped" and run["pinned"]["loss"] is not None
+    assert len(answer["images"]) == 2
+    assert webui.pin([{"resume": run["run"]}], steps=5, batch_size=2)[0] == 422
+    done = len(webui.journal(run))
+    ended.clear()
+    job = threading.Thread(target=lambda: ended.append(webui.pin([{"resume": run["run"]}], **QUICK)))
+    job.start()
+    for _ in range(600):
+        if len(webui.journal(run)) > done + 2:
+            break
+        time.sleep(0.1)
+    webui.call("/sdapi/v1/interrupt", {})
+    job.join(120)
+    assert ended[0][0] == 200
+    lines = webui.journal(run)
+    assert "resumed" in [line["kind"] for line in lines]
+    places = [(line["generation"], line["index"]) for line in lines if line["kind"] == "candidate"]
+    assert len(places) == len(set(places)) > 1
+
+
+def test_a_run_leaves_the_host_as_it_was(webui: Webui) -> None:
+    before = webui.call("/sdapi/v1/options")[1]
+    fresh = webui.render(**QUICK)
+    assert webui.pin([{**SHORT, "generations": 1}], **QUICK)[0] == 200
+    assert webui.call("/sdapi/v1/options")[1] == before
+    again = webui.render(**QUICK)
+    assert all(np.array_equal(a, b) for a, b in zip(fresh.images, again.images, strict=True))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../journal.jsonl", "..%2f..%2fconfig.json", "%2e%2e/%2e%2e/config.json", "/etc/hosts", "nothing.png", "00000001"],
+)
+def test_the_files_route_stays_inside_the_run(webui: Webui, path: str) -> None:
+    run = webui.runs()[-1]
+    address = f"{webui.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/{path}"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(address, timeout=30)
+    assert refused.value.code == 404
+
+
+@pytest.mark.parametrize("query", [{"state": "asleep"}, {"sort": "size"}])
+def test_the_list_refuses_what_it_does_not_know(webui: Webui, query: dict[str, str]) -> None:
+    name, value = next(iter(query.items()))
+    assert webui.call(f"/prompt-pins/v1/runs?{name}={value}")[0] == 422
+
+
+def test_the_plan_in_words(webui: Webui) -> None:
+    question = {"prompt": "a red circle", "sampler": "DPM++ 2M - Hyperbatch", "steps": 20, "batch_size": 8}
+    status, answer = webui.call("/prompt-pins/v1/plan", {**question, "options": {"generations": 5}})
+    assert status == 200 and "3 weights vary" in answer["words"] and "tree saves" in answer["words"]
+    assert webui.call("/prompt-pins/v1/plan", {**question, "prompt": ""})[0] == 422
