@@ -32,7 +32,9 @@ def test_loss_is_zero_for_the_schedulers_own_velocity() -> None:
     latents, noise = (torch.randn(8, 4, 16, 16, generator=rng) for _ in range(2))
     times = torch.arange(8) * 120
     velocity = DDIMScheduler.from_config(SCHEDULER).get_velocity(latents, noise, times)
-    batch = Batch(latents, noise, times, torch.zeros(8, 77, dtype=torch.long), torch.ones(8, 77), torch.ones(8, 1, 1, 1))
+    batch = Batch(
+        latents, noise, times, torch.zeros(8, 77, dtype=torch.long), torch.ones(8, 77), torch.ones(8, 1, 1, 1)
+    )
     assert float(v_loss(lambda *_: velocity, batch, alphas_cumprod())) < 1e-8
 
 
