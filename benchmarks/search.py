@@ -77,6 +77,7 @@ def run_ours(problem: Problem, evaluate: Counter, seed: int, population: int, re
     """Prompt Pinning's search, with the learning rates of the presets Balanced and Quick."""
     options = SearchOptions(
         cma_seed=seed,
+        patience=0,
         generations=10**9,
         initial_std=STEP,
         rates="tutorial",

@@ -18,7 +18,10 @@ from .errors import OptionError
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What is known of one option besides its name, type and default."""
+    """What is known of one option besides its name, type and default.
+
+    by_preset: it may be left empty (`None`), and is then filled in by the preset.
+    """
 
     label: str
     help: str
@@ -26,6 +29,7 @@ class Declaration:
     high: float | None = None
     choices: tuple[str, ...] = ()
     group: str = ""
+    by_preset: bool = False
 
 
 def option(
@@ -36,9 +40,10 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    by_preset: bool = False,
 ) -> Any:
     """A dataclass field that declares an option; `low` and `high` are inclusive."""
-    declaration = Declaration(label, help, low, high, tuple(choices))
+    declaration = Declaration(label, help, low, high, tuple(choices), by_preset=by_preset)
     return dataclasses.field(default=default, metadata={"option": declaration})
 
 
@@ -51,6 +56,12 @@ def declarations(cls: type) -> dict[str, Declaration]:
         owner = next((base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {})), cls)
         found[field.name] = dataclasses.replace(field.metadata["option"], group=getattr(owner, "GROUP", ""))
     return found
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """Every option's declared default as a plain JSON value; `None` where the preset gives it."""
+    found = {field.name: field.default for field in dataclasses.fields(cls) if "option" in field.metadata}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def checked(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +79,8 @@ def checked(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(name: str, value: Any, hint: Any, declaration: Declaration) -> Any:
     allowed = describe(hint, declaration)
+    if value is None and declaration.by_preset:
+        return None
     try:
         value = _converted(value, hint)
     except (TypeError, ValueError):
@@ -115,6 +128,8 @@ def _converted(value: Any, hint: Any) -> Any:
 
 def describe(hint: Any, declaration: Declaration) -> str:
     """What is allowed, in words."""
+    if declaration.by_preset:
+        return "nothing, or " + describe(hint, dataclasses.replace(declaration, by_preset=False))
     if declaration.choices:
         return ", ".join(repr(choice) for choice in declaration.choices)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

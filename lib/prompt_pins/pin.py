@@ -42,7 +42,7 @@ def resume(folder: RunFolder, host: Host) -> Events:
     record = folder.record()
     if record.state == "finished":
         raise StoreError(f"{folder.path}: this run is finished ({record.reason})")
-    config = RunConfig.from_dict(record.config)
+    config = RunConfig.from_record(record.config)
     return _events(config, host, folder, make_plan(config, host))
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from prompt_pins.search import SearchOptions, create
+from prompt_pins.search import create
 from prompt_pins.search.box import Box
 from prompt_pins.search.individual import Individual, LossAndDistance
 from prompt_pins.search.limiter import SizeLimiter
 
+from tests.search.search_cases import plain
+
 
 def limiter(**options):
     box = Box.build(np.ones(3), 0.0, 2.0)
-    chosen = SearchOptions(**options)
+    chosen = plain(**options)
     return SizeLimiter.build(box, chosen, chosen.resolve(3))
 
 
@@ -57,7 +59,7 @@ def test_the_search_finds_the_best_point_of_the_ball(kind):
     minimum = np.array([1.6, 0.6, 1.2, 1.0])
     away = minimum - 1.0
     expected = 1.0 + 0.3 * away / np.linalg.norm(away)
-    options = SearchOptions(size_limit=0.3, size_limit_error=0.0, size_limiter=kind, generations=80, cma_seed=2)
+    options = plain(size_limit=0.3, size_limit_error=0.0, size_limiter=kind, generations=80, cma_seed=2)
     search = create(np.ones(4), 0, 2, options)
     while search.stop() is None:
         search.tell([float(((x - minimum) ** 2).sum()) for x in search.ask()])
@@ -70,7 +72,7 @@ def test_the_penalty_draws_the_distribution_back():
     minimum = np.full(4, 2.0)
 
     def final_distance(weight):
-        options = SearchOptions(size_limit=0.2, size_limit_weight=weight, generations=60, cma_seed=1)
+        options = plain(size_limit=0.2, size_limit_weight=weight, generations=60, cma_seed=1)
         search = create(np.ones(4), 0, 2, options)
         while search.stop() is None:
             search.tell([float(((x - minimum) ** 2).sum()) for x in search.ask()])
@@ -81,7 +83,7 @@ def test_the_penalty_draws_the_distribution_back():
 
 def test_constraint_redraws_instead_of_moving():
     """In few dimensions most draws are inside, and none is moved onto the sphere."""
-    options = SearchOptions(size_limit=0.1, size_limiter="constraint", initial_std=0.05, lambda_=50)
+    options = plain(size_limit=0.1, size_limiter="constraint", initial_std=0.05, lambda_=50)
     rows = create(np.ones(2), 0, 2, options).ask()
     distances = np.linalg.norm(rows - 1.0, axis=1)
     assert (distances <= 0.101).all()

@@ -7,9 +7,11 @@ import pytest
 from deap import tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prompt_pins.search import SearchOptions, create
+from prompt_pins.search import create
 from prompt_pins.search.individual import Individual, LossAndDistance
 from prompt_pins.search.pareto import FrontPoint, hypervolume, least_contributor, with_point
+
+from tests.search.search_cases import plain
 
 MINIMUM = np.array([1.3, 0.8, 1.1, 1.05])
 coarse = st.integers(0, 6).map(float)
@@ -21,7 +23,7 @@ def sphere(points):
 
 
 def run(**options):
-    search = create(np.ones(4), 0, 2, SearchOptions(objectives=2, **options))
+    search = create(np.ones(4), 0, 2, plain(objectives=2, **options))
     rows, losses = [], []
     while search.stop() is None:
         asked = search.ask()
@@ -123,7 +125,7 @@ def test_any_population(mu, lambda_):
 
 
 def test_one_variable():
-    search = create([1.0], 0, 2, SearchOptions(objectives=2, mo_lambda_=0, generations=60))
+    search = create([1.0], 0, 2, plain(objectives=2, mo_lambda_=0, generations=60))
     while search.stop() is None:
         search.tell([float((x[0] - 1.4) ** 2) for x in search.ask()])
     assert search.best[0][0] == pytest.approx(1.4, abs=0.02)
@@ -155,5 +157,5 @@ def test_state_has_the_front():
 
 def test_distribution_starts_another_search():
     search, _, _ = run(mo_lambda_=0, generations=30)
-    warm = create(np.ones(4), 0, 2, SearchOptions(), search.distribution())
+    warm = create(np.ones(4), 0, 2, plain(), search.distribution())
     np.testing.assert_allclose(warm.state()["mean"], search.state()["mean"])

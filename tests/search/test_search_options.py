@@ -10,14 +10,17 @@ import sys
 import numpy as np
 import pytest
 from deap import cma as deap_cma
+from prompt_pins.config import RunConfig
+from prompt_pins.config.presets import chosen
 from prompt_pins.errors import OptionError
-from prompt_pins.search import Budget, SearchOptions, create
+from prompt_pins.options import declarations
+from prompt_pins.search import PRESETS, Budget, SearchOptions, create
 from prompt_pins.search.strategy import ActiveStrategy
 from prompt_pins.search.warm import WarmStart
 
 
 def test_defaults_are_those_of_the_seeds_tables():
-    options = SearchOptions()
+    options = SearchOptions(preset="Classic")
     assert (options.initial_std, options.initial_radius, options.size_limit, options.weights) == (
         0.05,
         0.25,
@@ -190,3 +193,30 @@ def test_importing_the_package_needs_the_standard_library_only():
 
 def _env():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_fills_in_what_is_left_empty(name):
+    options = SearchOptions(preset=name)
+    assert {field: getattr(options, field) for field in PRESETS[name]} == dict(PRESETS[name])
+    mine = SearchOptions(preset=name, initial_std=0.077, patience=0, active=False)
+    assert (mine.initial_std, mine.patience, mine.active) == (0.077, 0, False)
+    assert mine.rates == PRESETS[name]["rates"]
+
+
+def test_every_field_of_a_preset_may_be_empty_and_no_other():
+    known = declarations(SearchOptions)
+    for values in PRESETS.values():
+        assert set(values) == {field for field, declaration in known.items() if declaration.by_preset}
+
+
+def test_a_preset_is_read_back_from_its_resolved_values():
+    """What a run keeps are the values, so that a later version's presets do not change it."""
+    config = RunConfig(prompt="a cat", preset="Quick", patience=9)
+    kept = config.to_dict()
+    assert kept["initial_std"] == PRESETS["Quick"]["initial_std"]
+    assert RunConfig.from_record(kept) == config
+    assert chosen(kept)["patience"] == 9
+    assert "initial_std" not in chosen(kept)
+    old = {field: value for field, value in kept.items() if field != "preset"}
+    assert RunConfig.from_record(old).patience == 9

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import OptionError
-from prompt_pins.search import PRESETS, SearchOptions, create, preset
+from prompt_pins.search import PRESETS, SearchOptions, create
 from prompt_pins.search.warm import WarmStart
+
+from tests.search.search_cases import plain
 
 MINIMUM = np.array([0.8, 1.3, 1.0, 0.6, 1.1, 1.9, 0.2, 1.0])
 
@@ -26,7 +28,7 @@ def ellipsoid(points):
 
 
 def run(loss, size=8, low=0.0, high=2.0, warm=None, **options):
-    search = create(np.ones(size), low, high, SearchOptions(**options), warm)
+    search = create(np.ones(size), low, high, plain(**options), warm)
     while search.stop() is None:
         search.tell(loss(search.ask()))
     return search
@@ -68,7 +70,7 @@ def test_active_update_pays_on_the_ellipsoid():
 def test_at_product_scale_it_gets_near_within_the_seeds_budget():
     """Default options: 32 generations of 10, step size 0.05, weights printed in steps of 0.001."""
     minimum = np.array([1.1, 0.9, 1.05, 1.0, 0.95, 1.15, 1.0, 0.85])
-    search = create(np.ones(8), 0, 2, SearchOptions(cma_seed=5))
+    search = create(np.ones(8), 0, 2, plain(cma_seed=5))
     while search.stop() is None:
         rows = np.round(search.ask(), 3)
         search.tell([float(((x - minimum) ** 2).sum()) for x in rows], rows)
@@ -84,7 +86,7 @@ def test_at_product_scale_it_gets_near_within_the_seeds_budget():
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_the_original_is_the_first_candidate(options, objectives):
     original = np.array([1.0, 0.7, 1.3])
-    search = create(original, 0, 2, SearchOptions(objectives=objectives, **options))
+    search = create(original, 0, 2, plain(objectives=objectives, **options))
     first = search.ask()
     np.testing.assert_array_equal(first[0], original)
     search.tell([1.0, *[2.0] * (len(first) - 1)])
@@ -94,7 +96,7 @@ def test_the_original_is_the_first_candidate(options, objectives):
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_replay_is_exact(objectives):
     """Losses through JSON and back, failures among them, restarts and injections included."""
-    options = SearchOptions(
+    options = plain(
         cma_seed=7, objectives=objectives, generations=60, restarts=2, patience=4, size_limit=0.4, mo_lambda_=3
     )
     first = create(np.ones(5), 0, 2, options)
@@ -134,7 +136,7 @@ def test_seeds_differ_and_no_global_random_numbers_are_used(objectives):
 
 
 def test_ask_repeats_itself_until_told():
-    search = create(np.ones(4), 0, 2, SearchOptions())
+    search = create(np.ones(4), 0, 2, plain())
     first = search.ask()
     first[:] = -1.0
     second = search.ask()
@@ -158,7 +160,7 @@ def test_bounds_and_size_limit_are_never_violated(size, seed, objectives, std, s
     low, high = rng.uniform(-1, 0.9, size), rng.uniform(1.0, 2.5, size)
     original = rng.uniform(low, high)
     low[0] = original[0]
-    options = SearchOptions(
+    options = plain(
         cma_seed=seed,
         initial_std=std,
         objectives=objectives,
@@ -183,7 +185,7 @@ def test_bounds_and_size_limit_are_never_violated(size, seed, objectives, std, s
 def test_failed_candidates(bad, objectives):
     """A third of the candidates fail; the search still gets near, and never calls a failed one the best."""
     rng = np.random.default_rng(0)
-    options = SearchOptions(generations=60, objectives=objectives, mo_lambda_=0, initial_std=0.2, resolution=0.0)
+    options = plain(generations=60, objectives=objectives, mo_lambda_=0, initial_std=0.2, resolution=0.0)
     search = create(np.ones(4), 0, 2, options)
     while search.stop() is None:
         search.tell([bad if rng.random() < 1 / 3 else value for value in sphere(search.ask())])
@@ -193,7 +195,7 @@ def test_failed_candidates(bad, objectives):
 
 
 def test_tell_is_checked():
-    search = create(np.ones(4), 0, 2, SearchOptions())
+    search = create(np.ones(4), 0, 2, plain())
     with pytest.raises(RuntimeError, match="tell before ask"):
         search.tell([1.0])
     rows = search.ask()
@@ -207,7 +209,7 @@ def test_tell_is_checked():
 
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_injected_candidates_are_scored_as_they_are(objectives):
-    options = SearchOptions(objectives=objectives, size_limit=0.5, initial_std=0.01, mo_lambda_=4)
+    options = plain(objectives=objectives, size_limit=0.5, initial_std=0.01, mo_lambda_=4)
     search = create(np.ones(4), 0, 2, options)
     search.inject([[1.2, 0.8, 1.0, 1.0], [3.0, 1.0, 1.0, 1.0]])
     rows = search.ask()
@@ -224,7 +226,7 @@ def test_injected_candidates_are_scored_as_they_are(objectives):
 
 
 def test_more_injections_than_fit_are_spread():
-    search = create(np.ones(4), 0, 2, SearchOptions(lambda_=6))
+    search = create(np.ones(4), 0, 2, plain(lambda_=6))
     search.inject([[1.0, 1.0, 1.0, x] for x in (0.1, 0.2, 0.3)])
     assert search.ask()[:, 3].tolist()[:3] == [1.0, 0.1, 0.2]
     search.tell(sphere(search.ask()))
@@ -233,7 +235,7 @@ def test_more_injections_than_fit_are_spread():
 
 def test_screened_candidates_rank_behind_and_are_never_the_best():
     def told(losses, partial):
-        search = create(np.ones(4), 0, 2, SearchOptions(lambda_=6, cma_seed=3))
+        search = create(np.ones(4), 0, 2, plain(lambda_=6, cma_seed=3))
         search.ask()
         search.tell(losses, partial=partial)
         return search
@@ -246,7 +248,7 @@ def test_screened_candidates_rank_behind_and_are_never_the_best():
 
 def test_rotated_seeds_score_the_best_again():
     """Row lambda_ is the best so far; a candidate takes its place only by beating it on the same seeds."""
-    search = create(np.ones(3), 0, 2, SearchOptions(seed_policy="rotated", lambda_=4))
+    search = create(np.ones(3), 0, 2, plain(seed_policy="rotated", lambda_=4))
     search.ask()
     search.tell([1.0, 0.5, 2.0, 3.0])
     champion = search.best[0]
@@ -265,21 +267,21 @@ def test_rotated_seeds_score_the_best_again():
 
 
 def test_rounding_does_not_change_what_the_distribution_learns():
-    plain = create(np.ones(6), 0, 2, SearchOptions(cma_seed=3))
-    rounded = create(np.ones(6), 0, 2, SearchOptions(cma_seed=3))
+    still = create(np.ones(6), 0, 2, plain(cma_seed=3))
+    rounded = create(np.ones(6), 0, 2, plain(cma_seed=3))
     for _ in range(5):
-        rows = plain.ask()
+        rows = still.ask()
         losses = sphere(rows)
-        plain.tell(losses)
+        still.tell(losses)
         rounded.tell(losses, np.round(rounded.ask(), 3))
-    np.testing.assert_array_equal(plain.ask(), rounded.ask())
+    np.testing.assert_array_equal(still.ask(), rounded.ask())
     np.testing.assert_array_equal(np.round(rounded.best[0], 3), rounded.best[0])
-    np.testing.assert_allclose(plain.best[0], rounded.best[0], atol=0.0005)
+    np.testing.assert_allclose(still.best[0], rounded.best[0], atol=0.0005)
 
 
 def test_a_mean_beyond_a_bound_is_mirrored_with_its_distribution():
     """Folded into the box, the distribution is the same before and after."""
-    search = create([0.1, 1.0], 0, 2, SearchOptions(initial_std=0.1))
+    search = create([0.1, 1.0], 0, 2, plain(initial_std=0.1))
     search._cma.centroid = np.array([-0.05, 1.0])
     search._cma.C = np.array([[1.0, 0.9], [0.9, 1.0]])
     search._cma._decompose(late=False)
@@ -309,7 +311,7 @@ def test_restart_doubles_the_population_and_keeps_the_best():
 def test_warm_start_saves_evaluations():
     rng = np.random.default_rng(6)
     options = {"generations": 1000, "target_loss": 1e-4, "initial_std": 0.3, "cma_seed": 2}
-    cold = create(np.ones(8), 0, 2, SearchOptions(**options))
+    cold = create(np.ones(8), 0, 2, plain(**options))
     vectors, losses = [], []
     while cold.stop() is None:
         rows = cold.ask()
@@ -342,7 +344,7 @@ def test_warm_start_from_candidates_is_the_mixtures_mean_and_covariance():
 
 
 def test_state_is_plain_json_of_the_right_sizes():
-    search = create(np.ones(3), 0, 2, SearchOptions())
+    search = create(np.ones(3), 0, 2, plain())
     empty = search.state()
     assert empty["best"] is None and empty["generation"] == 0 and empty["step_size"] == 0.05
     search.tell(sphere(search.ask()))
@@ -355,7 +357,7 @@ def test_state_is_plain_json_of_the_right_sizes():
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_improve_the_prompt(name):
     """Half of the loss at least, on a smooth function of the weights, within the default budget."""
-    search = create(np.ones(8), 0, 2, preset(name, cma_seed=4))
+    search = create(np.ones(8), 0, 2, SearchOptions(preset=name, cma_seed=4))
     before = ellipsoid([np.ones(8)])[0]
     while search.stop() is None:
         search.tell(ellipsoid(np.round(search.ask(), 3)))
@@ -364,7 +366,7 @@ def test_presets_improve_the_prompt(name):
 
 def test_classic_is_the_seeds_plain_cma():
     """Every value of the seed's first table, and no active update."""
-    classic, resolved = preset("Classic"), preset("Classic").resolve(12)
+    classic, resolved = SearchOptions(preset="Classic"), SearchOptions(preset="Classic").resolve(12)
     assert (classic.initial_std, classic.initial_radius, classic.start) == (0.05, 0.25, "random")
     assert (resolved.generations, resolved.lambda_, resolved.mu) == (32, 11, 5)
     assert (classic.weights, classic.active, classic.rates, classic.size_limit) == ("superlinear", False, "deap", 0.0)
@@ -372,6 +374,6 @@ def test_classic_is_the_seeds_plain_cma():
 
 
 def test_presets_can_be_changed():
-    assert preset("Quick", patience=3).patience == 3
+    assert SearchOptions(preset="Quick", patience=3).patience == 3
     with pytest.raises(OptionError, match="lambda_"):
-        preset("Balanced", lambda_=1)
+        SearchOptions(preset="Balanced", lambda_=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from prompt_pins.search import INTERRUPTED, SearchOptions, create
+from prompt_pins.search import INTERRUPTED, create
 from prompt_pins.search.stopping import is_flat
+
+from tests.search.search_cases import plain
 
 
 def sphere(points):
@@ -13,7 +15,7 @@ def sphere(points):
 
 
 def stopped(loss, low=0.0, high=2.0, limit=5000, **options):
-    search = create(np.ones(4), low, high, SearchOptions(**options))
+    search = create(np.ones(4), low, high, plain(**options))
     for _ in range(limit):
         if search.stop() is not None:
             break

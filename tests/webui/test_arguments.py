@@ -16,7 +16,7 @@ from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError, PinError
 from prompt_pins.options import declarations
 from prompt_pins.webui.arguments import read_arguments, stored_images
-from prompt_pins.webui.declared import DEFAULTS, FROM_HOST, ScriptOptions, shown
+from prompt_pins.webui.declared import FROM_HOST, ScriptOptions, shown
 
 from tests.webui.real import encoded
 
@@ -41,7 +41,7 @@ def test_labels_and_infotext_keys_are_unique_and_plain() -> None:
 def test_defaults_by_position_are_the_defaults() -> None:
     read = read_arguments([option.default for option in shown()])
     config = RunConfig.from_dict({"prompt": "-", **{name: value for name, value in read.items() if name not in OWN}})
-    assert config.to_dict() == {**DEFAULTS}
+    assert config == RunConfig(prompt="-")
 
 
 @pytest.mark.parametrize("form", [lambda options: [options], lambda options: [json.dumps(options)]])

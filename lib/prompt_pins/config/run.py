@@ -40,6 +40,11 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
                 raise OptionError("option", name, "one of " + ", ".join(near))
         return cls(**checked(cls, values))
 
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration of a journal; one of a time before the presets had all values written out."""
+        return cls.from_dict({"preset": "Classic", **values})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values of every option, defaults included."""
         return {

@@ -2,7 +2,8 @@
 
 Standard library only.
 
-A field whose default is 0 or `None` is worked out from N, the number of variables; `resolve` does that.
+A field of the preset is `None` until the preset has filled it in, which is done at once.  Another whose default is
+0 or `None` is worked out from N, the number of variables; `resolve` does that.
 Lengths (steps, radii, distances, resolution) are in units of emphasis weight.
 """
 
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 from ..errors import OptionError
 from ..options import checked, option
+from .presets import PRESETS
 
 STARTS = ("original", "random", "anywhere")
 RECOMBINATION = ("superlinear", "linear", "equal")
@@ -28,6 +30,15 @@ class SearchOptions:
 
     GROUP: ClassVar[str] = "Search"
 
+    preset: str = option(
+        "Balanced",
+        label="Preset",
+        choices=tuple(PRESETS),
+        help="What the options have that are left empty. Classic: the seed project's defaults, a random start, small "
+        "steps, the whole budget (at most 320 candidates for 8 weights). Balanced: from the original prompt, larger "
+        "steps, an end when nothing is gained any more (at most as many, mostly a third). Quick: generations of 6 and "
+        "little patience (at most 192).",
+    )
     cma_seed: int = option(0, label="CMA seed", low=0, high=2**63 - 1, help="Seed of the search's own random numbers.")
     generations: int = option(
         0,
@@ -39,7 +50,11 @@ class SearchOptions:
         0, label="Number of candidates", low=0, help="Budget of candidates, over all restarts. 0: no such budget."
     )
     initial_std: float = option(
-        0.05, label="Initial population STD", low=1e-6, help="Step size of the first generation."
+        None,
+        label="Initial population STD",
+        low=1e-6,
+        by_preset=True,
+        help="Step size of the first generation. Empty: the preset's (Classic 0.05, Balanced and Quick 0.15).",
     )
     initial_radius: float = option(
         0.25,
@@ -48,15 +63,21 @@ class SearchOptions:
         help="Half width of the uniform distribution of a random start around the original weights.",
     )
     start: str = option(
-        "original",
+        None,
         label="Start",
         choices=STARTS,
+        by_preset=True,
         help="Centre of the first generation: the original weights, at random within the initial radius, "
-        "or anywhere within the bounds.",
+        "or anywhere within the bounds. Empty: the preset's (Classic random, Balanced and Quick original).",
     )
 
     lambda_: int = option(
-        0, label="lambda_", low=0, help="Candidates a generation, at least 2. 0: int(4 + 3 * log(N))."
+        None,
+        label="lambda_",
+        low=0,
+        by_preset=True,
+        help="Candidates a generation, at least 2. 0: int(4 + 3 * log(N)). Empty: the preset's (Classic and "
+        "Balanced 0, Quick 6).",
     )
     mu: int = option(0, label="mu", low=0, help="Parents kept from the lambda_ candidates. 0: int(lambda_ / 2).")
     weights: str = option(
@@ -97,14 +118,19 @@ class SearchOptions:
         help="Learning rate for rank-mu update. Empty: 2 * (mueff - 2 + 1 / mueff) / ((N + 2)^2 + mueff).",
     )
     rates: str = option(
-        "deap",
+        None,
         label="Learning rates",
         choices=RATES,
+        by_preset=True,
         help="What ccum and ccovmu are when empty: DEAP's formulas as above, or the newer ones of Hansen's tutorial, "
-        "which learn the shape of the loss faster.",
+        "which learn the shape of the loss faster. Empty: the preset's (Classic deap, Balanced and Quick tutorial).",
     )
     active: bool = option(
-        True, label="Active update", help="Let the worst candidates shrink the covariance matrix (negative weights)."
+        None,
+        label="Active update",
+        by_preset=True,
+        help="Let the worst candidates shrink the covariance matrix (negative weights). Empty: the preset's (Classic "
+        "no, Balanced and Quick yes).",
     )
 
     size_limit: float = option(
@@ -164,14 +190,21 @@ class SearchOptions:
 
     target_loss: float | None = option(None, label="Target loss", help="Stop at a loss as low as this.")
     patience: int = option(
-        0, label="Patience", low=0, help="Stop after this many generations without progress. 0: never."
+        None,
+        label="Patience",
+        low=0,
+        by_preset=True,
+        help="Stop after this many generations without progress. 0: never. Empty: the preset's (Classic 0, Balanced "
+        "12, Quick 6).",
     )
     min_progress: float = option(
-        0.0,
+        None,
         label="Least progress",
         low=0.0,
         high=1.0,
-        help="The share by which the best loss must fall to count as progress.",
+        by_preset=True,
+        help="The share by which the best loss must fall to count as progress. Empty: the preset's (Classic 0, "
+        "Balanced 0.002, Quick 0.01).",
     )
     resolution: float = option(
         0.001,
@@ -203,6 +236,9 @@ class SearchOptions:
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in checked(type(self), values).items():
             object.__setattr__(self, name, value)
+        for name, value in PRESETS[self.preset].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         if self.lambda_ == 1:
             raise OptionError("lambda_", 1, "0 (worked out from the number of weights), or at least 2")
         if self.lambda_ and self.mu > self.lambda_:

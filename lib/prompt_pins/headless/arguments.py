@@ -13,7 +13,7 @@ import typer
 
 from ..config import RunConfig
 from ..errors import OptionError, PinError
-from ..options import Declaration, declarations, describe
+from ..options import Declaration, declarations, defaults, describe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,9 +26,9 @@ SHORT = {"negative_prompt": "--negative", "generations": "-g", "steps": "-s", "b
 def parameters(skip: tuple[str, ...]) -> list[inspect.Parameter]:
     """One keyword parameter for each option of `RunConfig`; one that is not given is None."""
     hints = typing.get_type_hints(RunConfig)
-    defaults = RunConfig(prompt="x").to_dict()
+    default = defaults(RunConfig)
     return [
-        _parameter(name, hints[name], declaration, defaults[name])
+        _parameter(name, hints[name], declaration, default[name])
         for name, declaration in declarations(RunConfig).items()
         if name not in skip
     ]
@@ -41,7 +41,7 @@ def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> 
     flags = [f"{flag}/--no-{flag[2:]}"] if hint is bool else [flag]
     flags += [SHORT[name]] if name in SHORT else []
     text = f"{declaration.help} [allowed: {describe(hint, declaration)}]"
-    shown = _shown(default)
+    shown = "the preset's" if declaration.by_preset else _shown(default)
     choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=shown)
     kind: Any = list[inner] if many else inner  # type: ignore[valid-type]
     annotation = typing.Optional[kind]

@@ -64,7 +64,7 @@ def resume(run: RunName, out: Out = OUT, device: Device = None) -> None:
     from ..config import RunConfig
 
     folder = Runs(out).find(run)
-    settings = RunConfig.from_dict(folder.record().config)
+    settings = RunConfig.from_record(folder.record().config)
     host = _host(settings.checkpoint, device)
     _run(settings, host, lambda: loop.resume(folder, host))
 

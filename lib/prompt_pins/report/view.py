@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..config import RunConfig
+from ..config.presets import chosen
 from ..options import declarations
 from ..store import Candidate, Generation, Record
 from .stats import BatchStats, Pairs
@@ -136,12 +137,12 @@ def settings(config: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str, 
     """(group, [(label, value, differs from the default)]) of every option, in the order of their declarations."""
     groups: dict[str, list[tuple[str, str, bool]]] = {}
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
-    known = declarations(RunConfig)
+    known, own = declarations(RunConfig), chosen(config)
     for name, declaration in known.items():
         if name in config:
             value = config[name]
             groups.setdefault(declaration.group, []).append(
-                (declaration.label, as_text(value), not _same(value, defaults[name]))
+                (declaration.label, as_text(value), name in own and not _same(value, defaults[name]))
             )
     other = [(name, as_text(config[name]), False) for name in config if name not in known]
     return [*groups.items(), *([("Other", other)] if other else [])]
@@ -168,6 +169,7 @@ _SPELLED = {"negative_prompt": "negative"}
 def command(config: Mapping[str, Any]) -> str:
     """The command line that repeats a run: the prompt, and every option that is not at its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+    config = chosen(config)
     parts = ["prompt-pins", "pin", str(config.get("prompt", ""))]
     for name, default in defaults.items():
         if name == "prompt" or name not in config or _same(config[name], default):

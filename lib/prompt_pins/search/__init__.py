@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..config.presets import PRESETS
 from ..config.search import SearchOptions
 from ..errors import OptionError
-from .presets import PRESETS, preset
 from .stopping import INTERRUPTED, Budget, StopReason
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .single import SingleSearch
     from .warm import WarmStart
 
-__all__ = ["INTERRUPTED", "PRESETS", "Budget", "SearchOptions", "StopReason", "create", "preset"]
+__all__ = ["INTERRUPTED", "PRESETS", "Budget", "SearchOptions", "StopReason", "create"]
 
 
 def create(

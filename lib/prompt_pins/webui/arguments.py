@@ -66,13 +66,16 @@ def _named(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _left_out(option: Shown, value: Any) -> bool:
     empty = isinstance(value, (list, tuple, str)) and not value
-    return value is None or (empty and option.kind not in ("choice", "number", "flag"))
+    may_be_empty = option.declaration.by_preset or option.kind not in ("choice", "number", "flag")
+    return value is None or (empty and may_be_empty)
 
 
 def _plain(option: Shown, value: Any) -> Any:
     """A control's value as `RunConfig` takes it."""
     if option.kind == "list" and isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
+    if option.hint is bool and value in ("True", "False"):
+        return value == "True"
     if option.kind == "optional number" and isinstance(value, str):
         return _number(value)
     if option.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ..config import RunConfig
-from ..options import Declaration, declarations, describe, option
+from ..options import Declaration, declarations, defaults, describe, option
 
-DEFAULTS: Mapping[str, Any] = MappingProxyType(RunConfig(prompt="-").to_dict())
+DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
 
 FROM_HOST = frozenset(
     ("prompt", "negative_prompt", "sampler", "scheduler", "steps", "batch_size", "cfg_scale", "seed", "width", "height")
@@ -53,15 +53,23 @@ class Shown:
         """One of: files, list, choice, flag, number, optional number, text."""
         if self.name in ("target", "mask"):
             return "files"
-        if self.declaration.choices:
+        if self.choices:
             return "choice"
         if self.hint is bool:
             return "flag"
         if self.hint in (int, float):
-            return "number"
+            return "optional number" if self.declaration.by_preset else "number"
         if typing.get_origin(self.hint) is tuple:
             return "list"
         return "text" if self.hint is str else "optional number"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a list offers; "" leaves an option to the preset."""
+        if not self.declaration.by_preset:
+            return self.declaration.choices
+        offered = ("True", "False") if self.hint is bool else self.declaration.choices
+        return ("", *offered) if offered else ()
 
     @property
     def whole(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from modules import images as host_images
 from PIL import Image
 
+from ..config.presets import chosen
 from ..store import Record, RunFolder
 from . import compat
 from .declared import Shown, shown
@@ -18,6 +19,7 @@ TITLE = "Prompt pinning"
 def with_options(text: str, config: Mapping[str, Any]) -> str:
     """An infotext that also selects the script and sets those of its options that are not at their defaults."""
     quote = compat.infotext_module().quote
+    config = chosen(config)
     parts = [f"Script: {TITLE}"]
     for option in shown():
         value = config.get(option.name)

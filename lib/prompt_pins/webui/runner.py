@@ -88,7 +88,7 @@ def _resumed(number: str, runs: Runs, host: WebuiHost) -> tuple[RunFolder, str]:
     for name, value in host.job.options.items():
         if record.config.get(name) != value:
             raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
-    config = RunConfig.from_dict(record.config)
+    config = RunConfig.from_record(record.config)
     return _listened(pin.resume(folder, host), config, host)
 
 

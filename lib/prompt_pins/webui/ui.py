@@ -11,8 +11,8 @@ from . import compat, infotext
 from .declared import Shown, shown
 
 OPEN = (
-    "pin_to_source", "target", "mask", "fit", "generations", "max_images", "max_minutes", "vary", "vary_prompt",
-    "vary_negative", "vary_loras", "held_out",
+    "pin_to_source", "target", "mask", "fit", "preset", "generations", "max_images", "max_minutes", "vary",
+    "vary_prompt", "vary_negative", "vary_loras", "held_out",
 )  # fmt: skip
 """The options of the first screen; the others are in closed groups."""
 
@@ -42,7 +42,7 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
         with gr.Row():
             add(("target", "mask"))
         with gr.Row():
-            add(("fit", "vary"))
+            add(("preset", "fit", "vary"))
             add(("pin_to_source",))
             made["pin_to_source"].visible = is_img2img
         with gr.Row():
@@ -70,7 +70,7 @@ def _control(option: Shown, value: Any, elem_id: str) -> Any:
             label=label, file_count="multiple" if many else "single", file_types=IMAGE_TYPES, elem_id=elem_id
         )
     elif option.kind == "choice":
-        control = gr.Dropdown(label=label, choices=list(option.declaration.choices), value=value, elem_id=elem_id)
+        control = gr.Dropdown(label=label, choices=list(option.choices), value=value or "", elem_id=elem_id)
     elif option.kind == "flag":
         control = gr.Checkbox(label=label, value=bool(value), elem_id=elem_id)
     elif option.kind == "number":
@@ -96,7 +96,7 @@ def _pasted(option: Shown) -> Callable[[dict[str, Any]], Any]:
             return None
         text = parameters.get(option.key)
         if text is None:
-            plain = option.kind in ("flag", "choice", "number")
+            plain = option.kind in ("flag", "choice", "number") and option.default is not None
             return gr.update(value=option.default if plain else _text(option, option.default))
         if option.kind == "flag":
             return gr.update(value=str(text) == "True")

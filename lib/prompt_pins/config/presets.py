@@ -1,7 +1,4 @@
-"""Named sets of options.  `docs/search.md` tells what each of them costs.
-
-May import: the standard library.
-"""
+"""Named sets of search options.  `docs/search.md` tells what each of them costs.  Standard library only."""
 
 from __future__ import annotations
 
@@ -9,16 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config.search import SearchOptions
-
 CLASSIC: Mapping[str, Any] = MappingProxyType(
     {
         "initial_std": 0.05,
-        "initial_radius": 0.25,
         "start": "random",
         "lambda_": 0,
-        "mu": 0,
-        "weights": "superlinear",
         "rates": "deap",
         "active": False,
         "patience": 0,
@@ -30,11 +22,8 @@ CLASSIC: Mapping[str, Any] = MappingProxyType(
 BALANCED: Mapping[str, Any] = MappingProxyType(
     {
         "initial_std": 0.15,
-        "initial_radius": 0.25,
         "start": "original",
         "lambda_": 0,
-        "mu": 0,
-        "weights": "superlinear",
         "rates": "tutorial",
         "active": True,
         "patience": 12,
@@ -55,6 +44,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def preset(name: str, **changes: Any) -> SearchOptions:
-    """The options of a preset, with changes.  Raises KeyError for another name, `OptionError` for a bad change."""
-    return SearchOptions(**{**PRESETS[name], **changes})
+def chosen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved configuration's values without those that its preset gives anyway."""
+    given = PRESETS.get(str(values.get("preset")), {})
+    return {name: value for name, value in values.items() if name not in given or given[name] != value}
