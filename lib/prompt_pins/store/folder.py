@@ -79,7 +79,7 @@ def save_image(path: Path, image: np.ndarray, infotext: str = "") -> None:
         options["pnginfo"].add_text("parameters", infotext)
     elif infotext:
         exif = Image.Exif()
-        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + infotext.encode("utf-16-be")
+        exif[0x8769] = {0x9286: b"UNICODE\0" + infotext.encode("utf-16-be")}
         options["exif"] = exif.tobytes()
     with whole_file(path) as beside:
         Image.fromarray(image).save(beside, format="JPEG" if kind == "jpg" else kind.upper(), **options)
