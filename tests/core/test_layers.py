@@ -34,6 +34,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "options", "config", "events", "store", "report"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
     ),
+    "effects": (set(), {"numpy"}),
+    "analyze": (
+        {"config", "effects", "errors", "host", "loss", "plan", "prompt", "scoring", "seeds", "store", "targets"},
+        {"numpy"},
+    ),
     "contest": ({"store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),

@@ -4,11 +4,22 @@ Every option of the product is declared in this package and nowhere else.  The g
 `RunConfig`, so a part that needs only its own group takes a `RunConfig` as it is.
 """
 
-from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
+from .groups import (
+    AnalysisOptions,
+    BudgetOptions,
+    LossGroup,
+    OutputOptions,
+    PromptOptions,
+    RenderOptions,
+    TargetOptions,
+)
 from .run import RunConfig
+from .presets import PRESETS
 from .search import SearchOptions
 
 __all__ = [
+    "AnalysisOptions",
+    "PRESETS",
     "BudgetOptions",
     "LossGroup",
     "OutputOptions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..options import option
+from ..options import checked, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,3 +174,21 @@ class OutputOptions:
     )
     gifs: bool = option(True, label="GIFs", help="Draw a GIF of each candidate, each generation and the run.")
     plots: bool = option(True, label="Plots", help="Draw the loss and convergence plots.")
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisOptions:
+    """How a prompt is measured without a search.  Not part of a run's configuration.  Raises `OptionError`."""
+
+    GROUP = "Analysis"
+
+    analysis_seeds: int = option(
+        16, label="Seeds", low=8, high=512, help="Images of each wording; all words are measured on the same seeds."
+    )
+    analysis_step: float = option(
+        0.5, label="Step", low=0.01, high=10.0, help="How far each word's weight is raised and lowered."
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in checked(type(self), vars(self)).items():
+            object.__setattr__(self, name, value)

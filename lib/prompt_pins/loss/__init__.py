@@ -1,7 +1,7 @@
 """ꟻLIP, set losses, targets and objectives.  Imports torch, numpy and Pillow."""
 
 from prompt_pins.loss.ldrflip import flip
-from prompt_pins.loss.maps import error_map, error_map_image
+from prompt_pins.loss.maps import error_map, error_map_image, flip_pairs
 from prompt_pins.loss.objectives import OBJECTIVES, Context, Objective
 from prompt_pins.loss.options import LossOptions
 from prompt_pins.loss.result import BatchLoss
@@ -20,6 +20,7 @@ __all__ = [
     "error_map_image",
     "fit_targets",
     "flip",
+    "flip_pairs",
     "load_target",
     "load_targets",
     "score_batch",

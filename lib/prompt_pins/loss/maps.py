@@ -1,4 +1,7 @@
-"""Error maps for people to look at.  Imports torch; the palette comes from the optional package matplotlib."""
+"""ꟻLIP of single images: error maps for people to look at, and means of pairs.  Imports torch.
+
+The palette comes from the optional package matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 
 from prompt_pins.errors import OptionError, TargetError
 from prompt_pins.loss.images import Pixels
-from prompt_pins.loss.ldrflip import flip
+from prompt_pins.loss.ldrflip import flip, mean_errors
 from prompt_pins.loss.objectives import NEUTRAL
 from prompt_pins.loss.options import DEFAULT_PIXELS_PER_DEGREE
 from prompt_pins.loss.targets import Target, compared
@@ -47,3 +50,19 @@ def error_map_image(errors: NDArray[np.float32]) -> Pixels:
     steps = np.rint(palettes["magma"](np.arange(256))[:, :3] * 255.0).astype(np.uint8)
     index = np.floor(np.clip(errors, 0.0, 1.0) * 255.0 + 0.5).astype(np.intp)
     return np.ascontiguousarray(steps[index])
+
+
+def flip_pairs(
+    left: NDArray[np.uint8], right: NDArray[np.uint8], pixels_per_degree: float = DEFAULT_PIXELS_PER_DEGREE
+) -> NDArray[np.float64]:
+    """(N,) mean ꟻLIP of each image with its counterpart; both N x H x W x 3 uint8 sRGB.
+
+    Raises OptionError where the shapes differ.
+    """
+    if left.shape != right.shape:
+        raise OptionError("right", right.shape, f"the shape of the left images, {left.shape}")
+    found = []
+    for pair in zip(left, right):
+        planes = torch.from_numpy(np.stack(pair)).permute(0, 3, 1, 2)
+        found.append(float(mean_errors(planes, [(0, 1)], pixels_per_degree)[0]))
+    return np.array(found)

@@ -1,0 +1,219 @@
+"""Which words hold the image and which let it drift, measured directly and without a search.
+
+Each word is raised and lowered alone, on the same seeds as the unchanged prompt, each image independent of the
+others (no tree).  Works with any host; the parts of a pinned prompt's run are used as they are.  Imports numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from . import seeds
+from .config import AnalysisOptions, RunConfig
+from .effects import Effect, effect, spread_values
+from .errors import HostInterrupted
+from .host import Batch, Host, PromptPair
+from .loss import BatchLoss, Target, batch_targets, fit_targets, flip_pairs, score_batch
+from .plan import make_plan
+from .scoring import loss_options
+from .store import RunFolder, Runs
+from .store.folder import save_image
+from .targets import read_targets
+
+VERSION = 1
+RESULT = "analysis.json"
+KEPT = 4  # images that are kept of each wording
+INTERRUPTED = "interrupted by the user"
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One word at another weight: changes of fit and spread against the unchanged prompt, and of the image.
+
+    fit, spread: losses; below zero is better.  image: mean ꟻLIP to the unchanged image of the same seed.
+    spread is None for a spread that cannot be measured.
+    """
+
+    weight: float
+    prompt: str
+    negative_prompt: str
+    fit: Effect
+    spread: Effect
+    image: Effect
+    images: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """What a word does.  image: mean over both sides; lowered or raised is None at the end of the weight's range."""
+
+    label: str
+    negative: bool
+    weight: float
+    image: Effect
+    fit: Effect
+    lowered: Side | None
+    raised: Side | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+    """The whole result; words: those that move the image most first."""
+
+    state: str
+    reason: str
+    config: RunConfig
+    options: AnalysisOptions
+    host: dict[str, Any]
+    time: str
+    seeds: tuple[int, ...]
+    target_source: str
+    target_images: tuple[str, ...]
+    images: tuple[str, ...]
+    fit: float
+    spread: float
+    words: tuple[Word, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `analysis.json`."""
+        plain = {name: getattr(self, name) for name in ("state", "reason", "host", "time", "fit", "spread")}
+        lists = {name: list(getattr(self, name)) for name in ("seeds", "target_images", "images")}
+        return {
+            "version": VERSION,
+            **plain,
+            **lists,
+            "target_source": self.target_source,
+            "config": self.config.to_dict(),
+            "options": dataclasses.asdict(self.options),
+            "words": [dataclasses.asdict(word) for word in self.words],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisStarted:
+    """The folder is there; `words` will be measured."""
+
+    folder: RunFolder
+    words: int
+
+
+@dataclasses.dataclass(frozen=True)
+class WordMeasured:
+    """One word is done."""
+
+    word: Word
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisDone:
+    """All is measured, or the user stopped it (`result.state` is "stopped"); `analysis.json` is written."""
+
+    result: Analysis
+
+
+Event = Union[AnalysisStarted, WordMeasured, AnalysisDone]
+
+
+def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs) -> Iterator[Event]:
+    """Measure every word that may vary, in a new folder of `runs`.
+
+    Raises `PinError` for input that cannot be used, before a folder is made.
+    """
+    plan = make_plan(config, host)
+    targets = read_targets(config, host)
+    return _Analyzer(config, options, host, runs.claim()).work(plan.space, targets)
+
+
+class _Analyzer:
+    """One analysis at work."""
+
+    def __init__(self, config: RunConfig, options: AnalysisOptions, host: Host, folder: RunFolder) -> None:
+        self.config, self.options, self.host, self.folder = config, options, host, folder
+        self.row = seeds.analysis_seeds(config.seed, options.analysis_seeds)
+        self.loss = loss_options(config)
+        self.rng = np.random.Generator(np.random.PCG64(config.seed))
+        self.words: list[Word] = []
+
+    def work(self, space: Any, targets: tuple[Target, ...]) -> Iterator[Event]:
+        """All of it."""
+        self.space = space
+        yield AnalysisStarted(self.folder, space.size)
+        original = space.render(space.original)
+        self.targets = targets or self._first_batch(PromptPair(*original))
+        source = "images" if targets else "batch"
+        names = self._save("target", [target.pixels for target in self.targets][:KEPT])
+        images, loss = self._measure(PromptPair(*original), None)
+        self.images, self.base, self.normalisers = images, loss, loss.normalisers
+        kept = self._save("original", list(images[:KEPT]))
+        state, reason = "finished", ""
+        try:
+            for variable in range(space.size):
+                self.words.append(self._word(variable))
+                yield WordMeasured(self.words[-1])
+        except HostInterrupted:
+            state, reason = "stopped", INTERRUPTED
+        ranked = tuple(sorted(self.words, key=lambda word: -word.image.mean))
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        result = Analysis(
+            state, reason, self.config, self.options, self.host.describe(), time, self.row, source, names, kept,
+            loss.fit, loss.spread or 0.0, ranked,
+        )  # fmt: skip
+        self.folder.save_json(RESULT, result.to_json())
+        yield AnalysisDone(result)
+
+    def _first_batch(self, original: PromptPair) -> tuple[Target, ...]:
+        """The prompt's own first batch, as a run without a target would take it."""
+        config = self.config
+        row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
+        batch = self.host.render(original, row, config, forked=True)
+        return fit_targets(batch_targets(batch.images), self.host.size(config), config.fit, config.mask or None)
+
+    def _word(self, variable: int) -> Word:
+        space, step = self.space, self.options.analysis_step
+        weight = space.original[variable]
+        places = (max(weight - step, space.low[variable]), min(weight + step, space.high[variable]))
+        found = []
+        for name, place in zip(("lowered", "raised"), places):
+            vector = list(space.original)
+            vector[variable] = place
+            vector = space.round(vector)
+            found.append(None if vector[variable] == weight else self._side(name, variable, vector))
+        sides = [side for side in found if side is not None]
+        rows = [np.mean([side[1][i] for side in sides], axis=0) for i in (0, 1)]
+        placed = next(unit for unit in space.units if unit.variable == variable)
+        lowered, raised = (None if side is None else side[0] for side in found)
+        image, fit = (effect(row, self.rng) for row in rows)
+        return Word(space.labels[variable], placed.negative, weight, image, fit, lowered, raised)
+
+    def _side(self, name: str, variable: int, vector: Sequence[float]) -> tuple[Side, tuple[np.ndarray, np.ndarray]]:
+        """A word at another weight, and its values of image and fit, seed by seed."""
+        pair = PromptPair(*self.space.render(vector))
+        images, loss = self._measure(pair, self.normalisers)
+        moved = flip_pairs(self.images, images, self.config.pixels_per_degree)
+        fits = np.array([fit for fit, _ in loss.per_image]) - [fit for fit, _ in self.base.per_image]
+        spread = spread_values(np.array(loss.image_image) - np.array(self.base.image_image))
+        fitted, spreading, moving = (effect(values, self.rng) for values in (fits, spread, moved))
+        names = self._save(f"{variable:03d}-{name}", list(images[:KEPT]))
+        return Side(vector[variable], pair.positive, pair.negative, fitted, spreading, moving, names), (moved, fits)
+
+    def _measure(self, pair: PromptPair, normalisers: Any) -> tuple[np.ndarray, BatchLoss]:
+        """Every seed's own image (S x H x W x 3, uint8) and their losses."""
+        size = self.config.batch_size
+        parts: list[Batch] = []
+        for start in range(0, len(self.row), size):
+            if self.host.interrupted():
+                raise HostInterrupted(INTERRUPTED)
+            parts.append(self.host.render(pair, self.row[start : start + size], self.config, forked=False))
+        images = np.concatenate([part.images for part in parts])
+        return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers)
+
+    def _save(self, name: str, images: Collection[np.ndarray]) -> tuple[str, ...]:
+        files = [f"{name}/{index:05d}.{self.config.image_format}" for index, _ in enumerate(images)]
+        for file, image in zip(files, images):
+            save_image(self.folder.path / file, image)
+        return tuple(files)
