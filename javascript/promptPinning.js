@@ -55,6 +55,8 @@
             sampler: valueOf(byId(`${tab}_sampling`)) || "",
             steps: numberOf(`${tab}_steps`),
             batch_size: numberOf(`${tab}_batch_size`),
+            width: numberOf(`${tab}_width`),
+            height: numberOf(`${tab}_height`),
             options: chosen,
         });
         if (question === planned[tab]) return;
@@ -97,7 +99,14 @@
         select(row, event.ctrlKey || event.metaKey);
     }
 
+    // who may see the page may see the runs: the routes know the page's visitors by this key
+    function showKey() {
+        const place = gradioApp().querySelector("#prompt_pins_key [data-key]");
+        if (place) document.cookie = `prompt-pins-page=${place.dataset.key}; path=/; SameSite=Strict`;
+    }
+
     onUiLoaded(async () => {
+        showKey();
         gradioApp().addEventListener("click", onTable);
         gradioApp().addEventListener("keydown", onTable);
         watchPlans(await addTooltips());

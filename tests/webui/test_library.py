@@ -120,9 +120,9 @@ def test_the_table_shows_markup_as_text(library: Library) -> None:
 
 def test_reports_side_by_side() -> None:
     page = Tags()
-    page.feed(report("/prompt-pins/v1", [("txt2img", "00000001"), ("img2img", "00000002")]))
+    page.feed(report([("txt2img", "00000001"), ("img2img", "00000002")]))
     frames = [attributes["src"] for tag, attributes in page.seen if tag == "iframe"]
     assert frames == [
-        "/prompt-pins/v1/runs/txt2img/00000001/index.html",
-        "/prompt-pins/v1/runs/img2img/00000002/index.html",
+        "prompt-pins/v1/runs/txt2img/00000001/index.html",
+        "prompt-pins/v1/runs/img2img/00000002/index.html",
     ]

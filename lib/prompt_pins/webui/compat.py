@@ -102,7 +102,9 @@ def emphasis_override() -> dict[str, Any]:
 def host_defaults() -> dict[str, Any]:
     """Defaults that are the host's own settings."""
     wanted = str(setting("samples_format", "png")).lower().replace("jpeg", "jpg")
-    return {"image_format": wanted} if wanted in ("png", "jpg", "webp") else {}
+    known = {"image_format": wanted} if wanted in ("png", "jpg", "webp") else {}
+    forks = {name: setting(f"prompt_pins_{name}", None) for name in ("fork_policy", "fork_strength")}
+    return {**known, **{name: value for name, value in forks.items() if value is not None}}
 
 
 def output_folder(p: Any, is_img2img: bool) -> Path:
@@ -177,13 +179,26 @@ def foreign_sampler_factory() -> bool:
 
 
 def controlnet_active(p: Any) -> bool:
-    """True if a ControlNet unit takes part in this job.
+    """True if a ControlNet unit takes part in this job, running or not yet begun.
 
-    In AUTOMATIC1111 the running job shows the extension's hook; in Forge's family the script knows its units.
+    Its units are among the arguments of the extension's script: objects of the page, or mappings of the API.  In
+    AUTOMATIC1111 a running job also shows the extension's hook.
     """
     if hasattr(p, "sample_before_CN_hack"):
         return True
+    values = getattr(p, "script_args", None) or ()
     for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or []:
-        if str(getattr(script, "title", str)()).lower() == "controlnet" and getattr(script, "current_params", None):
+        if str(script.title()).lower() == "controlnet" and any(
+            map(_enabled, values[script.args_from : script.args_to])
+        ):
             return True
     return False
+
+
+def _enabled(unit: Any) -> bool:
+    return bool(unit.get("enabled", True) if isinstance(unit, dict) else getattr(unit, "enabled", False))
+
+
+def batch_count(p: Any) -> int:
+    """How often the user asked for the batch."""
+    return int(getattr(p, "n_iter", 1) or 1)

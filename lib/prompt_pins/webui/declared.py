@@ -37,6 +37,9 @@ class ScriptOptions:
     resume: str = option(
         "", label="Go on with run", help="Number of a stopped run to go on with; its own options are used. Empty: none."
     )
+    cma_logging: bool = option(
+        True, label="CMA Logging", help="Write each generation's loss and step size to the console."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,13 @@ log = logging.getLogger(__name__)
 QUIET = (
     ("return_mask", False),
     ("return_mask_composite", False),
-    ("show_progress_every_n_steps", -1),
+    ("show_progress_every_n_steps", 1_000_000),
 )
-"""Settings of every batch: only its images come back, and the live preview is the run's own."""
+"""Settings of every batch: only its images come back, and the live preview is the run's own.
+
+A preview period of -1 would show every finished batch.
+"""
+MAX_COMMENTS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +99,9 @@ class WebuiHost:
             "prompt_pins": __version__,
             "checkpoint": str(getattr(shared.opts, "sd_model_checkpoint", "") or ""),
             "scheduler": str(getattr(p, "scheduler", "") or ""),
+            "size": list(compat.image_size(p)),
             "image_to_image": bool(getattr(p, "init_images", None)),
+            "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
             "hires_fix": bool(getattr(p, "enable_hr", False)),
         }
@@ -177,6 +184,8 @@ class WebuiHost:
         except (RuntimeError, AssertionError, ValueError, OSError) as error:
             log.exception("the WebUI could not render a candidate")
             raise HostError(f"the WebUI could not render: {type(error).__name__}: {error}") from error
+        finally:
+            self._pass_on(q.comments)
         if shared.state.interrupted:
             raise HostInterrupted("rendering was stopped")
         if shared.state.skipped:
@@ -185,3 +194,16 @@ class WebuiHost:
         if not processed.images:
             raise HostInterrupted("rendering was stopped")
         return processed
+
+    def _pass_on(self, comments: Iterable[str]) -> None:
+        """What the host and the samplers said of a batch belongs below the run's images, once."""
+        said = self.job.pristine.comments
+        for text in comments:
+            if text not in said and len(said) < MAX_COMMENTS:
+                compat.comment(self.job.pristine, text)
+
+
+def _digest(images: Iterable[Any]) -> str:
+    """What tells one source image, with its mask, from another; "" where there is none."""
+    pixels = [image.tobytes() for image in images if hasattr(image, "tobytes")]
+    return hashlib.sha256(b"".join(pixels)).hexdigest()[:16] if pixels else ""

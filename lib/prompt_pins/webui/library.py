@@ -54,7 +54,9 @@ class Library:
             seen.add(root.resolve())
             runs = Runs(root)
             for number in runs.numbers():
-                yield {**self.summary(RunFolder(root / f"{number:08d}")), "tab": tab}
+                folder = RunFolder(root / f"{number:08d}")
+                run = self.summary(folder)
+                yield {**run, "tab": tab, "thumbnails": _thumbnails(folder.path, run)}
 
     def summary(self, folder: RunFolder) -> dict[str, Any]:
         """One run in a few lines: from its `run.json` if it has come to rest, else from its journal."""
@@ -77,15 +79,22 @@ class Library:
             raise StoreError(f"{tab}: there are no runs yet")
         return build_index(Runs(self.roots[tab]))
 
-    def pace(self) -> float | None:
-        """Seconds that one image's step took in the latest run that has come to rest, None if there is none."""
+    def pace(self, pixels: int = 0) -> float | None:
+        """Seconds that one image's step took in the latest run that has come to rest, None if there is none.
+
+        pixels: of the images that are asked for; a step's time is taken to grow with them.  0: as in that run.
+        """
         latest: dict[str, Any] = {}
         for root in self.roots.values():
             for number in Runs(root).numbers()[-1:]:
                 found = self.summary(RunFolder(root / f"{number:08d}"))
                 if found.get("evaluations") and found["started"] >= latest.get("started", ""):
                     latest = found
-        return latest["seconds"] / latest["evaluations"] if latest else None
+        if not latest:
+            return None
+        seconds: float = latest["seconds"] / latest["evaluations"]
+        size = latest.get("host", {}).get("size")
+        return seconds * pixels / (size[0] * size[1]) if size and pixels else seconds
 
     def file(self, tab: str, name: str, path: str) -> Path:
         """A file of a run.  Raises `StoreError` for anything that is not a plain file inside its folder."""
@@ -105,6 +114,17 @@ class Library:
         lock = FolderLock(folder.path / "journal.lock")
         lock.release()
         shutil.rmtree(folder.path)
+
+
+def _thumbnails(path: Path, run: Mapping[str, Any]) -> list[str]:
+    """The images of the pinned prompt's batch, in order, relative to the run's folder."""
+    batch = (run.get("pinned") or {}).get("folder")
+    if not batch:
+        return []
+    images = (
+        place for place in (path / batch).glob("*-*.*") if re.fullmatch(r"\d{5,}-\d+\.(png|jpg|webp)", place.name)
+    )
+    return sorted(f"{batch}/{image.name}" for image in images)
 
 
 _UNREADABLE: Mapping[str, Any] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..config import RunConfig
@@ -36,17 +37,21 @@ class _Paper:
         return ()
 
 
-def outlook(question: Mapping[str, Any], seconds_per_evaluation: float | None) -> str:
-    """`14 weights vary · 11 candidates × 42 generations × 8 images · tree saves 53 % · about 21 min`.
+def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) -> str:
+    """`14 weights vary · 11 candidates × 42 generations × 8 images · tree saves 53 % · at most about 21 min`.
 
+    pace: from an image's pixels (0: not known) to the seconds of one of its steps, if there was a run.
     Raises `PinError`.
     """
     plan, config = _plan(question)
     words = overview(plan)
+    sides = [question.get(name) for name in ("width", "height")]
+    pixels = math.prod(int(side) for side in sides if isinstance(side, (int, float)) and math.isfinite(side))
+    seconds_per_evaluation = pace(pixels if all(sides) else 0)
     if seconds_per_evaluation is None:
         return words
     evaluations = planned_batches(plan, config) * plan.evaluations
-    return f"{words} · about {in_words(evaluations * seconds_per_evaluation)}"
+    return f"{words} · at most about {in_words(evaluations * seconds_per_evaluation)}"
 
 
 def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from modules import shared
 from PIL import Image, ImageDraw
+from tqdm import tqdm
 
 from .. import events
 from ..config import RunConfig
 from ..plan import Plan
-from ..store import Candidate, RunFolder
+from ..store import Candidate, Generation, Record, RunFolder
 from . import compat
 from .host import WebuiHost
 
@@ -23,10 +24,13 @@ ACCENT, FAINT, GROUND = (230, 120, 40), (150, 150, 150), (24, 24, 27)
 
 
 class Progress:
-    """A listener.  The bar counts batches, as the host does; the words tell generations, loss, speed and time."""
+    """A listener.  The bar counts batches, as the host does; the words tell generations, loss, speed and time.
 
-    def __init__(self, plan: Plan, config: RunConfig, host: WebuiHost) -> None:
-        self.plan, self.config, self.host = plan, config, host
+    console: each generation is a line of the console, too.
+    """
+
+    def __init__(self, plan: Plan, config: RunConfig, host: WebuiHost, console: bool = False) -> None:
+        self.plan, self.config, self.host, self.console = plan, config, host, console
         self.batches = planned_batches(plan, config)
         self.started = time.perf_counter()
         self.folder: RunFolder | None = None
@@ -34,14 +38,14 @@ class Progress:
         self.best: Candidate | None = None
         self.start: float | None = None
         self.curve: list[float] = []
-        shared.state.job_count = self.batches
-        shared.total_tqdm.updateTotal(self.batches * max(1, config.steps))
+        self._count()
         shared.state.textinfo = overview(plan)
 
     def handle(self, event: events.Event) -> None:
         """Show one event."""
         if isinstance(event, events.RunStarted):
             self.folder = event.folder
+            self._replayed(event.record)
         elif isinstance(event, events.TargetReady) and self.folder is not None:
             self.target = _thumbnail(self.folder.path / event.images[0])
         elif isinstance(event, events.CandidateDone):
@@ -50,8 +54,32 @@ class Progress:
             if self.best is not None and self.best.loss is not None:
                 self.curve.append(self.best.loss)
             self._picture()
+            self._log(event.generation)
         elif isinstance(event, events.Chosen):
             shared.state.textinfo = "comparing the original and the pinned prompt on unseen seeds"
+
+    def _count(self) -> None:
+        """Tell the host how many batches there are."""
+        shared.state.job_count = max(1, self.batches)
+        shared.total_tqdm.updateTotal(shared.state.job_count * max(1, self.config.steps))
+
+    def _replayed(self, record: Record) -> None:
+        """A run that goes on: what was rendered before is not ahead."""
+        done = [candidate for candidate in record.candidates if candidate.loss is not None]
+        if not done:
+            return
+        self.batches -= len(record.candidates)
+        self._count()
+        self.start = done[0].loss
+        self.best = min(done, key=lambda candidate: candidate.loss or 0.0)
+        if record.target_images and self.folder is not None:
+            self.target = _thumbnail(self.folder.path / record.target_images[0])
+
+    def _log(self, generation: Generation) -> None:
+        if self.console and self.best is not None and self.best.loss is not None:
+            step = generation.state.get("step_size")
+            size = f", step size {step:.4g}" if isinstance(step, float) else ""
+            tqdm.write(f"Prompt pinning: generation {generation.generation}, best loss {self.best.loss:.6g}{size}")
 
     def _candidate(self, candidate: Candidate) -> None:
         if candidate.loss is not None:
@@ -69,8 +97,8 @@ class Progress:
         elapsed = time.perf_counter() - self.started
         if self.host.images:
             parts.append(f"{self.host.images / elapsed:.3g} img/s")
-            done = max(1, self.host.images) / (self.batches * self.plan.batch_size)
-            parts.append(in_words(elapsed * max(0.0, 1.0 - done) / done) + " left")
+            done = max(1, self.host.images) / max(1, self.batches * self.plan.batch_size)
+            parts.append("at most " + in_words(elapsed * max(0.0, 1.0 - done) / done) + " left")
         return " · ".join([*parts, "Interrupt keeps everything"])
 
     def _picture(self) -> None:

@@ -19,6 +19,9 @@ from .outlook import outlook
 
 PREFIX = "/prompt-pins/v1"
 INDEX = "index.html"
+PAGE_KEY = secrets.token_urlsafe(24)
+PAGE_COOKIE = "prompt-pins-page"
+"""The page gives its visitors this key, so that who may see the page may see the runs, with --api-auth, too."""
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 
@@ -87,16 +90,21 @@ def list_options() -> dict[str, Any]:
 def plan(question: dict = Body(...)) -> dict[str, str]:  # noqa: B008 (how FastAPI is told)
     """What a run would be, in words."""
     try:
-        return {"words": outlook(question, library().pace())}
+        return {"words": outlook(question, library().pace)}
     except PinError as error:
         raise HTTPException(422, str(error)) from error
 
 
 def is_authorised(request: Request, app: Any) -> bool:
-    """True if nobody has to log in, or if this client has: to the page (--gradio-auth) or the API (--api-auth)."""
+    """True if nobody has to log in, or if this client has: to the page (--gradio-auth) or the API (--api-auth).
+
+    A page without a login is open to all, and its visitors to what it shows.
+    """
     api_auth = getattr(shared.cmd_opts, "api_auth", None)
     page_auth = getattr(app, "auth", None)
     if not api_auth and not page_auth:
+        return True
+    if secrets.compare_digest(request.cookies.get(PAGE_COOKIE, "").encode(), PAGE_KEY.encode()):
         return True
     if page_auth:
         tokens = getattr(app, "tokens", None) or {}

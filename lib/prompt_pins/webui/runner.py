@@ -7,6 +7,7 @@ picture listen to it.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .declared import ScriptOptions
 from .host import Job, WebuiHost, read_job
 from .progress import Progress
 
-SAME = ("checkpoint", "scheduler", "image_to_image", "denoising_strength", "hires_fix")
+SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
 """What must be as it was when a run goes on; sampler, steps, seed and the like must, too."""
 
 EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
@@ -37,16 +38,23 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     """The `Processed` of a run: its best batch, with the pinned prompt as infotext.  Raises `PinError`."""
     options = read_arguments(values, given)
     own = {name: options.pop(name) for name in [name for name in options if name in _script_options()]}
+    started = time.perf_counter()
     job = read_job(p)
     host = WebuiHost(job)
     runs = Runs(compat.runs_folder(p, is_img2img))
+    console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
         if own.get("resume"):
-            folder, failure = _resumed(str(own["resume"]), runs, host)
+            folder, failure = _resumed(str(own["resume"]), runs, host, console)
         else:
             config = make_config(job, options, bool(own.get("pin_to_source")), Path(inbox))
-            folder, failure = _listened(pin.start(config, host, runs), config, host)
-    return _result(p, folder, failure)
+            folder, failure = _listened(pin.start(config, host, runs), config, host, console)
+    processed = _result(p, folder, failure)
+    record = folder.record()
+    about = {"run": folder.path.name, "state": record.state, "reason": failure or record.reason}
+    times = {"seconds": round(time.perf_counter() - started, 3), "rendering_seconds": round(host.seconds, 3)}
+    processed.extra_generation_params = {**processed.extra_generation_params, "Prompt pins": {**about, **times}}
+    return processed
 
 
 def make_config(job: Job, options: Mapping[str, Any], pin_to_source: bool, inbox: Path) -> RunConfig:
@@ -75,7 +83,7 @@ def _source(p: Any, inbox: Path) -> list[str]:
     return [str(path)]
 
 
-def _resumed(number: str, runs: Runs, host: WebuiHost) -> tuple[RunFolder, str]:
+def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> tuple[RunFolder, str]:
     if not number.strip().isdecimal():
         raise OptionError("resume", number, "the number of a run")
     folder = runs.find(number.strip())
@@ -83,19 +91,19 @@ def _resumed(number: str, runs: Runs, host: WebuiHost) -> tuple[RunFolder, str]:
     described = host.describe()
     for name in SAME:
         value = described[name]
-        if record.host.get(name) != value:
+        if record.host.get(name, value) != value:
             raise OptionError(name, value, f"{record.host.get(name)!r}, as when run {number} began")
     for name, value in host.job.options.items():
         if record.config.get(name) != value:
             raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
     config = RunConfig.from_record(record.config)
-    return _listened(pin.resume(folder, host), config, host)
+    return _listened(pin.resume(folder, host), config, host, console)
 
 
-def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost) -> tuple[RunFolder, str]:
+def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost, console: bool) -> tuple[RunFolder, str]:
     """The run's folder, and in words why it failed, "" if it did not; whatever happens, its report is written."""
     folder: RunFolder | None = None
-    progress = Progress(make_plan(config, host), config, host)
+    progress = Progress(make_plan(config, host), config, host, console)
     with LiveReport() as live:
         try:
             for event in run:
@@ -118,6 +126,8 @@ def _result(p: Any, folder: RunFolder, failure: str) -> Any:
     images, texts = _best_batch(folder, record)
     state = f"failed: {failure}" if failure else f"{record.state}: {record.reason}"
     compat.comment(p, f"Prompt pins run {folder.path.name}: {state}")
+    if compat.batch_count(p) > 1:
+        compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")
     if not compat.is_api(p) and texts:
         text = infotext.with_options(infotext.original(folder, record) or texts[0], record.config)
         for path in (folder.path / name for name in EXTRAS):

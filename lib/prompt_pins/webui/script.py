@@ -33,10 +33,8 @@ class PromptPinning(scripts.Script):
 
     def run(self, p: Any, *values: Any) -> Any:
         """Pin the job's prompt.  Bad input is one message: a 4xx of the API, a line under the empty result else."""
-        from .runner import run_job
-
         try:
-            return run_job(p, values, self._given(p, values), self.is_img2img)
+            return _run_job()(p, values, self._given(p, values), self.is_img2img)
         except PinError as error:
             log.info("the run was refused: %s", error)
             if compat.is_api(p):
@@ -53,3 +51,12 @@ class PromptPinning(scripts.Script):
         whole = getattr(p, "script_args", None)
         own = (self.args_to or 0) - (self.args_from or 0)
         return own + len(whole) - expected if isinstance(whole, (list, tuple)) and own else len(values)
+
+
+def _run_job() -> Any:
+    """The runner.  It is imported here, so that the samplers and the page work without the search's packages."""
+    try:
+        from .runner import run_job
+    except ImportError as error:
+        raise PinError(f"the package {error.name} is missing: start the WebUI once without --skip-install") from error
+    return run_job

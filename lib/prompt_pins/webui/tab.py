@@ -15,7 +15,7 @@ from ..errors import PinError
 from ..store import RunFolder
 from . import compat, infotext
 from .library import SORTS, STATES
-from .routes import PREFIX, library
+from .routes import PAGE_KEY, library
 from .table import report, table
 
 TAB = "prompt_pins"
@@ -40,11 +40,13 @@ def _build() -> None:
         to_img2img = gr.Button("→ img2img", elem_id="prompt_pins_to_img2img")
         style = gr.Button("Save style", elem_id="prompt_pins_style")
         resume = gr.Button("Resume", elem_id="prompt_pins_resume")
+        resume_img2img = gr.Button("Resume", visible=False, elem_id="prompt_pins_resume_img2img")
         compare = gr.Button("Compare", elem_id="prompt_pins_compare")
         delete = gr.Button("Delete…", elem_id="prompt_pins_delete")
         really = gr.Button("Really delete", variant="stop", visible=False, elem_id="prompt_pins_really_delete")
     message = gr.HTML("", elem_id="prompt_pins_message")
     shown = gr.HTML("", elem_id="prompt_pins_report")
+    gr.HTML(f"<span data-key='{PAGE_KEY}'></span>", elem_id="prompt_pins_key")
     with gr.Row(visible=False):
         # filled and pressed by the page's script: a table's row is nothing that gradio knows
         selected = gr.Textbox("", elem_id="prompt_pins_selected")
@@ -55,7 +57,8 @@ def _build() -> None:
     filters = [search, state, sort]
     for trigger in (refresh.click, search.submit, state.change, sort.change):
         trigger(_refreshed, inputs=filters, outputs=[runs])
-    select.click(_selected, inputs=[selected], outputs=[shown, pinned, again, message, really])
+    texts = [pinned, again, resume, resume_img2img]
+    select.click(_selected, inputs=[selected], outputs=[shown, *texts, message, really])
     style.click(_styled, inputs=[selected], outputs=[message])
     compare.click(_compared, inputs=[selected], outputs=[shown, message])
     delete.click(_asked, inputs=[selected], outputs=[message, really])
@@ -65,6 +68,7 @@ def _build() -> None:
         (to_txt2img, pinned, "txt2img"),
         (to_img2img, pinned, "img2img"),
         (resume, again, "txt2img"),
+        (resume_img2img, again, "img2img"),
     ):
         paste.register_paste_params_button(
             paste.ParamBinding(paste_button=button, tabname=tab, source_text_component=text)
@@ -83,14 +87,20 @@ def _names(selected: str) -> list[tuple[str, str]]:
     return names
 
 
-def _selected(selected: str) -> tuple[Any, str, str, str, Any]:
+def _selected(selected: str) -> tuple[Any, ...]:
     hidden = gr.update(visible=False)
     try:
         tab, name = _names(selected)[0]
         folder = library().find(tab, name)
-        return report(PREFIX, [(tab, name)]), *_infotexts(folder), "", hidden
+        return report([(tab, name)]), *_infotexts(folder), *_resumable(tab, folder), "", hidden
     except PinError as error:
-        return "", "", "", _said(error), hidden
+        return "", "", "", gr.update(), gr.update(), _said(error), hidden
+
+
+def _resumable(tab: str, folder: RunFolder) -> tuple[Any, Any]:
+    """The buttons that bring a run's parameters back, one for each tab: the run's own is shown."""
+    label = "Run again" if folder.record().state == "finished" else "Resume"
+    return tuple(gr.update(value=label, visible=tab == own) for own in ("txt2img", "img2img"))  # type: ignore[return-value]
 
 
 def _infotexts(folder: RunFolder) -> tuple[str, str]:
@@ -111,7 +121,7 @@ def _styled(selected: str) -> str:
         best = library().find(tab, name).record().best
         if best is None:
             raise PinError("this run has no pinned prompt yet")
-        style = styles.PromptStyle(f"pin {name}", best.prompt, best.negative_prompt)
+        style = styles.PromptStyle(f"pin {tab} {name}", best.prompt, best.negative_prompt)
         shared.prompt_styles.styles[style.name] = style
         shared.prompt_styles.save_styles(getattr(shared, "styles_filename", None))
         return _said(f"saved as the style “{style.name}”; reload the styles to see it")
@@ -124,7 +134,7 @@ def _compared(selected: str) -> tuple[str, str]:
         names = _names(selected)
         if len(names) < 2:
             raise PinError("select two runs to compare: hold Ctrl for the second one")
-        return report(PREFIX, names[:2]), ""
+        return report(names[:2]), ""
     except PinError as error:
         return "", _said(error)
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-PREFIX = "/prompt-pins/v1"
-HEADINGS = ("target", "run", "prompt", "best", "unseen seeds", "state", "started", "images")
+PREFIX = "prompt-pins/v1"
+"""Relative to the page, which a reverse proxy may serve below another address."""
+HEADINGS = ("target", "pinned", "run", "prompt", "best", "unseen seeds", "state", "started", "images")
 
 
 def table(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -29,17 +30,25 @@ def file_url(run: Mapping[str, Any], path: str) -> str:
 
 def _row(run: Mapping[str, Any]) -> str:
     name = html.escape(f"{run['tab']}/{run['run']}")
-    cells = [_target(run), html.escape(run["run"]), _prompt(run), _best(run), _held(run), _state(run)]
+    cells = [
+        _image(run, "target"),
+        _image(run, "pinned"),
+        html.escape(run["run"]),
+        _prompt(run),
+        _best(run),
+        _held(run),
+        _state(run),
+    ]
     cells += [html.escape(str(run["started"])[:16].replace("T", " ")), str(int(run["images"]))]
     inner = "".join(f"<td>{cell}</td>" for cell in cells)
     return f"<tr data-run='{name}' tabindex='0' aria-selected='false'>{inner}</tr>"
 
 
-def _target(run: Mapping[str, Any]) -> str:
-    images = run["target"]["images"]
+def _image(run: Mapping[str, Any], which: str) -> str:
+    images = run["target"]["images"] if which == "target" else run.get("thumbnails") or ()
     if not images:
         return ""
-    return f"<img src='{html.escape(file_url(run, images[0]))}' alt='target' loading='lazy' width='64' height='64'>"
+    return f"<img src='{html.escape(file_url(run, images[0]))}' alt='{which}' loading='lazy' width='64' height='64'>"
 
 
 def _prompt(run: Mapping[str, Any]) -> str:
@@ -64,10 +73,10 @@ def _state(run: Mapping[str, Any]) -> str:
     return f"<span title='{reason}'>{html.escape(run['state'])}</span>"
 
 
-def report(prefix: str, names: Sequence[tuple[str, str]]) -> str:
+def report(names: Sequence[tuple[str, str]]) -> str:
     """One report in place, or several side by side."""
     frames = "".join(
-        f"<iframe title='run {name}' loading='lazy' src='{prefix}/runs/{tab}/{name}/index.html'></iframe>"
+        f"<iframe title='run {name}' loading='lazy' src='{PREFIX}/runs/{tab}/{name}/index.html'></iframe>"
         for tab, name in names
     )
     return f"<div class='prompt-pins-reports' data-count='{len(names)}'>{frames}</div>"

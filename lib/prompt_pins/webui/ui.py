@@ -10,11 +10,14 @@ import gradio as gr
 from . import compat, infotext
 from .declared import Shown, shown
 
-OPEN = (
-    "pin_to_source", "target", "mask", "fit", "preset", "generations", "max_images", "max_minutes", "vary",
-    "vary_prompt", "vary_negative", "vary_loras", "held_out",
-)  # fmt: skip
+ROWS = (
+    ("target", "mask"),
+    ("preset", "vary", "fit"),
+    ("generations", "max_images", "max_minutes", "held_out"),
+    ("vary_prompt", "vary_negative", "vary_loras", "pin_to_source"),
+)
 """The options of the first screen; the others are in closed groups."""
+NARROW = 120
 
 CLOSED: tuple[tuple[str, Callable[[Shown], bool]], ...] = (
     ("Hyperbatch", lambda o: o.name.startswith(("fork_", "hyperbatch_"))),
@@ -38,19 +41,12 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
             option = options[name]
             made[name] = _control(option, defaults.get(name, option.default), elem_id(name))
 
-    with gr.Group():
+    for names in ROWS:
         with gr.Row():
-            add(("target", "mask"))
-        with gr.Row():
-            add(("preset", "fit", "vary"))
-            add(("pin_to_source",))
-            made["pin_to_source"].visible = is_img2img
-        with gr.Row():
-            add(("generations", "max_images", "max_minutes", "held_out"))
-        with gr.Row():
-            add(("vary_prompt", "vary_negative", "vary_loras"))
+            add(names)
+    made["pin_to_source"].visible = is_img2img
     gr.HTML(value="", elem_id=elem_id("plan"), elem_classes=["prompt-pins-plan"])
-    rest = [option for option in options.values() if option.name not in OPEN]
+    rest = [option for option in options.values() if option.name not in made]
     for title, belongs in CLOSED:
         group = [option.name for option in rest if belongs(option)]
         rest = [option for option in rest if option.name not in group]
@@ -64,22 +60,28 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
 
 def _control(option: Shown, value: Any, elem_id: str) -> Any:
     label = option.declaration.label
+    placed: dict[str, Any] = {"elem_id": elem_id, "min_width": NARROW}
     if option.kind == "files":
         many = option.name == "target"
         control = gr.File(
-            label=label, file_count="multiple" if many else "single", file_types=IMAGE_TYPES, elem_id=elem_id
+            label=label,
+            file_count="multiple" if many else "single",
+            file_types=IMAGE_TYPES,
+            elem_id=elem_id,
+            elem_classes=["prompt-pins-drop"],
         )
     elif option.kind == "choice":
-        control = gr.Dropdown(label=label, choices=list(option.choices), value=value or "", elem_id=elem_id)
+        control = gr.Dropdown(label=label, choices=list(option.choices), value=value or "", **placed)
     elif option.kind == "flag":
-        control = gr.Checkbox(label=label, value=bool(value), elem_id=elem_id)
+        control = gr.Checkbox(label=label, value=bool(value), **placed)
     elif option.kind == "number":
         precision = {"precision": 0} if option.whole else {}
-        control = gr.Number(label=label, value=value, elem_id=elem_id, **precision)
+        control = gr.Number(label=label, value=value, **placed, **precision)
     else:
         # an empty gr.Number comes back as 0, so a number that may be left out is a text
-        hint = "by its formula" if option.kind == "optional number" else ""
-        control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, elem_id=elem_id)
+        optional = option.kind == "optional number"
+        hint = ("the preset's" if option.declaration.by_preset else "by its formula") if optional else ""
+        control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, **placed)
     control.do_not_save_to_config = option.kind == "files" or option.name in compat.host_defaults()
     return control
 
