@@ -4,14 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= outputs/prompt_pins
 
-.PHONY: demo test check clean
+.PHONY: demo test test-webui check clean
 
 demo: $(VENV)/installed
 	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --out $(OUT)
 
-test: $(VENV)/installed .venv-webui/installed check
+test: $(VENV)/installed .venv-webui/installed check test-webui
 	$(BIN)/python -m pytest
 	.venv-webui/bin/python -m pytest tests/prompt tests/sampling tests/loss tests/search tests/store
+
+# against a stand-in for the WebUI, in the two gradio versions that hosts have
+test-webui: .venv-gradio3/installed .venv-gradio4/installed
+	.venv-gradio3/bin/python -m pytest tests/webui
+	.venv-gradio4/bin/python -m pytest tests/webui --deselect tests/webui/test_host_samplers.py -k "not each_sampler"
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -29,5 +34,10 @@ $(VENV)/installed: requirements/dev.txt pyproject.toml
 	.venv-webui/bin/python -m pip install --quiet --no-deps -r requirements/webui.txt
 	touch $@
 
+.venv-gradio%/installed: requirements/gradio%.txt
+	$(PYTHON) -m venv .venv-gradio$*
+	.venv-gradio$*/bin/python -m pip install --quiet --no-deps -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-webui build outputs
+	rm -rf $(VENV) .venv-webui .venv-gradio3 .venv-gradio4 build outputs

@@ -1,22 +1,27 @@
-"""A real WebUI for the tests of this folder, where `PROMPT_PINS_WEBUI` names its folder.
+"""The WebUI of this folder's tests: a real one where `PROMPT_PINS_WEBUI` names its folder, else the stand-in.
 
 The folder holds a WebUI that has this extension (linked into `extensions/`), its own `venv`, or a Python that
-`PROMPT_PINS_WEBUI_PYTHON` names, and a checkpoint.  `PROMPT_PINS_WEBUI_URL` names one that is running already.
+`PROMPT_PINS_WEBUI_PYTHON` names, and a checkpoint.  `PROMPT_PINS_WEBUI_URL` names one that is running already.  The
+stand-in is started with the tests' own Python, if that has gradio.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.webui.real import Webui
+from tests.webui.client import Webui
 
+STAND_IN = Path(__file__).parent / "host" / "server.py"
 FLAGS = [
     "--skip-prepare-environment",
     "--skip-torch-cuda-test",
@@ -42,35 +47,52 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
-    """The real host; tests that need it are skipped where there is none."""
-    root = os.environ.get("PROMPT_PINS_WEBUI")
-    if not root:
-        pytest.skip("PROMPT_PINS_WEBUI names no WebUI")
-    running = os.environ.get("PROMPT_PINS_WEBUI_URL")
+    """The host; tests that need it are skipped where there is none."""
+    root, running = os.environ.get("PROMPT_PINS_WEBUI"), os.environ.get("PROMPT_PINS_WEBUI_URL")
+    folder = tmp_path_factory.mktemp("webui")
     if running:
-        yield Webui(running.rstrip("/"), Path(root))
-        return
-    python = os.environ.get("PROMPT_PINS_WEBUI_PYTHON", str(Path(root) / "venv" / "bin" / "python"))
-    port = _free_port()
-    log = tmp_path_factory.mktemp("webui") / "log.txt"
-    with log.open("wb") as out:
-        command = [python, "launch.py", *FLAGS, "--port", str(port)]
-        server = subprocess.Popen(command, cwd=root, stdout=out, stderr=subprocess.STDOUT)
-        try:
-            host = Webui(f"http://127.0.0.1:{port}", Path(root))
-            _wait(host, server, log)
+        yield Webui(running.rstrip("/"))
+    elif root:
+        python = os.environ.get("PROMPT_PINS_WEBUI_PYTHON", str(Path(root) / "venv" / "bin" / "python"))
+        port = _free_port()
+        with _started([python, "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}):
+            yield _answering(Webui(f"http://127.0.0.1:{port}"), folder)
+    elif importlib.util.find_spec("gradio") is not None:
+        with stand_in(folder, {}) as host:
             yield host
+    else:
+        pytest.skip("there is neither a WebUI that PROMPT_PINS_WEBUI names, nor gradio for the stand-in")
+
+
+@contextlib.contextmanager
+def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
+    """The stand-in; `settings` are its environment."""
+    own = {"STAND_IN_OUTPUTS": str(folder / "outputs"), "GRADIO_ANALYTICS_ENABLED": "False", **settings}
+    port = _free_port()
+    with _started([sys.executable, str(STAND_IN), str(port)], folder, folder, own):
+        yield _answering(Webui(f"http://127.0.0.1:{port}", pixels=64, real=False), folder)
+
+
+@contextlib.contextmanager
+def _started(command: list[str], place: Path, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    with (folder / "log.txt").open("wb") as out:
+        server = subprocess.Popen(
+            command, cwd=place, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+        )
+        try:
+            yield
         finally:
             server.terminate()
             server.wait(30)
 
 
-def _wait(host: Webui, server: subprocess.Popen[bytes], log: Path) -> None:
+def _answering(host: Webui, folder: Path) -> Webui:
+    """The host, once it answers."""
     for _ in range(300):
-        assert server.poll() is None, log.read_text(errors="replace")[-4000:]
         try:
-            if host.call("/prompt-pins/v1/options", timeout=5)[0] == 200:
-                return
+            if host.call("/prompt-pins/v1/options", timeout=5)[0] in (200, 401):
+                return host
         except OSError:
-            time.sleep(1)
-    raise AssertionError("the WebUI did not come up: " + log.read_text(errors="replace")[-4000:])
+            pass
+        time.sleep(1)
+    raise AssertionError("the WebUI did not come up: " + (folder / "log.txt").read_text(errors="replace")[-4000:])

@@ -18,7 +18,7 @@ from prompt_pins.options import declarations
 from prompt_pins.webui.arguments import read_arguments, stored_images
 from prompt_pins.webui.declared import FROM_HOST, ScriptOptions, shown
 
-from tests.webui.real import encoded
+from tests.webui.client import encoded
 
 OWN = set(ScriptOptions.__dataclass_fields__)
 

@@ -11,7 +11,7 @@ from prompt_pins.sampling import SAMPLERS, ForkOptions, make_hyperbatch
 from prompt_pins.webui.binding import WebuiBinder, cut_conditioning, leaf_seeds
 from torch import Tensor
 
-from tests.webui.standin import SHAPE, Denoiser, InterruptedException, job
+from tests.webui.denoiser import SHAPE, Denoiser, InterruptedException, job
 
 SIGMAS = torch.cat([torch.linspace(10, 0.1, 12), torch.zeros(1)])
 

@@ -1,4 +1,4 @@
-"""The script in a real WebUI, through its API: runs, their results, refusals, interruption, routes."""
+"""The script in a WebUI, through its API: runs, their results, refusals, interruption, routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.webui.real import Webui, encoded
+from tests.webui.client import Webui, encoded
 
 SHORT = {"generations": 2, "lambda_": 4, "held_out": 2, "finalists": 1, "contest_seeds": 2, "gifs": False}
 QUICK = {"steps": 4, "batch_size": 2}

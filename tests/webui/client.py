@@ -8,22 +8,30 @@ import io
 import json
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-SMALL = {"prompt": "a red circle on a white background", "width": 128, "height": 128, "steps": 8, "batch_size": 4}
+SMALL = {"prompt": "a red circle on a white background", "steps": 8, "batch_size": 4}
 PLAIN = {"negative_prompt": "", "seed": 5, "cfg_scale": 4, "sampler_name": "DPM++ 2M", "do_not_save_grid": True}
 
 
 @dataclasses.dataclass(frozen=True)
 class Webui:
-    """A running WebUI."""
+    """A running WebUI.
+
+    pixels: width and height of the tests' images.  real: it is no stand-in.
+    """
 
     url: str
-    root: Path
+    pixels: int = 128
+    real: bool = True
+
+    @property
+    def size(self) -> dict[str, int]:
+        """As a request gives it."""
+        return {"width": self.pixels, "height": self.pixels}
 
     def call(self, path: str, body: Any = None, timeout: float = 600.0) -> tuple[int, Any]:
         """(status, decoded JSON) of a request; POST if there is a body."""
@@ -38,14 +46,14 @@ class Webui:
 
     def render(self, tab: str = "txt2img", **values: Any) -> Rendered:
         """One job; it must succeed."""
-        status, answer = self.call(f"/sdapi/v1/{tab}", {**SMALL, **PLAIN, **values})
+        status, answer = self.call(f"/sdapi/v1/{tab}", {**SMALL, **self.size, **PLAIN, **values})
         assert status == 200, answer
         return Rendered([_pixels(image) for image in answer["images"]], json.loads(answer["info"]))
 
     def pin(self, options: Any, tab: str = "txt2img", **values: Any) -> tuple[int, Any]:
         """One job with the script; `options` is what goes into `script_args`."""
         values = {"sampler_name": "DPM++ 2M - Hyperbatch", **values}
-        body = {**SMALL, **PLAIN, **values, "script_name": "prompt pinning", "script_args": options}
+        body = {**SMALL, **self.size, **PLAIN, **values, "script_name": "prompt pinning", "script_args": options}
         return self.call(f"/sdapi/v1/{tab}", body)
 
     def runs(self, **query: str) -> list[dict[str, Any]]:
