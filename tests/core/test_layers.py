@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "store": ({"errors", "store"}, {"numpy", "PIL"}),
     "report": (
-        {"errors", "options", "config", "events", "store", "report"},
+        {"errors", "options", "config", "events", "notations", "store", "report"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
     ),
     "effects": (set(), {"numpy"}),
@@ -39,14 +39,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"config", "effects", "errors", "host", "loss", "plan", "prompt", "scoring", "seeds", "store", "targets"},
         {"numpy"},
     ),
+    "notations": ({"errors", "prompt", "store"}, set()),
+    "beginning": ({"config", "errors", "prompt", "search", "store"}, {"numpy"}),
     "contest": ({"store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),
     "scoring": ({"config", "errors", "host", "loss", "plan", "prompt", "store"}, {"numpy"}),
     "pin": (
         {
-            "config", "contest", "errors", "events", "host", "plan", "prompt", "scoring", "search", "seeds", "store",
-            "targets",
+            "beginning", "config", "contest", "errors", "events", "host", "plan", "prompt", "scoring", "search", "seeds",
+            "store", "targets",
         },
         {"numpy"},
     ),

@@ -13,13 +13,13 @@ from .groups import (
     RenderOptions,
     TargetOptions,
 )
-from .run import RunConfig
 from .presets import PRESETS
+from .run import RunConfig
 from .search import SearchOptions
 
 __all__ = [
-    "AnalysisOptions",
     "PRESETS",
+    "AnalysisOptions",
     "BudgetOptions",
     "LossGroup",
     "OutputOptions",

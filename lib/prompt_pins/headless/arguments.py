@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from ..config import RunConfig
+from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError, PinError
 from ..options import Declaration, declarations, defaults, describe
 
@@ -20,17 +20,21 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+ANALYSIS_GROUPS = ("Prompt", "Pin to", "Images", "Loss")
 SHORT = {"negative_prompt": "--negative", "generations": "-g", "steps": "-s", "batch_size": "-b", "target": "-t"}
 
 
-def parameters(skip: tuple[str, ...]) -> list[inspect.Parameter]:
-    """One keyword parameter for each option of `RunConfig`; one that is not given is None."""
-    hints = typing.get_type_hints(RunConfig)
-    default = defaults(RunConfig)
+def parameters(skip: tuple[str, ...], cls: type = RunConfig, groups: Collection[str] = ()) -> list[inspect.Parameter]:
+    """One keyword parameter for each option of `cls`; one that is not given is None.
+
+    groups: only options of these; empty: all.
+    """
+    hints = typing.get_type_hints(cls)
+    default = defaults(cls)
     return [
         _parameter(name, hints[name], declaration, default[name])
-        for name, declaration in declarations(RunConfig).items()
-        if name not in skip
+        for name, declaration in declarations(cls).items()
+        if name not in skip and (not groups or declaration.group in groups)
     ]
 
 
@@ -54,15 +58,33 @@ def _shown(default: Any) -> str:
     return "none" if default in (None, "") else str(default)
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
+Command = Callable[..., None]
+
+
+def with_options(command: Command) -> Command:
     """`command(…, **options)` with every option of `RunConfig` in its signature, so that typer sees them."""
+    return _with(command, lambda skip: parameters(skip))
+
+
+def with_analysis_options(command: Command) -> Command:
+    """The same with the options that matter to an analysis, and its own."""
+    return _with(command, lambda skip: [*parameters(skip, AnalysisOptions), *parameters(skip, groups=ANALYSIS_GROUPS)])
+
+
+def _with(command: Command, find: Callable[[tuple[str, ...]], list[inspect.Parameter]]) -> Command:
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     hints = typing.get_type_hints(command, include_extras=True)
     own = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-    added = parameters(skip=tuple(parameter.name for parameter in own))
+    added = find(tuple(parameter.name for parameter in own))
     command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
     return command
+
+
+def analysis_options(given: dict[str, Any]) -> AnalysisOptions:
+    """Take an analysis's own options out of those that were given.  Raises `OptionError`."""
+    names = [name for name in declarations(AnalysisOptions) if given.get(name) is not None]
+    return AnalysisOptions(**{name: given.pop(name) for name in names})
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from rich.table import Table
 from ..errors import PinError
 from ..events import Event, RunStarted
 from ..store import RunFolder, Runs
-from .arguments import merged, with_options
+from .arguments import analysis_options, merged, with_analysis_options, with_options
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -39,6 +39,10 @@ Out = Annotated[Path, typer.Option("--out", help="The folder of all runs.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
 Device = Annotated[Optional[str], typer.Option("--device", help="cpu or cuda; by itself: CUDA where there is one.")]
 
+Embeddings = Annotated[
+    Optional[Path], typer.Option("--embeddings", help="A folder of textual inversions (.safetensors).")
+]
+
 
 @app.command()
 @with_options
@@ -47,26 +51,113 @@ def pin(
     config: Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")] = None,
     out: Out = OUT,
     device: Device = None,
+    embeddings: Embeddings = None,
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
     from .. import pin as loop
 
     settings = merged(prompt, config, options)
-    host = _host(settings.checkpoint, device)
+    host = _host(settings.checkpoint, device, embeddings)
     _run(settings, host, lambda: loop.start(settings, host, Runs(out)))
 
 
 @app.command()
-def resume(run: RunName, out: Out = OUT, device: Device = None) -> None:
+def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embeddings = None) -> None:
     """Go on with a run that was interrupted or killed, exactly where it was."""
     from .. import pin as loop
     from ..config import RunConfig
 
     folder = Runs(out).find(run)
     settings = RunConfig.from_record(folder.record().config)
-    host = _host(settings.checkpoint, device)
+    host = _host(settings.checkpoint, device, embeddings)
     _run(settings, host, lambda: loop.resume(folder, host))
+
+
+@app.command()
+@with_analysis_options
+def analyze(
+    prompt: Annotated[Optional[str], typer.Argument(help="The prompt to measure, in the WebUI's syntax.")] = None,
+    config: Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")] = None,
+    out: Out = OUT,
+    device: Device = None,
+    embeddings: Embeddings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    **options: Any,
+) -> None:
+    """Measure which words hold the image and which let it drift, without a search."""
+    from .. import analyze as measuring
+    from ..report import build_analysis, build_index
+    from .analyzing import follow, table
+
+    chosen = analysis_options(options)
+    settings = merged(prompt, config, options)
+    host = _host(settings.checkpoint, device, embeddings)
+    console, received = Console(stderr=as_json), list[int]()
+    with _signals(host, received):
+        folder, result = follow(console, measuring.analyze(settings, chosen, host, Runs(out / "analysis")))
+    page = build_analysis(folder.path)
+    build_index(Runs(out))
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        console.print(table(result))
+    console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+    if received:
+        raise typer.Exit(128 + received[0])
+
+
+@app.command()
+def export(
+    run: RunName,
+    notation: Annotated[
+        str, typer.Option("--format", help="text, csv (a style of the WebUI), json, compel, or embedding.")
+    ] = "text",
+    to: Annotated[Optional[Path], typer.Option("--to", help="The file to write; none: the terminal.")] = None,
+    out: Out = OUT,
+    device: Device = None,
+) -> None:
+    """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
+    from .. import notations
+    from ..errors import OptionError
+    from ..store.files import write_text
+
+    folder = Runs(out).find(run)
+    if notation == "embedding":
+        from .bake import bake_run
+
+        if to is None or to.suffix != ".safetensors":
+            raise OptionError("to", str(to or ""), "a file whose name ends in .safetensors")
+        record = folder.record()
+        host = _host(str(record.config.get("checkpoint", "")), device, precise=True)
+        typer.echo(bake_run(record, host, to))
+        return
+    if notation not in notations.FORMATS:
+        raise OptionError("format", notation, ", ".join((*notations.FORMATS, "embedding")))
+    text = notations.export(folder.path.name, folder.record(), notation)
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(to, text)
+
+
+@app.command()
+def serve(
+    out: Out = OUT,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8137,
+) -> None:
+    """Show the runs to a browser on this machine, until Ctrl-C."""
+    from ..report import build_index
+    from .serve import make_server
+
+    build_index(Runs(out))
+    try:
+        server = make_server(out, port)
+    except OSError as error:
+        raise PinError(f"port: {port} cannot be used ({error.strerror or error})") from error
+    typer.echo(f"serving {out} at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends)")
+    with server, contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever(poll_interval=0.2)
 
 
 @app.command()
@@ -140,10 +231,11 @@ def main() -> None:
         sys.exit(BAD_INPUT)
 
 
-def _host(checkpoint: str, device: str | None) -> HeadlessHost:
+def _host(checkpoint: str, device: str | None, embeddings: Path | None = None, precise: bool = False) -> HeadlessHost:
     from .engine import HeadlessHost
+    from .inversion import load_inversions
 
-    return HeadlessHost(checkpoint, device)
+    return HeadlessHost(checkpoint, device, load_inversions(embeddings) if embeddings is not None else (), precise)
 
 
 def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:

@@ -59,6 +59,11 @@ class Reader:
         self._encoder = encoder
         self._warned = False
 
+    @property
+    def encoder(self) -> TextEncoder:
+        """What turns plain texts into vectors."""
+        return self._encoder
+
     def guidance(self, prompt: PromptPair, calls: int) -> Guidance:
         """`calls`: model calls that the schedules are spread over: the steps, or twice those of a second-order sampler.
 

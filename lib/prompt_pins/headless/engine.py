@@ -20,10 +20,11 @@ from .checkpoint import Checkpoint, load
 from .conditioning import Reader
 from .denoiser import Denoiser
 from .infotext import infotext
+from .inversion import Inversion, Words, extend
 from .predictor import Predictor
 from .samplers import SamplerChoice, find_sampler, samplers
 from .text import TextEncoder
-from .vocabulary import Vocabulary
+from .vocabulary import SIZE, Vocabulary
 
 __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 
@@ -39,18 +40,31 @@ class HeadlessHost:
     checkpoint: path of a Stable Diffusion 1.x or 2.x .safetensors file or diffusers folder; "": the embedded model;
         or a model that is loaded already.
     device: torch's name of it; None: CUDA where there is a GPU, in half precision, else the CPU.
+    embeddings: textual inversions, each a word of its own.  A model that is loaded already then keeps their vectors.
+    precise: full precision on a GPU, too.
 
     The same inputs give the same bits on the same machine.  Raises `CheckpointError`.
     """
 
-    def __init__(self, checkpoint: str | Checkpoint = "", device: str | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: str | Checkpoint = "",
+        device: str | None = None,
+        embeddings: Sequence[Inversion] = (),
+        precise: bool = False,
+    ) -> None:
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        self._dtype = torch.float16 if self._device.type == "cuda" and not precise else torch.float32
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        self._inversions = tuple(embeddings)
+        extend(self._model.text_encoder, self._inversions)
         for network in (self._model.unet, self._model.vae, self._model.text_encoder):
             # torch's own `to`: diffusers' warns about the cast that is wanted here
             nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
-        self._reader = Reader(TextEncoder(self._model.text_encoder, Vocabulary(), self._model.pad))
+        vocabulary = Vocabulary()
+        names = vocabulary.tokens([one.name for one in self._inversions])
+        words = Words(names, [len(one.vectors) for one in self._inversions], SIZE)
+        self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()
 
@@ -58,6 +72,16 @@ class HeadlessHost:
     def checkpoint(self) -> Checkpoint:
         """The loaded model."""
         return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._device
+
+    @property
+    def reader(self) -> Reader:
+        """What turns prompts into guidance."""
+        return self._reader
 
     def describe(self) -> dict[str, Any]:
         """Name, versions, checkpoint and its hash."""
@@ -76,8 +100,8 @@ class HeadlessHost:
         return self._model.sha256()
 
     def embeddings(self) -> tuple[str, ...]:
-        """None: this host loads no textual inversions."""
-        return ()
+        """Names of the textual inversions."""
+        return tuple(one.name for one in self._inversions)
 
     def size(self, job: RenderOptions) -> tuple[int, int]:
         """(width, height) in pixels.  Raises `OptionError`."""
@@ -139,25 +163,26 @@ class HeadlessHost:
             network=self._predictor,
             levels=self._model.levels,
             prediction=self._model.prediction,
-            guidance=self._reader.guidance(prompt, calls),
+            guidance=self.reader.guidance(prompt, calls),
             scale=job.cfg_scale,
             check=self._check,
         )
-        sigmas = self._sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
+        sigmas = self.sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
         sample = make_hyperbatch(sampler.info.name, forks, seeds=seeds)
-        latents: Tensor = sample(denoiser, self._noise(seeds, shape) * sigmas[0], sigmas)
+        latents: Tensor = sample(denoiser, self.noise(seeds, shape) * sigmas[0], sigmas)
         if not bool(torch.isfinite(latents).all()):
             raise HostError("the model's answer holds no numbers (NaN or infinite); try full precision")
         return latents
 
-    def _noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
+    def noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
         """Each image's start, from its own seed as the WebUI draws it on the CPU: N(0, 1), B x 4 x h x w."""
         rows = [
             torch.randn((LATENT_CHANNELS, *shape), generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds
         ]
         return torch.stack(rows).to(self._device)
 
-    def _sigmas(self, steps: int, scheduler: str) -> Tensor:
+    def sigmas(self, steps: int, scheduler: str) -> Tensor:
+        """The noise levels of a schedule, falling, the last one 0."""
         levels = self._model.levels
         if scheduler == "karras":
             return karras_sigmas(steps, levels.sigma_min, levels.sigma_max)

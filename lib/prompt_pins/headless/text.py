@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .inversion import Words
 from .prompt_steps import segments
 from .vocabulary import Vocabulary
 
@@ -29,12 +30,14 @@ class Chunker:
 
     A chunk takes 75 tokens; BREAK ends it early.  Where it is full, the tokens since its last comma move to the
     next chunk if they are at most 20 (the WebUI's default).  Unused places hold end tokens of weight 1.
+    A textual inversion is never cut: it moves to the next chunk as a whole.
 
     pad: the token that fills a chunk behind its first end token (the end token itself for SD 1.x, 0 for 2.x).
     """
 
-    def __init__(self, vocabulary: Vocabulary, pad: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, pad: int, words: Words | None = None) -> None:
         self._vocabulary, self._pad = vocabulary, pad
+        self._words = words or Words((), (), 0)
 
     def chunks(self, text: str) -> tuple[Chunk, ...]:
         """At least one chunk.  Raises `PromptError` for emphasis that cannot be read."""
@@ -48,16 +51,16 @@ class Chunker:
                 done.append(self._chunk(tokens))
                 tokens, comma = [], -1
                 continue
-            for token in ids:
-                if token == self._vocabulary.comma:
+            for piece in self._words.replace(ids):
+                if piece == (self._vocabulary.comma,):
                     comma = len(tokens)
                 elif len(tokens) == CHUNK and comma != -1 and len(tokens) - comma <= BACKTRACK:
                     done.append(self._chunk(tokens[: comma + 1]))
                     tokens, comma = tokens[comma + 1 :], -1
-                if len(tokens) == CHUNK:
+                if len(tokens) + len(piece) > CHUNK:
                     done.append(self._chunk(tokens))
                     tokens, comma = [], -1
-                tokens.append((token, segment.weight))
+                tokens += [(token, segment.weight) for token in piece[:CHUNK]]
         if tokens or not done:
             done.append(self._chunk(tokens))
         return tuple(done)
@@ -79,11 +82,16 @@ class Chunker:
 class TextEncoder:
     """Plain texts to CLIP vectors with emphasis.  Encodings of the last texts are kept."""
 
-    def __init__(self, network: nn.Module, vocabulary: Vocabulary, pad: int) -> None:
+    def __init__(self, network: nn.Module, vocabulary: Vocabulary, pad: int, words: Words | None = None) -> None:
         self._network = network
-        self._chunker = Chunker(vocabulary, pad)
+        self._chunker = Chunker(vocabulary, pad, words)
         self._device = next(network.parameters()).device
         self._kept: OrderedDict[tuple[str, ...], Tensor] = OrderedDict()
+
+    @property
+    def chunker(self) -> Chunker:
+        """What cuts texts into chunks."""
+        return self._chunker
 
     def encode(self, texts: tuple[str, ...]) -> Tensor:
         """The texts of one part's stretches: len(texts) x 77 n x C, n the chunks of the longest text.

@@ -1,10 +1,12 @@
 """Reports: read-only views of a run's journal, as pages, plots and GIFs.
 
-Reads only the store (and the declarations of the options).  May import numpy, Pillow, jinja2 and matplotlib.
+Reads only the store, the declarations of the options and the notations of a prompt.  May import numpy, Pillow, jinja2
+and matplotlib.
 """
 
 from .build import build
 from .index import build_index
 from .live import LiveReport
+from .measured import build_analysis
 
-__all__ = ["LiveReport", "build", "build_index"]
+__all__ = ["LiveReport", "build", "build_analysis", "build_index"]

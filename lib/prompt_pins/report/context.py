@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import notations
 from ..store import Candidate, Generation, Record
 from .analysis import correlations, tightness
 from .images import Thumbs
@@ -65,6 +66,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
+        "notations": _notations(root.name, record, best),
         "positive": list(positive),
         "negative": list(negative),
         "variables": found,
@@ -86,6 +88,18 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "command": command(record.config),
         "config_json": json.dumps(dict(record.config), ensure_ascii=False, indent=1),
     }
+
+
+def _notations(name: str, record: Record, best: Candidate | None) -> list[tuple[str, str, str]]:
+    """(id, label, text) of the notations in which the pinned prompt can be copied."""
+    if best is None or best.loss is None:
+        return []
+    found = [
+        ("csv", "style (CSV line)", notations.style_line(name, best)),
+        ("json", "JSON", notations.as_json(name, record, best)),
+        ("compel", "Compel", notations.compel_or_reason(best)[0]),
+    ]
+    return [entry for entry in found if entry[2]]
 
 
 def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:

@@ -22,10 +22,29 @@ def build_index(runs: Runs) -> Path:
     """
     found = [_entry(runs.root / f"{number:08d}") for number in reversed(runs.numbers())]
     rows = [entry for entry in found if entry is not None]
-    values = {"rows": rows, "data": pages.script_json([_compared(entry) for entry in rows])}
+    values = {
+        "rows": rows,
+        "analyses": _analyses(runs.root),
+        "data": pages.script_json([_compared(entry) for entry in rows]),
+    }
     path = runs.root / "index.html"
     write_text(path, pages.render("index.html", values))
     return path
+
+
+def _analyses(root: Path) -> list[dict[str, Any]]:
+    """The analyses below `analysis/`, newest first."""
+    found = []
+    for number in reversed(Runs(root / "analysis").numbers()):
+        folder = root / "analysis" / f"{number:08d}"
+        if (folder / "index.html").is_file() and (value := _read(folder / "analysis.json")) is not None:
+            words = [word["label"] for word in value["words"]]
+            found.append({"name": folder.name, "prompt": value["config"]["prompt"], "words": words, **_when(value)})
+    return found
+
+
+def _when(value: dict[str, Any]) -> dict[str, str]:
+    return {"state": str(value.get("state", "")), "time": str(value.get("time", ""))[:16].replace("T", " ")}
 
 
 def _entry(root: Path) -> dict[str, Any] | None:

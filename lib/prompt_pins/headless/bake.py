@@ -1,0 +1,203 @@
+"""Bake a weighted prompt into a textual inversion: one word, without weights, that gives the same images nearly.
+
+Weights scale what the text encoder gives out; an inversion only replaces what goes in, so it cannot be exact: the
+encoder's last normalisation gives every vector about the same length.  The inversion takes a whole chunk of 75
+vectors, starts as the prompt without its weights, and is then fitted in two stages with Adam: to the weighted
+vectors, and to the UNet's answers on states of the weighted prompt's own sampling.  Imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import RenderOptions, RunConfig
+from ..errors import PromptError, StoreError
+from ..host import PromptPair
+from ..loss import flip_pairs
+from ..prompt.source import clean
+from ..sampling import ForkOptions, make_hyperbatch
+from ..store import Record
+from .denoiser import Denoiser, denoise
+from .engine import HeadlessHost
+from .inversion import SUFFIX, Inversion, save_inversion
+from .prompt_steps import expand, split_and
+from .samplers import find_sampler
+from .text import CHUNK
+
+WARM_UP = 300
+ROUNDS = 1000
+SECONDS = 300.0  # the fit ends by then on any machine
+RATE = 0.02
+STATES = 24  # seeds whose sampling is followed
+ROWS = 4  # states of a round
+CHECKED = 8
+FIRST_SEED, CHECK_SEED = 2**31, 2**31 + 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Baked:
+    """vectors: 75 x width.  gap: squared error of the UNet's answers, over that of the prompt without weights."""
+
+    vectors: Tensor
+    gap: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """Noisy latents (B x 4 x h x w), their noise level, what the weighted prompt makes of them, and a scale."""
+
+    x: Tensor
+    sigma: Tensor
+    wanted: Tensor
+    scale: float = 1.0
+
+
+class Bakery:
+    """Fits vectors to one prompt on one host, which must compute in full precision.
+
+    Raises `PromptError` for a prompt that no single word can stand for.
+    """
+
+    def __init__(self, host: HeadlessHost, prompt: PromptPair, job: RenderOptions, negative: bool = False) -> None:
+        self.host, self.prompt, self.job, self.negative = host, prompt, job, negative
+        text = clean(prompt.negative if negative else prompt.positive, negative=negative).text
+        stretches = expand(text, job.steps)
+        chunks = host.reader.encoder.chunker.chunks(stretches[0].text)
+        if len(stretches) > 1 or len(chunks) > 1 or (not negative and len(split_and(text)) > 1):
+            raise PromptError("an embedding stands for one chunk of 75 tokens without AND, BREAK and schedules")
+        network: Any = host.checkpoint.text_encoder
+        self.device = next(network.parameters()).device
+        self.network = network
+        self.table: nn.Embedding = getattr(network, "text_model", network).embeddings.token_embedding
+        self.ids = torch.tensor(chunks[0].tokens, device=self.device)
+        self.target = host.reader.encoder.encode((stretches[0].text,))[0].clone()
+        self.rng = np.random.Generator(np.random.PCG64(0))
+
+    def bake(self, rounds: int = ROUNDS) -> Baked:
+        """Fit the vectors.  The same on the same machine, unless the time runs out."""
+        vectors = self.table.weight[self.ids[1 : CHUNK + 1]].detach().clone().requires_grad_(True)
+        plain = self.encode(vectors).detach()
+        self._descend(vectors, WARM_UP, lambda: (self.encode(vectors) - self.target).square().mean())
+        states = [self._scaled(state, plain) for state in self._states()]
+        used = states[: max(1, math.ceil(0.8 * len(states)))]  # the last steps hardly change the image
+
+        def loss() -> Tensor:
+            state = used[int(self.rng.integers(len(used)))]
+            rows = torch.as_tensor(self.rng.permutation(len(state.x))[:ROWS], device=self.device)
+            return self._error(state, self.encode(vectors), rows) / state.scale
+
+        self._descend(vectors, rounds, loss)
+        with torch.no_grad():
+            encoded = self.encode(vectors)
+            gaps = [float(self._error(state, encoded) / state.scale) for state in used]
+        return Baked(vectors.detach().cpu(), float(np.mean(gaps)))
+
+    def encode(self, vectors: Tensor) -> Tensor:
+        """What the encoder makes of a chunk whose words are these vectors: 77 x width."""
+
+        def replace(_: nn.Module, __: Any, rows: Tensor) -> Tensor:
+            return torch.cat([rows[:, :1], vectors[None], rows[:, len(vectors) + 1 :]], dim=1)
+
+        hook = self.table.register_forward_hook(replace)
+        try:
+            found: Tensor = self.network(input_ids=self.ids[None]).last_hidden_state[0]
+        finally:
+            hook.remove()
+        return found
+
+    def _descend(self, vectors: Tensor, rounds: int, loss: Callable[[], Tensor]) -> None:
+        """Adam with a rate that falls like a cosine."""
+        optimizer = torch.optim.Adam([vectors], lr=RATE, betas=(0.9, 0.99))
+        started = time.monotonic()
+        for number in range(rounds):
+            done = max(number / rounds, (time.monotonic() - started) / SECONDS)
+            if done >= 1.0:
+                break
+            optimizer.param_groups[0]["lr"] = RATE * 0.5 * (1.0 + math.cos(math.pi * done)) + 1e-5
+            optimizer.zero_grad()
+            loss().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+    def _states(self) -> list[_State]:
+        """Where the weighted prompt's sampling goes, step by step."""
+        model, job, sampler = self.host.checkpoint, self.job, find_sampler(self.job.sampler)
+        seeds = [FIRST_SEED + index for index in range(STATES)]
+        width, height = self.host.size(job)
+        seen: list[tuple[Tensor, Tensor]] = []
+        with torch.no_grad():
+            guidance = self.host.reader.guidance(self.prompt, job.steps * (2 if sampler.second_order else 1))
+            guided = Denoiser(self._unet, model.levels, model.prediction, guidance, job.cfg_scale, lambda: None)
+
+            def follow(x: Tensor, sigma: Tensor) -> Tensor:
+                seen.append((x.clone(), sigma[0].clone()))
+                return guided(x, sigma)
+
+            sigmas = self.host.sigmas(job.steps, sampler.scheduler or job.scheduler).to(self.device)
+            sample = make_hyperbatch(sampler.info.name, ForkOptions("none"), seeds=seeds)
+            sample(follow, self.host.noise(seeds, (height // 8, width // 8)) * sigmas[0], sigmas)
+            return [_State(x, sigma, self._denoised(x, sigma, self.target)) for x, sigma in seen]
+
+    def _scaled(self, state: _State, plain: Tensor) -> _State:
+        """The state with the error that the prompt without weights makes there."""
+        with torch.no_grad():
+            return dataclasses.replace(state, scale=max(float(self._error(state, plain)), 1e-12))
+
+    def _error(self, state: _State, encoded: Tensor, rows: Tensor | None = None) -> Tensor:
+        x, wanted = (state.x, state.wanted) if rows is None else (state.x[rows], state.wanted[rows])
+        return (self._denoised(x, state.sigma, encoded) - wanted).square().mean()
+
+    def _denoised(self, x: Tensor, sigma: Tensor, encoded: Tensor) -> Tensor:
+        model = self.host.checkpoint
+        vectors = encoded[None].expand(len(x), -1, -1)
+        return denoise(self._unet, model.levels, model.prediction, x, sigma, vectors)
+
+    def _unet(self, x: Tensor, timestep: Tensor, vectors: Tensor) -> Tensor:
+        unet: Any = self.host.checkpoint.unet
+        answer: Tensor = unet(x, timestep.to(x.device), encoder_hidden_states=vectors, return_dict=False)[0]
+        return answer
+
+
+def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
+    """Bake a run's pinned prompt into `to`, a negative prompt into a second file beside it, and say how near it is.
+
+    The name of a file is the word that stands for its prompt.  Raises `StoreError` and `PromptError`.
+    """
+    best = record.best
+    if best is None or best.loss is None:
+        raise StoreError("no candidate is done yet, so there is nothing to export")
+    job = RunConfig.from_dict(record.config)
+    pair = PromptPair(best.prompt, best.negative_prompt)
+    lines, made = [], []
+    for negative in (False, True) if best.negative_prompt.strip() else (False,):
+        path = to.with_name(f"{to.name.removesuffix(SUFFIX)}{'-negative' if negative else ''}{SUFFIX}")
+        baked = Bakery(host, pair, job, negative).bake()
+        made.append(Inversion(path.name.removesuffix(SUFFIX), baked.vectors))
+        save_inversion(path, made[-1])
+        what = "negative prompt" if negative else "prompt"
+        lines.append(f"{path}: the {what} as the word {made[-1].name}")
+    mean, most = compare(host, pair, PromptPair(*(one.name for one in made)), made, job)
+    seeds = f"images on {CHECKED} fresh seeds differ from the weighted prompt's"
+    lines.append(f"{seeds} by ꟻLIP {mean:.3f} (at most {most:.3f})")
+    return "\n".join(lines)
+
+
+def compare(
+    host: HeadlessHost, weighted: PromptPair, baked: PromptPair, made: list[Inversion], job: RenderOptions
+) -> tuple[float, float]:
+    """(mean, largest) ꟻLIP between the images of both prompts, seed by seed."""
+    other = HeadlessHost(host.checkpoint, str(host.device), made, precise=True)
+    seeds = [CHECK_SEED + index for index in range(CHECKED)]
+    wanted, found = (
+        one.render(pair, seeds, job, forked=False).images for one, pair in ((host, weighted), (other, baked))
+    )
+    errors = flip_pairs(wanted, found)
+    return float(errors.mean()), float(errors.max())

@@ -1,0 +1,102 @@
+"""Textual inversions: words whose vectors come from a file.  Imports torch and safetensors.
+
+A file holds one tensor, vectors x width; its name without the suffix is the word.  AUTOMATIC1111 and diffusers read
+the same layout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, StoreError
+from ..store.files import whole_file
+
+SUFFIX = ".safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class Inversion:
+    """A word and its vectors, k x width, in the place of as many tokens."""
+
+    name: str
+    vectors: Tensor
+
+
+def load_inversions(folder: Path) -> tuple[Inversion, ...]:
+    """Every textual inversion of a folder, in the order of their names.  Raises `CheckpointError`."""
+    if not folder.is_dir():
+        raise CheckpointError(f"embeddings: {folder} is not a folder")
+    return tuple(_load(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+
+
+def _load(path: Path) -> Inversion:
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"embeddings: {path} is damaged or is no safetensors file ({error})") from None
+    if len(tensors) != 1:
+        raise CheckpointError(f"embeddings: {path} holds {len(tensors)} tensors; a textual inversion holds one")
+    vectors = next(iter(tensors.values())).float()
+    return Inversion(path.name.removesuffix(SUFFIX), vectors.reshape(-1, vectors.shape[-1]))
+
+
+def save_inversion(path: Path, inversion: Inversion) -> None:
+    """Write a file that this host, AUTOMATIC1111 and diffusers load, whole or not at all.  Raises `StoreError`."""
+    with whole_file(path) as beside:
+        try:
+            save_file({inversion.name: inversion.vectors.contiguous().cpu()}, beside)
+        except (SafetensorError, OSError) as error:
+            raise StoreError(f"{path}: cannot be written ({error})") from error
+
+
+class Words:
+    """Names in a row of token ids become ids behind the vocabulary's own.
+
+    first: the id of the first vector of the first inversion; names: the token ids of every inversion's name.
+    """
+
+    def __init__(self, names: Sequence[Sequence[int]], counts: Sequence[int], first: int) -> None:
+        starts = [first + sum(counts[:index]) for index in range(len(counts))]
+        rows = [(tuple(name), tuple(range(s, s + n))) for name, s, n in zip(names, starts, counts) if name]
+        self._rows = sorted(rows, key=lambda row: -len(row[0]))
+
+    def replace(self, tokens: Sequence[int]) -> list[tuple[int, ...]]:
+        """The tokens as pieces that must stay together: single tokens, and the vectors of a name (longest first)."""
+        pieces: list[tuple[int, ...]] = []
+        place = 0
+        while place < len(tokens):
+            for name, ids in self._rows:
+                if tuple(tokens[place : place + len(name)]) == name:
+                    pieces.append(ids)
+                    place += len(name)
+                    break
+            else:
+                pieces.append((tokens[place],))
+                place += 1
+        return pieces
+
+
+def extend(text_encoder: Any, inversions: Sequence[Inversion]) -> None:
+    """Give a CLIP text encoder the vectors of inversions, behind those of its vocabulary.  Changes the encoder.
+
+    Raises `CheckpointError` for vectors of another width.
+    """
+    if not inversions:
+        return
+    model = getattr(text_encoder, "text_model", text_encoder)
+    table = model.embeddings.token_embedding
+    width = table.weight.shape[1]
+    for inversion in inversions:
+        if inversion.vectors.shape[1] != width:
+            found = inversion.vectors.shape[1]
+            raise CheckpointError(f"embeddings: {inversion.name} has vectors of {found} numbers; this model's {width}")
+    rows = torch.cat([table.weight.data, *(inversion.vectors.to(table.weight) for inversion in inversions)])
+    model.embeddings.token_embedding = nn.Embedding(len(rows), width, _weight=rows, _freeze=True)

@@ -1,0 +1,88 @@
+"""A pinned prompt as a thing to carry away: text, a line of styles, JSON, Compel's notation.
+
+Reads the store and the prompt grammar.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from .errors import PromptError, StoreError
+from .prompt import parse
+from .prompt.compel import from_prompt
+from .store import Candidate, Record
+
+FORMATS = ("text", "csv", "json", "compel")
+COLUMNS = ("name", "prompt", "negative_prompt")
+
+
+def export(name: str, record: Record, notation: str) -> str:
+    """The pinned prompt of run `name` in one of `FORMATS`, ended by a line feed.
+
+    Raises `StoreError` for a run without a candidate and `PromptError` for what Compel cannot say.
+    """
+    best = record.best
+    if best is None or best.loss is None:
+        raise StoreError(f"run {name}: no candidate is done yet, so there is nothing to export")
+    if notation == "csv":
+        return _lines([COLUMNS, style(name, best)])
+    if notation == "json":
+        return as_json(name, record, best)
+    if notation == "compel":
+        return compel(best)
+    negative = f"Negative prompt: {best.negative_prompt}\n" if best.negative_prompt else ""
+    return f"{best.prompt}\n{negative}"
+
+
+def style(name: str, best: Candidate) -> tuple[str, str, str]:
+    """A row of the WebUI's `styles.csv`: name, prompt, negative prompt."""
+    return f"pinned {name}", best.prompt, best.negative_prompt
+
+
+def style_line(name: str, best: Candidate) -> str:
+    """The row as a line to paste into `styles.csv`, every field quoted as CSV wants it."""
+    return _lines([style(name, best)]).rstrip("\n")
+
+
+def _lines(rows: list[tuple[str, str, str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def as_json(name: str, record: Record, best: Candidate) -> str:
+    """The prompts, each weight before and after, and what they were measured on."""
+    labels = record.space.get("labels") or []
+    original = record.space.get("original") or []
+    weights = [
+        {"word": label, "before": before, "after": after}
+        for label, before, after in zip(labels, original, best.weights)
+    ]
+    value = {
+        "run": name,
+        "prompt": best.prompt,
+        "negative_prompt": best.negative_prompt,
+        "weights": weights,
+        "loss": best.loss,
+        "unseen_seeds": None if record.held is None else record.held.improvement,
+        "checkpoint": record.host.get("checkpoint", ""),
+    }
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
+def compel(best: Candidate) -> str:
+    """The prompt in Compel's notation, and the negative prompt on a second line.  Raises `PromptError`."""
+    texts = [from_prompt(parse(best.prompt))]
+    if best.negative_prompt:
+        texts.append(from_prompt(parse(best.negative_prompt, negative=True)))
+    return "".join(f"{text}\n" for text in texts)
+
+
+def compel_or_reason(best: Candidate) -> tuple[str, str]:
+    """(notation, "") or ("", why there is none)."""
+    try:
+        return compel(best).rstrip("\n"), ""
+    except PromptError as error:
+        return "", str(error)
