@@ -18,12 +18,12 @@ from .config import AnalysisOptions, RunConfig
 from .effects import Effect, effect, spread_values
 from .errors import HostInterrupted
 from .host import Batch, Host, PromptPair
-from .loss import BatchLoss, Target, batch_targets, fit_targets, flip_pairs, score_batch
+from .loss import BatchLoss, Target, flip_pairs, score_batch
 from .plan import make_plan
 from .scoring import loss_options
 from .store import RunFolder, Runs
 from .store.folder import save_image
-from .targets import read_targets
+from .targets import first_batch_targets, read_targets
 
 VERSION = 1
 RESULT = "analysis.json"
@@ -171,7 +171,7 @@ class _Analyzer:
         config = self.config
         row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
         batch = self.host.render(original, row, config, forked=True)
-        return fit_targets(batch_targets(batch.images), self.host.size(config), config.fit, config.mask or None)
+        return first_batch_targets(batch.images, config, self.host)
 
     def _word(self, variable: int) -> Word:
         space, step = self.space, self.options.analysis_step

@@ -11,17 +11,22 @@ import datetime
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import contest, events, search, seeds
+from . import beginning, contest, events, search, seeds
 from .config import RunConfig
 from .errors import HostError, HostInterrupted, PinError, StoreError
 from .host import Batch, Host, PromptPair
-from .plan import Plan, make_plan, space_json
+from .plan import Plan, make_plan, make_space, space_json
 from .scoring import Scorer, candidate_id, image_names
 from .store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, Runs, replay, to_json
 from .targets import read_targets, ready_targets
+
+if TYPE_CHECKING:
+    from .search import Search
+    from .search.warm import WarmStart
 
 Events = Iterator[events.Event]
 
@@ -34,7 +39,9 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     """
     plan = make_plan(config, host)
     read_targets(config, host)
-    return _events(config, host, runs.claim(), plan)
+    warm = beginning.warm_start(config, plan.space, runs)
+    _search(config, host, plan, warm)
+    return _events(config, host, runs.claim(), plan, warm)
 
 
 def resume(folder: RunFolder, host: Host) -> Events:
@@ -46,10 +53,12 @@ def resume(folder: RunFolder, host: Host) -> Events:
     return _events(config, host, folder, make_plan(config, host))
 
 
-def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan) -> Events:
+def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan, warm: WarmStart | None = None) -> Events:
     journal = folder.open()
     try:
-        yield from _Run(config, host, folder, journal, plan).work()
+        if journal.records:
+            warm = beginning.from_json(journal.records[0].get("warm"))
+        yield from _Run(config, host, folder, journal, plan, warm).work()
     finally:
         journal.close()
         folder.close()
@@ -58,15 +67,18 @@ def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan) -> Eve
 class _Run:
     """One process's work on a run."""
 
-    def __init__(self, config: RunConfig, host: Host, folder: RunFolder, journal: Journal, plan: Plan) -> None:
+    def __init__(
+        self, config: RunConfig, host: Host, folder: RunFolder, journal: Journal, plan: Plan, warm: WarmStart | None
+    ) -> None:
         self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
+        self.warm = warm
         self.record = replay(journal.records)
         self.candidates = list(self.record.candidates)
         self.known = {c.id: c for c in self.candidates if c.loss is not None}
         self.replayed = {(c.generation, c.index): c for c in self.candidates}
         self.seconds = sum(generation.seconds["wall"] for generation in self.record.generations)
         self.rendered: dict[str, Batch] = {}
-        self.search = search.create(plan.space.original, plan.space.low, plan.space.high, search_options(config))
+        self.search = _search(config, host, plan, warm)
 
     def work(self) -> Events:
         """All of the run, or what is left of it."""
@@ -100,6 +112,7 @@ class _Run:
             return
         head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
         head |= {"host": self.host.describe(), "space": space_json(self.plan.space), "plan": self.plan.to_json()}
+        head |= {} if self.warm is None else {"warm": beginning.to_json(self.warm)}
         self.journal.append({**head, "time": now()}, sync=True)
         self.record = replay(self.journal.records)
 
@@ -116,7 +129,10 @@ class _Run:
         normalisers = next((line["values"] for line in self.journal.records if line["kind"] == "normalisers"), None)
         self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers)
         if not self.record.target_source:
-            self.journal.append({"kind": "target", "source": source, "images": list(names)}, sync=True)
+            weights = [target.weight for target in targets]
+            self.journal.append(
+                {"kind": "target", "source": source, "images": list(names), "weights": weights}, sync=True
+            )
             yield events.TargetReady(source, names)
 
     def _generation(self, number: int) -> Events:
@@ -130,6 +146,8 @@ class _Run:
                 yield self._keep(candidate)
         self.search.tell([candidate.loss for candidate in done], vectors)
         best = min((c for c in done if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
+        if best is not None:
+            self.worker.submit(self.scorer.maps, best)
         record = Generation(
             number,
             best.id if best else None,
@@ -280,6 +298,15 @@ class _Run:
         images = sum(len(c.images) for c in self.candidates if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
         return budget.exceeded(images, self.seconds, self.plan.population * self.config.batch_size)
+
+
+def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> Search:
+    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
+    space = plan.space
+    own = beginning.injected(config, space, lambda positive, negative: make_space(config, host, positive, negative))
+    found = search.create(space.original, space.low, space.high, search_options(config), warm)
+    found.inject(own)
+    return found
 
 
 def search_options(config: RunConfig) -> search.SearchOptions:

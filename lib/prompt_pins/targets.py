@@ -5,14 +5,15 @@ A run that goes on reads them from there, so it does not depend on the user's fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from .config import RunConfig
-from .errors import TargetError
+from .errors import OptionError, TargetError
 from .host import Host
-from .loss import Target, batch_targets, fit_targets, load_target, load_targets
+from .loss import Target, batch_targets, fit_targets, list_images, load_target
 from .store import Record, RunFolder
 from .store.folder import save_image
 
@@ -22,12 +23,56 @@ MASK = "mask-{}.png"
 def read_targets(config: RunConfig, host: Host) -> tuple[Target, ...]:
     """The target images that the configuration names, fitted to the host's image size; () for the first batch.
 
-    Raises `TargetError`.
+    Raises `TargetError`, and `OptionError` where the weights do not match the targets.
     """
-    if not config.target:
-        return ()
-    mask = config.mask or None
-    return fit_targets(load_targets(list(config.target)), host.size(config), config.fit, mask)
+    if not config.target and config.mask and Path(config.mask).is_dir():
+        raise OptionError("mask", config.mask, "an image; a folder of masks needs target images to go with")
+    weights = config.target_weights or (1.0,) * len(config.target)
+    if len(weights) != len(config.target):
+        raise OptionError("target_weights", list(weights), f"none, or one for each of {len(config.target)} targets")
+    masks = _masks(config)
+    found = [
+        load_target(source, masks(source), weight)
+        for entry, weight in zip(config.target, weights, strict=True)
+        for source in _images(Path(entry))
+    ]
+    return fit_targets(found, host.size(config), config.fit, _shared_mask(config))
+
+
+def first_batch_targets(images: np.ndarray, config: RunConfig, host: Host) -> tuple[Target, ...]:
+    """The prompt's own first batch (B x H x W x 3, uint8) as targets."""
+    return fit_targets(batch_targets(images), host.size(config), config.fit, _shared_mask(config))
+
+
+def _images(entry: Path) -> Iterator[Path]:
+    """The image files that an entry stands for: an earlier run's best batch, a folder's images, or itself."""
+    if (entry / "journal.jsonl").is_file():
+        best = RunFolder(entry).record().best
+        if best is None or not best.images:
+            raise TargetError(f"{entry}: this run has no images to pin to")
+        yield from (entry / best.folder / name for name in best.images)
+    elif entry.is_dir():
+        yield from list_images(entry)
+    else:
+        yield entry
+
+
+def _shared_mask(config: RunConfig) -> Path | None:
+    return Path(config.mask) if config.mask and not Path(config.mask).is_dir() else None
+
+
+def _masks(config: RunConfig) -> Callable[[Path], Path | None]:
+    """What finds a target's own mask in the folder of masks, where there is one."""
+    if not config.mask or not Path(config.mask).is_dir():
+        return lambda target: None
+    known = {path.stem: path for path in list_images(Path(config.mask))}
+
+    def of(target: Path) -> Path:
+        if target.stem not in known:
+            raise TargetError(f"{config.mask}: has no mask named {target.stem}; allowed: one for each target")
+        return known[target.stem]
+
+    return of
 
 
 def ready_targets(
@@ -38,11 +83,11 @@ def ready_targets(
     source: "images", or "batch" where `first_batch` renders the original prompt's own.
     """
     if record.target_source:
-        return record.target_source, record.target_images, _reread(folder, record.target_images)
+        return record.target_source, record.target_images, _reread(folder, record)
     targets = read_targets(config, host)
     source = "images" if targets else "batch"
     if not targets:
-        targets = fit_targets(batch_targets(first_batch()), host.size(config), config.fit, config.mask or None)
+        targets = first_batch_targets(first_batch(), config, host)
     place = folder.generation(0)
     names = []
     for index, target in enumerate(targets):
@@ -54,12 +99,12 @@ def ready_targets(
     return source, tuple(names), targets
 
 
-def _reread(folder: RunFolder, names: tuple[str, ...]) -> tuple[Target, ...]:
+def _reread(folder: RunFolder, record: Record) -> tuple[Target, ...]:
     targets = []
-    for index, name in enumerate(names):
+    for index, (name, weight) in enumerate(zip(record.target_images, record.target_weights, strict=True)):
         path = folder.path / name
         if not path.is_file():
             raise TargetError(f"{path}: is missing, so this run cannot go on")
         mask = folder.generation(0) / MASK.format(f"{index:05d}")
-        targets.append(load_target(path, mask if mask.is_file() else None))
+        targets.append(load_target(path, mask if mask.is_file() else None, weight))
     return tuple(targets)

@@ -39,9 +39,24 @@ class TargetOptions:
     GROUP = "Pin to"
 
     target: tuple[str, ...] = option(
-        (), label="Target images", help="Image files or folders to pin to; none: the prompt's own first batch."
+        (),
+        label="Target images",
+        help="What to pin to: image files, folders of them, or an earlier run's folder, which stands for its best "
+        "batch; none: the prompt's own first batch.",
     )
-    mask: str = option("", label="Mask", help="An image as large as the target; only where it is white is compared.")
+    target_weights: tuple[float, ...] = option(
+        (),
+        label="Weights of the targets",
+        low=0.001,
+        high=1000.0,
+        help="How much each target counts, in their order; a folder's images each count as much. None: all alike.",
+    )
+    mask: str = option(
+        "",
+        label="Mask",
+        help="An image for all targets, or a folder with one for each, of the target's own name; only where it is "
+        "white is compared.",
+    )
     fit: str = option(
         "crop", label="Fit", choices=("crop", "pad", "stretch"), help="How a target of another size is fitted."
     )

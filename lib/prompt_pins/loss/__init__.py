@@ -1,5 +1,6 @@
 """ꟻLIP, set losses, targets and objectives.  Imports torch, numpy and Pillow."""
 
+from prompt_pins.loss.images import list_images
 from prompt_pins.loss.ldrflip import flip
 from prompt_pins.loss.maps import error_map, error_map_image, flip_pairs
 from prompt_pins.loss.objectives import OBJECTIVES, Context, Objective
@@ -21,6 +22,7 @@ __all__ = [
     "fit_targets",
     "flip",
     "flip_pairs",
+    "list_images",
     "load_target",
     "load_targets",
     "score_batch",

@@ -4,7 +4,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 `seconds` are the only ones that differ between two runs of the same configuration on the same machine.
 
     run         version, config, host, space, plan, time      the first line
-    target      source, images                                generation 0
+    target      source, images, weights (absent: all alike)   generation 0
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
@@ -127,6 +127,7 @@ class Record:
 
     state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.
     config, host, space, plan: the plain values of the journal's first line.
+    target_weights: how much each target counts.
     """
 
     state: str
@@ -139,6 +140,7 @@ class Record:
     plan: Mapping[str, Any]
     target_source: str
     target_images: tuple[str, ...]
+    target_weights: tuple[float, ...]
     candidates: tuple[Candidate, ...]
     generations: tuple[Generation, ...]
     choice: Choice | None
@@ -172,7 +174,8 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
         "choice": None,
         "held": None,
     }
-    values |= {"config": {}, "host": {}, "space": {}, "plan": {}, "target_source": "", "target_images": ()}
+    values |= {"config": {}, "host": {}, "space": {}, "plan": {}, "target_source": ""}
+    values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
     for line in lines:
@@ -182,6 +185,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             values["started"] = line["time"]
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
+            values["target_weights"] = tuple(line.get("weights", [1.0] * len(line["images"])))
         elif kind == "candidate":
             candidates.append(from_json(line))
         elif kind == "generation":
