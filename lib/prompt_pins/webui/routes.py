@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import mimetypes
 import secrets
+from pathlib import Path
 from typing import Any
 
 from fastapi import Body, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 from modules import shared
 
 from ..errors import PinError
@@ -57,18 +59,27 @@ def one_run(tab: str, name: str) -> Any:
     try:
         runs = library()
         if name == INDEX:
-            return FileResponse(runs.index(tab), headers=SAFE)
+            return _sent(runs.index(tab))
         return {**runs.summary(runs.find(tab, name)), "tab": tab}
     except PinError as error:
         raise HTTPException(404, str(error)) from error
 
 
-def run_file(tab: str, name: str, path: str) -> FileResponse:
+def run_file(tab: str, name: str, path: str) -> Response:
     """A file of a run's report."""
     try:
-        return FileResponse(library().file(tab, name, path or INDEX), headers=SAFE)
+        return _sent(library().file(tab, name, path or INDEX))
     except PinError as error:
         raise HTTPException(404, str(error)) from error
+
+
+def _sent(path: Path) -> Response:
+    """A file as it is now.  It is read at once: a running job's files grow while they are sent."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    try:
+        return Response(path.read_bytes(), media_type=kind, headers=SAFE)
+    except OSError as error:
+        raise HTTPException(404, f"{path.name}: cannot be read") from error
 
 
 def list_options() -> dict[str, Any]:
