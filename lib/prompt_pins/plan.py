@@ -72,17 +72,7 @@ def space_json(space: WeightSpace) -> dict[str, Any]:
 
 def make_plan(config: RunConfig, host: Host) -> Plan:
     """The plan of a configuration on a host.  Raises `PromptError` if nothing may vary, `OptionError`."""
-    space = WeightSpace.build(
-        config.prompt,
-        config.negative_prompt,
-        vary=cast(Vary, config.vary),
-        vary_prompt=config.vary_prompt,
-        vary_negative=config.vary_negative,
-        vary_loras=config.vary_loras,
-        embeddings=host.embeddings(),
-        low=config.weight_low,
-        high=config.weight_high,
-    )
+    space = make_space(config, host, config.prompt, config.negative_prompt)
     resolved = SearchOptions.resolve(config, space.size)
     size = config.batch_size
     return Plan(
@@ -93,4 +83,19 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
         host.levels(size, config, forked=True),
         host.evaluations(size, config, forked=True),
         host.evaluations(size, config, forked=False),
+    )
+
+
+def make_space(config: RunConfig, host: Host, positive: str, negative: str) -> WeightSpace:
+    """The space of two prompts as the configuration varies them.  Raises `PromptError`."""
+    return WeightSpace.build(
+        positive,
+        negative,
+        vary=cast(Vary, config.vary),
+        vary_prompt=config.vary_prompt,
+        vary_negative=config.vary_negative,
+        vary_loras=config.vary_loras,
+        embeddings=host.embeddings(),
+        low=config.weight_low,
+        high=config.weight_high,
     )

@@ -47,8 +47,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "scoring": ({"config", "errors", "host", "loss", "plan", "prompt", "store"}, {"numpy"}),
     "pin": (
         {
-            "beginning", "config", "contest", "errors", "events", "host", "plan", "prompt", "scoring", "search", "seeds",
-            "store", "targets",
+            "beginning", "config", "contest", "errors", "events", "host", "plan", "prompt", "scoring", "search",
+            "seeds", "store", "targets",
         },
         {"numpy"},
     ),

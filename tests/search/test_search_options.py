@@ -220,3 +220,12 @@ def test_a_preset_is_read_back_from_its_resolved_values():
     assert "initial_std" not in chosen(kept)
     old = {field: value for field, value in kept.items() if field != "preset"}
     assert RunConfig.from_record(old).patience == 9
+
+
+def test_a_covariance_matrix_of_the_users_own():
+    flat = create(np.ones(2), 0, 2, SearchOptions(cmatrix=(4.0, 1.0)))
+    full = create(np.ones(2), 0, 2, SearchOptions(cmatrix=(4.0, 0.0, 0.0, 1.0)))
+    np.testing.assert_array_equal(flat.ask(), full.ask())
+    assert flat.state()["std"] == pytest.approx([0.3, 0.15])
+    with pytest.raises(OptionError, match="cmatrix"):
+        create(np.ones(3), 0, 2, SearchOptions(cmatrix=(1.0, 1.0)))

@@ -71,6 +71,17 @@ class SearchOptions:
         "or anywhere within the bounds. Empty: the preset's (Classic random, Balanced and Quick original).",
     )
 
+    warm_start: str = option(
+        "",
+        label="Warm start",
+        help="Number or folder of an earlier run: the search begins where its best candidates lie. Empty: none.",
+    )
+    inject: tuple[str, ...] = option(
+        (),
+        label="Own candidates",
+        help="The prompt with weights of your own, tried in the first generations; the negative prompt's after ###.",
+    )
+
     lambda_: int = option(
         None,
         label="lambda_",
@@ -80,6 +91,11 @@ class SearchOptions:
         "Balanced 0, Quick 6).",
     )
     mu: int = option(0, label="mu", low=0, help="Parents kept from the lambda_ candidates. 0: int(lambda_ / 2).")
+    cmatrix: tuple[float, ...] = option(
+        (),
+        label="cmatrix",
+        help="Initial covariance matrix: N variances, or N rows of N numbers, one after the other. Empty: identity(N).",
+    )
     weights: str = option(
         "superlinear", label="weights", choices=RECOMBINATION, help="How the weights of the parents decrease."
     )

@@ -12,7 +12,7 @@ imports torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from ..config.presets import PRESETS
 from ..config.search import SearchOptions
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .multi import TwoObjectiveSearch
     from .single import SingleSearch
     from .warm import WarmStart
+
+    Search = Union[SingleSearch, TwoObjectiveSearch]
 
 __all__ = ["INTERRUPTED", "PRESETS", "Budget", "SearchOptions", "StopReason", "create"]
 

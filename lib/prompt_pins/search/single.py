@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..config.search import SearchOptions
+from ..errors import OptionError
 from . import stopping
 from .box import Box, Vector
 from .exchange import Answer, Queue
@@ -56,6 +57,8 @@ class SingleSearch:
         params |= {"weights": options.weights, "lambda_": int(self.resolved.lambda_ * growth)}
         params["mu"] = max(1, min(params["lambda_"], int(self.resolved.mu * growth)))
         step_size = options.initial_std
+        if options.cmatrix:
+            params["cmatrix"] = covariance(options.cmatrix, self.box.size)
         if warm is None:
             centroid = start_point(self.box, start, options.initial_radius, self._rng)
         else:
@@ -241,6 +244,17 @@ class SingleSearch:
             "best": None if best is None else best[0].tolist(),
             "best_loss": None if best is None else best[1],
         }
+
+
+def covariance(values: Sequence[float], size: int) -> Vector:
+    """(N, N) from N variances or N rows of N numbers.  Raises `OptionError`."""
+    table = np.array(values, dtype=np.float64)
+    if table.size not in (size, size**2):
+        raise OptionError("cmatrix", f"{table.size} numbers", f"{size} or {size**2} numbers, for {size} weights")
+    matrix = np.diag(table) if table.size == size else table.reshape(size, size)
+    if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] <= 0:
+        raise OptionError("cmatrix", list(values), "a symmetric, positive definite matrix")
+    return np.asarray(matrix)
 
 
 def start_point(box: Box, start: str, radius: float, rng: np.random.Generator) -> Vector:

@@ -59,6 +59,9 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
 
 def make_config(job: Job, options: Mapping[str, Any], pin_to_source: bool, inbox: Path) -> RunConfig:
     """The configuration of a new run.  Raises `PinError`."""
+    earlier = str(options.get("warm_start") or "")
+    if earlier and not earlier.isdecimal():
+        raise OptionError("warm_start", earlier, "the number of a run")
     targets = stored_images("target", options.get("target") or [], inbox)
     masks = stored_images("mask", options.get("mask") or [], inbox)
     if len(masks) > 1:

@@ -1,0 +1,69 @@
+"""Where the search of a run begins besides the original prompt: an earlier run, and the user's own candidates.
+
+Imports numpy; never torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .config import RunConfig
+from .errors import OptionError
+from .prompt import WeightSpace
+from .search.warm import WarmStart
+from .store import Runs
+
+Spaces = Callable[[str, str], WeightSpace]
+
+
+def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart | None:
+    """The distribution that an earlier run's best candidates make; `None` if not asked for.
+
+    Words are matched by their text; one that the earlier run did not vary starts at its original weight.
+
+    Raises `OptionError` for a run that has no word in common or no loss, `StoreError` for none.
+    """
+    if not config.warm_start:
+        return None
+    record = runs.find(config.warm_start).record()
+    labels = list(record.space.get("labels", ()))
+    common = [label for label in space.labels if label in labels]
+    scored = [candidate for candidate in record.candidates if candidate.loss is not None]
+    if not common or not scored:
+        raise OptionError("warm_start", config.warm_start, "a run with a word in common and at least one loss")
+    vectors = np.tile(np.array(space.original, dtype=np.float64), (len(scored), 1))
+    earlier = np.array([candidate.weights for candidate in scored], dtype=np.float64)
+    for label in common:
+        vectors[:, space.labels.index(label)] = earlier[:, labels.index(label)]
+    return WarmStart.from_candidates(vectors, np.array([candidate.loss for candidate in scored]))
+
+
+def to_json(warm: WarmStart) -> dict[str, Any]:
+    """Plain values for the journal: a run goes on even when the earlier one is gone."""
+    shape = None if warm.shape is None else warm.shape.tolist()
+    return {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape}
+
+
+def from_json(value: dict[str, Any] | None) -> WarmStart | None:
+    """What `to_json` wrote."""
+    return None if value is None else WarmStart(**value)
+
+
+def injected(config: RunConfig, space: WeightSpace, spaces: Spaces) -> list[list[float]]:
+    """The weights of the user's own candidates: the words of the prompt with other weights, as text.
+
+    A negative prompt may follow after ###.
+    spaces: builds the space of another pair of prompts.  Raises `OptionError` where the words differ.
+    """
+    found = []
+    for text in config.inject:
+        positive, *rest = re.split(r"\s*###\s*", text, maxsplit=1)
+        other = spaces(positive, rest[0] if rest else config.negative_prompt)
+        if other.labels != space.labels:
+            raise OptionError("inject", text, "the prompt's own words with other weights")
+        found.append(other.original)
+    return found

@@ -1,0 +1,83 @@
+"""Runs that begin elsewhere than at the original prompt: warm starts, injected candidates, a covariance matrix."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prompt_pins import pin
+from prompt_pins.config import RunConfig
+from prompt_pins.errors import PinError
+from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.store import Runs, read_journal
+
+from tests.core.test_pin import Killed, Watched, content, finish
+
+SHORT = {"generations": 1, "finalists": 0, "held_out": 0}
+
+
+def test_a_warm_start_begins_at_the_earlier_runs_best(
+    tmp_path: Path, model: HeadlessHost, small: dict[str, Any]
+) -> None:
+    runs = Runs(tmp_path)
+    finish(pin.start(RunConfig(**{**small, **SHORT, "generations": 2, "initial_std": 0.3}), model, runs))
+    best = min((c for c in runs.find("0").record().candidates if c.loss is not None), key=lambda c: c.loss or 0.0)
+    warm = RunConfig(**{**small, **SHORT, "prompt": "a red blue star, white background", "warm_start": "0"})
+    finish(pin.start(warm, model, runs))
+    told = read_journal(runs.find("1").journal_path)[0]["warm"]
+    words = runs.find("1").record().space["labels"]
+    earlier = dict(zip(runs.find("0").record().space["labels"], best.weights, strict=True))
+    expected = [earlier.get(word, 1.0) for word in words]
+    np.testing.assert_allclose(told["mean"], expected)
+    assert expected[words.index("star")] == 1.0
+
+
+def test_a_warm_run_goes_on_without_the_earlier_one(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
+    runs = Runs(tmp_path)
+    finish(pin.start(RunConfig(**{**small, **SHORT}), model, runs))
+    config = RunConfig(
+        **{
+            **small,
+            **SHORT,
+            "generations": 2,
+            "warm_start": "0",
+            "inject": ("a (red:1.3) blue circle, white background",),
+        }
+    )
+    finish(pin.start(config, model, runs))
+    with contextlib.suppress(Killed):
+        finish(pin.start(config, Watched(model, Killed(), 4), runs))
+    shutil.rmtree(tmp_path / "00000000")
+    finish(pin.resume(runs.find("2"), model))
+    assert content(runs.find("2")) == content(runs.find("1"))
+
+
+def test_own_candidates_are_tried(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
+    own = "a (red:1.412) (blue:0.6) circle, white background"
+    finish(pin.start(RunConfig(**{**small, **SHORT, "inject": (own,)}), model, Runs(tmp_path)))
+    record = Runs(tmp_path).find("0").record()
+    first = [dict(zip(record.space["labels"], c.weights, strict=True)) for c in record.candidates[:2]]
+    assert set(first[0].values()) == {1.0}
+    assert (first[1]["red"], first[1]["blue"], first[1]["circle"]) == (1.412, 0.6, 1.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"warm_start": "7"},
+        {"inject": ("a red green circle, white background",)},
+        {"cmatrix": (1.0, 2.0)},
+        {"cmatrix": (1.0, 1.0, 1.0, 1.0, 1.0, -1.0)},
+    ],
+    ids=["no run", "other words", "size", "not positive"],
+)
+def test_a_beginning_that_does_not_fit_leaves_nothing_behind(
+    tmp_path: Path, model: HeadlessHost, small: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(PinError):
+        finish(pin.start(RunConfig(**{**small, **wrong}), model, Runs(tmp_path / "pins")))
+    assert not (tmp_path / "pins").exists()
