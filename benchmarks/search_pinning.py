@@ -1,0 +1,239 @@
+"""Part two of the benchmark of the search: twelve pinning tasks, and what each method makes of its evaluations.
+
+    python -m benchmarks.search --part two --rows FILE.json     measure what FILE does not hold yet, row by row
+    python -m benchmarks.search --part two --quick              two tasks, one seed, two methods
+
+Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
+centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
+`prompt_pins.pin` as a user would, on hyperbatches.  Every method is given the original's batch first.
+
+A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
+steps), valued by the same loss of an independent batch of 8 seeds that no method sees; valuing is not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from deap import cma as deap_cma
+from prompt_pins import contest, pin, seeds
+from prompt_pins.config import PRESETS, RunConfig
+from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.host import PromptPair
+from prompt_pins.loss import Target, score_batch
+from prompt_pins.plan import Plan, make_plan
+from prompt_pins.scoring import loss_options
+from prompt_pins.search.individual import Individual, Loss
+from prompt_pins.store import Runs
+from prompt_pins.targets import read_targets
+
+from . import search_tasks
+from .search_tasks import Task
+
+METHODS = ("deap", *reversed(PRESETS), "random")
+CURVE_SEEDS, HELD_SEEDS = 8, 16
+DEAP_RADIUS, DEAP_STEP = 0.25, 0.05
+
+Trace = list[tuple[int, float, tuple[float, ...]]]
+"""(evaluations spent on it, its loss by the method's own measure, its weights) of every candidate, in order."""
+
+Best = list[tuple[int, tuple[float, ...]]]
+"""(evaluations spent so far, weights of the best so far), in order."""
+
+
+@dataclass
+class Bench:
+    """One task with one seed: its configuration, and what its candidates are worth on unseen seeds."""
+
+    task: Task
+    seed: int
+    host: HeadlessHost
+    config: RunConfig
+    plan: Plan
+    targets: tuple[Target, ...]
+
+    @classmethod
+    def build(cls, task: Task, seed: int, host: HeadlessHost, folder: Path, **changes: Any) -> Bench:
+        """Draws the targets into `folder`."""
+        paths = search_tasks.targets(task, host, folder)
+        config = search_tasks.config(task, paths, seed=1000 * seed, cma_seed=seed, **changes)
+        return cls(task, seed, host, config, make_plan(config, host), read_targets(config, host))
+
+    def plain_loss(self, vector: Sequence[float]) -> tuple[int, float]:
+        """(evaluations, loss) of an independent batch on the search's seeds, its loss the seed's for such batches."""
+        config = self.config
+        row = seeds.search_seeds(config.seed, config.batch_size, 1, "fixed")
+        batch = self.host.render(PromptPair(*self.plan.space.render(vector)), row, config, forked=False)
+        levels = self.host.levels(config.batch_size, config, forked=False)
+        return batch.evaluations, score_batch(batch.images, self.targets, levels, loss_options(config)).loss
+
+    def unseen(self, vector: Sequence[float], count: int) -> tuple[float, tuple[float, ...]]:
+        """(loss of an independent batch on unseen seeds, each of its images' mean loss to the targets)."""
+        row = seeds.held_out_seeds(self.config.seed, count)
+        batch = self.host.render(PromptPair(*self.plan.space.render(vector)), row, self.config, forked=False)
+        levels = self.host.levels(count, self.config, forked=False)
+        scored = score_batch(batch.images, self.targets, levels, loss_options(self.config))
+        return scored.loss, tuple(fit for fit, _ in scored.per_image)
+
+    def cosine(self, vector: Sequence[float]) -> float | None:
+        """Between the weights' changes and the hidden ones', on the words that have hidden weights."""
+        if not self.task.hidden:
+            return None
+        space = self.plan.space
+        chosen = [
+            (index, self.task.hidden[word]) for index, word in enumerate(space.labels) if word in self.task.hidden
+        ]
+        found = np.array([vector[index] - space.original[index] for index, _ in chosen])
+        hidden = np.array([weight - 1.0 for _, weight in chosen])
+        length = float(np.linalg.norm(found) * np.linalg.norm(hidden))
+        return float(found @ hidden) / length if length else 0.0
+
+
+def random_search(bench: Bench) -> Iterator[np.ndarray]:
+    """Uniform in the box, without end."""
+    space, rng = bench.plan.space, np.random.Generator(np.random.PCG64(bench.seed))
+    while True:
+        yield rng.uniform(space.low, space.high)
+
+
+def deap_budget(size: int) -> int:
+    """Candidates of plain DEAP with the seed's defaults; at least 16 generations."""
+    return max(16, int(16 * np.floor(np.log(size)))) * int(4 + 3 * np.log(size))
+
+
+def traced(bench: Bench, vectors: Iterator[np.ndarray], count: int) -> Trace:
+    """Score `count` candidates by independent batches."""
+    found = []
+    for _ in range(count):
+        vector = tuple(bench.plan.space.round(next(vectors)))
+        found.append((*bench.plain_loss(vector), vector))
+    return found
+
+
+def run_random(bench: Bench) -> tuple[Best, dict[str, Any]]:
+    """Random search with half of plain DEAP's candidates."""
+    start = [np.array(bench.plan.space.original)]
+    points = random_search(bench)
+    vectors = (vector for source in (start, points) for vector in source)
+    return best_so_far(traced(bench, vectors, deap_budget(bench.plan.space.size) // 2)), {}
+
+
+def run_deap(bench: Bench) -> tuple[Best, dict[str, Any]]:
+    """`deap.cma.Strategy` as it comes, points beyond a bound moved onto it."""
+    space = bench.plan.space
+    trace = traced(bench, iter([np.array(space.original)]), 1)
+    np.random.seed(bench.seed)
+    centroid = np.array(space.original) + np.random.uniform(-DEAP_RADIUS, DEAP_RADIUS, space.size)
+    strategy = deap_cma.Strategy(np.clip(centroid, space.low, space.high), DEAP_STEP)
+    while len(trace) + strategy.lambda_ <= deap_budget(space.size) + 1:
+        people = strategy.generate(lambda x: Individual(np.clip(x, space.low, space.high), Loss()))
+        generation = traced(bench, iter(np.array(people)), len(people))
+        for one, (_, loss, _) in zip(people, generation, strict=True):
+            one.fitness.values = (loss,)
+        trace += generation
+        strategy.update(people)
+    return best_so_far(trace), {}
+
+
+def best_so_far(trace: Trace) -> Best:
+    """Whenever a candidate is the best of all before, and at the end."""
+    spent, lowest, found = 0, math.inf, []
+    for cost, loss, vector in trace:
+        spent += cost
+        if loss < lowest:
+            lowest = loss
+            found.append((spent, vector))
+    return [*found, (spent, found[-1][1])]
+
+
+def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
+    """A run as a user's, without its pictures; the contest's evaluations count with its winner."""
+    values = {**bench.config.to_dict(), "held_out": 0, "gifs": False, "plots": False}
+    config = RunConfig.from_dict(
+        {**{name: value for name, value in values.items() if name not in BY_PRESET}, **changes}
+    )
+    with tempfile.TemporaryDirectory() as out:
+        for _ in pin.start(config, bench.host, Runs(Path(out))):
+            pass
+        record = Runs(Path(out)).find("0").record()
+    found: Best = []
+    spent = 0
+    for generation in record.generations:
+        spent += sum(c.evaluations for c in record.candidates if c.generation == generation.generation)
+        best = tuple(bench.plan.space.round(generation.state["best"]))
+        if not found or best != found[-1][1]:
+            found.append((spent, best))
+    spent = record.evaluations
+    if record.choice is not None and record.best is not None:
+        spent += record.choice.evaluations
+        found.append((spent, record.best.weights))
+    return [*found, (spent, found[-1][1])], {"reason": record.reason, "generations": len(record.generations)}
+
+
+BY_PRESET = frozenset(name for values in PRESETS.values() for name in values)
+RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
+    "random": run_random,
+    "deap": run_deap,
+    **{name: (lambda bench, name=name: run_preset(bench, preset=name)) for name in PRESETS},
+}
+
+
+def row(task: Task, seed: int, method: str, host: HeadlessHost, **changes: Any) -> dict[str, Any]:
+    """One run of a method, measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench.build(task, seed, host, Path(folder))
+        began = time.process_time()
+        best, extra = run_preset(bench, **changes) if changes else RUNNERS[method](bench)
+        seconds = time.process_time() - began
+        return {"task": task.name, "method": method, "seed": seed, **measured(bench, best, extra), "seconds": seconds}
+
+
+def measured(bench: Bench, best: Best, extra: dict[str, Any]) -> dict[str, Any]:
+    """The curve, the end and the comparison with the original of a run."""
+    spent, pinned = best[-1]
+    curve = [(0, bench.unseen(bench.plan.space.original, CURVE_SEEDS)[0])]
+    curve += [(spent, bench.unseen(vector, CURVE_SEEDS)[0]) for spent, vector in best]
+    before, after = (bench.unseen(vector, HELD_SEEDS)[1] for vector in (bench.plan.space.original, pinned))
+    gain, low, high = contest.improvement(before, after, seed=bench.seed)
+    return {
+        "weights": pinned,
+        "evaluations": spent,
+        "curve": curve,
+        "fits": {"original": before, "pinned": after},
+        "improvement": [gain, low, high],
+        "cosine": bench.cosine(pinned),
+        **extra,
+    }
+
+
+def measure(
+    path: Path | None, tasks: Sequence[str], methods: Sequence[str], count: int, checkpoint: str = ""
+) -> list[dict[str, Any]]:
+    """Every row, those of the file (one JSON object a line) first; each new one is written at once.
+
+    Seeds are the outermost loop.  Rows of another checkpoint are left out.
+    """
+    torch.set_num_threads(1)
+    host = HeadlessHost(checkpoint)
+    digest = host.describe()["checkpoint_sha256"]
+    kept = path.read_text().splitlines() if path is not None and path.exists() else []
+    rows = [found for found in map(json.loads, kept) if found["checkpoint"] == digest]
+    done = {(found["task"], found["method"], found["seed"]) for found in rows}
+    for seed in range(1, count + 1):
+        for task in search_tasks.TASKS:
+            for method in methods:
+                if task.name in tasks and (task.name, method, seed) not in done:
+                    rows.append({**row(task, seed, method, host), "checkpoint": digest})
+                    if path is not None:
+                        with path.open("a") as file:
+                            file.write(json.dumps(rows[-1]) + "\n")
+    return rows
