@@ -1,6 +1,7 @@
-"""Part one of the benchmark of the search: evaluations to a target on closed-form functions.
+"""The benchmark of the search.  Part one: evaluations to a target on closed-form functions.
 
     python -m benchmarks.search            a table
+    python -m benchmarks.search --part two --rows FILE     pinning tasks, `search_pinning.py`
     python -m benchmarks.search --json     the same figures for programs
     python -m benchmarks.search --quick    a small part of it, in seconds
 
@@ -19,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cma
@@ -240,15 +242,43 @@ def table(rows: Sequence[dict[str, Any]], seeds: int) -> str:
     return "\n".join(lines)
 
 
+def part_two(chosen: argparse.Namespace) -> int:
+    """The pinning tasks; imports the model only here."""
+    from . import search_curves, search_pinning, search_tasks
+
+    tasks = chosen.tasks or [task.name for task in search_tasks.TASKS]
+    methods = chosen.methods or list(search_pinning.METHODS)
+    if chosen.quick:
+        tasks, methods = chosen.tasks or ["places"], chosen.methods or ["Quick"]
+    seeds = chosen.seeds or (1 if chosen.quick else 5)
+    rows = search_pinning.measure(chosen.rows, tasks, methods, seeds, chosen.checkpoint)
+    lines = search_curves.summary(rows)
+    if chosen.plot is not None:
+        search_curves.plot(rows, chosen.plot)
+    text = json.dumps({"rows": rows, "summary": lines}, indent=1) if chosen.json else search_curves.table(lines)
+    sys.stdout.write(text + "\n")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; 1 if without noise ours is clearly (by the whole interval) over 10 % slower than pycma."""
     parser = argparse.ArgumentParser(prog="benchmarks.search", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--part", choices=("one", "two"), default="one", help="two: pinning tasks on the embedded model"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quick", action="store_true", help="few dimensions and seeds")
     parser.add_argument("--seeds", type=int, default=0, help="runs of each case (default 11, quick 5)")
     parser.add_argument("--dimensions", type=int, nargs="+", default=None)
     parser.add_argument("--functions", nargs="+", choices=functions.NAMES, default=None)
+    parser.add_argument("--rows", type=Path, default=None, help="part two: a file to go on with, a row for each run")
+    parser.add_argument("--tasks", nargs="+", default=None, help="part two: some of the tasks")
+    parser.add_argument("--methods", nargs="+", default=None, help="part two: deap Balanced Quick Classic random")
+    parser.add_argument("--checkpoint", default="", help="part two: another model than the embedded one")
+    parser.add_argument("--plot", type=Path, default=None, help="part two: draw the curves into this file")
     chosen = parser.parse_args(arguments)
+    if chosen.part == "two":
+        return part_two(chosen)
     dimensions = chosen.dimensions or ([6] if chosen.quick else [8, 20, 60])
     names = chosen.functions or (("sphere", "rotated ellipsoid") if chosen.quick else functions.NAMES)
     seeds = chosen.seeds or (5 if chosen.quick else 11)

@@ -1,7 +1,7 @@
 """Part two of the benchmark of the search: twelve pinning tasks, and what each method makes of its evaluations.
 
-    python -m benchmarks.search --part two --rows FILE.json     measure what FILE does not hold yet, row by row
-    python -m benchmarks.search --part two --quick              two tasks, one seed, two methods
+    python -m benchmarks.search --part two --rows FILE     measure what FILE does not hold yet, row by row
+    python -m benchmarks.search --part two --quick         one task, one seed, one method
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by

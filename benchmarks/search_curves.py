@@ -1,0 +1,118 @@
+"""What the rows of part two of the benchmark of the search add up to: medians, ratios, a table, a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prompt_pins import contest
+
+from .search_tasks import TASKS
+
+Rows = Sequence[Mapping[str, Any]]
+
+STYLES = {  # the colour-blind safe palette of Okabe and Ito
+    "random": ("#999999", ":"),
+    "deap": ("#000000", "--"),
+    "Classic": ("#56B4E9", "-."),
+    "Balanced": ("#D55E00", "-"),
+    "Quick": ("#0072B2", "-"),
+}
+GRID = 50
+
+
+def value_at(curve: Sequence[Sequence[float]], spent: float) -> float:
+    """The value of the best that a run had after `spent` evaluations."""
+    return float([value for cost, value in curve if cost <= spent][-1])
+
+
+def median_curve(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """(evaluations (GRID,), median over seeds of the value then (GRID,)), to the end of the median run."""
+    curves = [row["curve"] for row in rows]
+    end = float(np.median([curve[-1][0] for curve in curves]))
+    grid = np.linspace(0.0, end, GRID + 1)
+    return grid, np.array([np.median([value_at(curve, spent) for curve in curves]) for spent in grid])
+
+
+def reached(rows: Rows, value: float) -> float:
+    """Evaluations after which the median over seeds is as low as `value`; infinite if it never is."""
+    grid, medians = median_curve(rows)
+    hits = np.flatnonzero(medians <= value)
+    return float(grid[hits[0]]) if hits.size else float("inf")
+
+
+def pooled(rows: Rows) -> tuple[float, float, float]:
+    """Improvement on unseen seeds and its interval, of all seeds' images together."""
+    before = np.concatenate([row["fits"]["original"] for row in rows])
+    after = np.concatenate([row["fits"]["pinned"] for row in rows])
+    return contest.improvement(before, after, seed=0)
+
+
+def summary(rows: Rows) -> list[dict[str, Any]]:
+    """For each task and method that rows were measured of: its end, and what it needs to reach plain DEAP's end."""
+    found = []
+    for task in TASKS:
+        mine = {method: [r for r in rows if r["task"] == task.name and r["method"] == method] for method in STYLES}
+        ends = {method: float(np.median([r["curve"][-1][1] for r in some])) for method, some in mine.items() if some}
+        spent = {method: float(np.median([r["evaluations"] for r in some])) for method, some in mine.items() if some}
+        for method, end in ends.items():
+            some = mine[method]
+            cosines = [r["cosine"] for r in some if r["cosine"] is not None]
+            gain, low, high = pooled(some)
+            share = reached(some, ends["deap"]) / spent["deap"] if "deap" in ends else None
+            found.append(
+                {
+                    "task": task.name,
+                    "method": method,
+                    "seeds": len(some),
+                    "original": float(np.median([r["curve"][0][1] for r in some])),
+                    "end": end,
+                    "evaluations": spent[method],
+                    "share_to_deaps_end": share if share is not None and np.isfinite(share) else None,
+                    "improvement": gain,
+                    "interval": [low, high],
+                    "cosine": float(np.median(cosines)) if cosines else None,
+                }
+            )
+    return found
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The summary as a Markdown table."""
+    head = "| task | method | seeds | loss before | loss at the end | evaluations | of DEAP's, to DEAP's end | "
+    text = [head + "better on unseen seeds | cosine |", "|---" * 9 + "|"]
+    for line in lines:
+        share = "–" if line["share_to_deaps_end"] is None else f"{line['share_to_deaps_end']:.2f}"
+        low, high = line["interval"]
+        cosine = "" if line["cosine"] is None else f"{line['cosine']:.2f}"
+        text.append(
+            f"| {line['task']} | {line['method']} | {line['seeds']} | {line['original']:.3f} | {line['end']:.3f} | "
+            f"{line['evaluations']:.0f} | {share} | {line['improvement']:.0%} ({low:.0%} to {high:.0%}) | {cosine} |"
+        )
+    return "\n".join(text)
+
+
+def plot(rows: Rows, path: Path) -> None:
+    """Median curves of every method, a panel for each task."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 8.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, task in enumerate(TASKS, 1):
+        axes = figure.add_subplot(3, 4, place)
+        axes.set_title(task.name, fontsize=10)
+        for method, (colour, dashes) in STYLES.items():
+            mine = [row for row in rows if row["task"] == task.name and row["method"] == method]
+            if mine:
+                axes.step(
+                    *median_curve(mine), where="post", color=colour, linestyle=dashes, label=method, linewidth=1.6
+                )
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(fontsize=8, frameon=False)
+    figure.supxlabel("denoiser evaluations spent (images × steps)", fontsize=10)
+    figure.supylabel("loss of the best so far, on unseen seeds (median over seeds)", fontsize=10)
+    figure.savefig(path, dpi=110)
