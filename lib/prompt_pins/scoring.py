@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +15,14 @@ import numpy as np
 from .config import LossGroup, RunConfig
 from .errors import PinError
 from .host import Batch, PromptPair
-from .loss import BatchLoss, LossOptions, Target, score_batch
+from .loss import BatchLoss, LossOptions, Target, error_map, error_map_image, load_target, score_batch
 from .plan import word_weights
 from .prompt import WeightSpace
 from .store import Candidate, RunFolder
 from .store.files import write_json
+from .store.folder import save_image
+
+log = logging.getLogger(__name__)
 
 Levels = tuple[tuple[int, ...], ...]
 
@@ -32,6 +36,11 @@ def candidate_id(prompt: PromptPair, seeds: Sequence[int]) -> str:
 def image_names(seeds: Sequence[int], image_format: str) -> tuple[str, ...]:
     """File names of a batch's images: place in the batch and seed."""
     return tuple(f"{index:05d}-{seed}.{image_format}" for index, seed in enumerate(seeds))
+
+
+def map_name(index: int) -> str:
+    """File name of the error map of an image, by its place in the batch."""
+    return f"map-{index:05d}.png"
 
 
 def loss_options(config: RunConfig) -> LossOptions:
@@ -81,6 +90,24 @@ class Scorer:
         write_json(folder / "batch_stats.json", self._stats(done, loss, levels, seeds))
         seconds = {**blank.seconds, "score": time.perf_counter() - started}
         return dataclasses.replace(done, seconds=seconds)
+
+    def maps(self, candidate: Candidate) -> None:
+        """Keep the error map of each of a candidate's images against the target it is nearest to.
+
+        Meant for the best candidate of a generation, off the run's critical path: what cannot be drawn is left out,
+        and maps that are there already stay.
+        """
+        folder = self.folder.path / candidate.folder
+        try:
+            for index, name in enumerate(candidate.images):
+                path = folder / map_name(index)
+                if path.is_file() or not (folder / name).is_file() or not self.config.plots:
+                    continue
+                image = load_target(folder / name).pixels
+                errors = [error_map(image, target, self.config.pixels_per_degree) for target in self.targets]
+                save_image(path, error_map_image(min(errors, key=np.mean)))
+        except (PinError, OSError) as error:
+            log.info("no error map of candidate %s: %s", candidate.id, error)
 
     def _stats(self, done: Candidate, loss: BatchLoss, levels: Levels, seeds: Sequence[int]) -> dict[str, Any]:
         positive, negative = word_weights(self.space, done.weights)

@@ -6,7 +6,7 @@ Every file is worked out from the journal's records, the saved images and `batch
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from . import context, pages, plots
 from .gif import caption, mosaic, shrink, spread_evenly, write_gif
 from .images import Thumbs, read_images
 from .quick import QuickPlotter
-from .stats import read_stats
+from .stats import BatchStats, read_stats
 from .summary import summary
 from .view import column, distance
 
 SUMMARY_SIDE = 256  # longest side of the frames of `summary.gif`
 MOSAIC_SIDE = 512
 MILLISECONDS = 500
+Drawn = Mapping[str, Candidate]
 
 
 class Artist:
@@ -59,9 +60,12 @@ class Artist:
         stats = read_stats(folder)
         if self._plotter is not None and (stats.fits or stats.spreads):
             self._plotter.candidate(folder / "loss_plot.png", candidate, stats)
-        values = context.candidate_page(self.root, candidate, stats)
-        write_text(folder / "index.html", pages.render("candidate.html", values))
+        self._candidate_page(candidate, stats)
         self.pictures.pop(candidate.folder, None)
+
+    def _candidate_page(self, candidate: Candidate, stats: BatchStats) -> None:
+        values = context.candidate_page(self.root, candidate, stats)
+        write_text(self.root / candidate.folder / "index.html", pages.render("candidate.html", values))
 
     def picture(self, candidate: Candidate) -> str:
         """The file that stands for a candidate in tables; empty if there is none."""
@@ -85,6 +89,17 @@ class Artist:
             copy(self.root / best.folder / "summary.gif", folder / "best.gif")
         self.generation_page(number, candidates, generation, last)
 
+    def settle(self, number: int, rows: Sequence[Candidate], generation: Generation, last: bool, drawn: Drawn) -> None:
+        """The pages of a generation and of its best candidate once more, when its error maps are surely there.
+
+        drawn: the candidate that each folder's page is about.
+        """
+        best = best_of(rows, generation)
+        if best is not None and (self.root / best.folder).is_dir():
+            owner = drawn.get(best.folder, best)
+            self._candidate_page(owner, read_stats(self.root / best.folder))
+        self.generation_page(number, rows, generation, last)
+
     def generation_page(
         self, number: int, candidates: Sequence[Candidate], generation: Generation | None, last: bool
     ) -> None:
@@ -98,7 +113,8 @@ class Artist:
             }
             for c in candidates
         ]
-        values = context.generation_page(self.root, number, rows, generation, last)
+        best = best_of(candidates, generation)
+        values = context.generation_page(self.root, number, rows, generation, last, best)
         write_text(self.folder.generation(number) / "index.html", pages.render("generation.html", values))
 
     def run(self, record: Record) -> None:

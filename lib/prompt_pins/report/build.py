@@ -28,12 +28,13 @@ def finish(artist: Artist, record: Record) -> None:
     """What can only be drawn when the run rests: unfinished generations, links to the next one, the whole run."""
     known = {g.generation: g for g in record.generations}
     numbers = sorted({c.generation for c in record.candidates})
+    drawn = {c.folder: c for c in reversed(record.candidates)}
     for number in numbers:
         candidates = of_generation(record, number)
         if number not in known:
             artist.generation(number, candidates, None, last=number == numbers[-1])
         elif number >= numbers[-1] - 1:
-            artist.generation_page(number, candidates, known[number], last=number == numbers[-1])
+            artist.settle(number, candidates, known[number], number == numbers[-1], drawn)
     artist.run_plots(record)
     artist.run_gifs(record)
     artist.run(record)

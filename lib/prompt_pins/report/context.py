@@ -30,6 +30,7 @@ from .view import (
 )
 
 MATRIX = 30  # words; a larger matrix of correlations is not shown
+MAP = "map-{:05d}.png"  # error maps, written by the run for the best of each generation
 FILES = (
     ("journal.jsonl", "everything that happened, one line each"),
     ("run.json", "this run in a few lines"),
@@ -178,7 +179,12 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
 
 
 def generation_page(
-    root: Path, number: int, rows: Sequence[dict[str, Any]], generation: Generation | None, last: bool
+    root: Path,
+    number: int,
+    rows: Sequence[dict[str, Any]],
+    generation: Generation | None,
+    last: bool,
+    best: Candidate | None,
 ) -> dict[str, Any]:
     """The values of a generation's page."""
     folder = root / f"{number:08d}"
@@ -191,9 +197,17 @@ def generation_page(
         "generation": generation,
         "best_loss": min(losses, default=None),
         "rows": rows,
+        "maps": _maps(root, best) if best is not None else [],
         "plot": (folder / "generation_loss_plot.png").is_file(),
         "gif": (folder / "best.gif").is_file(),
     }
+
+
+def _maps(root: Path, best: Candidate) -> list[dict[str, str]]:
+    """Each image of a generation's best candidate and its error map, relative to the run; those that are there."""
+    names = [(name, MAP.format(index)) for index, name in enumerate(best.images)]
+    there = [pair for pair in names if all((root / best.folder / name).is_file() for name in pair)]
+    return [{"image": f"{best.folder}/{image}", "map": f"{best.folder}/{found}"} for image, found in there]
 
 
 def candidate_page(root: Path, candidate: Candidate, stats: BatchStats) -> dict[str, Any]:
@@ -203,7 +217,9 @@ def candidate_page(root: Path, candidate: Candidate, stats: BatchStats) -> dict[
     for index, name in enumerate(candidate.images):
         fit, spread = stats.per_image[index] if index < len(stats.per_image) else (None, None)
         seed = f"seed {stats.seeds[index]}" if index < len(stats.seeds) else f"image {index + 1}"
-        images.append({"name": name, "kept": (folder / name).is_file(), "seed": seed, "fit": fit, "spread": spread})
+        kept, found = ((folder / file).is_file() for file in (name, MAP.format(index)))
+        images.append({"name": name, "kept": kept, "seed": seed, "fit": fit, "spread": spread})
+        images[-1]["map"] = MAP.format(index) if found else ""
     return {
         "name": root.name,
         "c": candidate,

@@ -45,6 +45,7 @@ class LiveReport:
         self._record: Record | None = None
         self._rows: dict[int, list[Candidate]] = {}
         self._known: dict[int, Generation] = {}
+        self._owners: dict[str, Candidate] = {}
         self._stale = self._closing = False
         self._next_pictures = 1
         self._started = time.monotonic()
@@ -78,6 +79,7 @@ class LiveReport:
         self._artist, self._record = Artist.of(folder, record), record
         for candidate in record.candidates:
             self._rows.setdefault(candidate.generation, []).append(candidate)
+            self._owners.setdefault(candidate.folder, candidate)
         self._known = {g.generation: g for g in record.generations}
         self._drawn = {c.folder for c in record.candidates if (folder.path / c.folder / PAGE).is_file()}
         for candidate in unlike(record.candidates):
@@ -92,6 +94,7 @@ class LiveReport:
         if isinstance(event, events.CandidateDone):
             candidate = event.candidate
             self._rows.setdefault(candidate.generation, []).append(candidate)
+            self._owners.setdefault(candidate.folder, candidate)
             self._jobs.append(functools.partial(self._draw_candidate, candidate))
             self._record = dataclasses.replace(record, candidates=(*record.candidates, candidate))
         elif isinstance(event, events.GenerationDone):
@@ -147,7 +150,7 @@ class LiveReport:
         self._artist.generation(number, tuple(self._rows.get(number, ())), self._known[number], last=True)
         if number - 1 in self._known:
             before = self._known[number - 1]
-            self._artist.generation_page(number - 1, tuple(self._rows.get(number - 1, ())), before, last=False)
+            self._artist.settle(number - 1, tuple(self._rows.get(number - 1, ())), before, False, self._owners)
 
     def _refresh(self) -> None:
         """The whole run's page; its plots and GIFs each time that there are twice as many generations."""

@@ -1,0 +1,91 @@
+"""Textual inversions: loaded, found in prompts, and a weighted prompt baked into one, on the embedded model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
+from prompt_pins.config import RunConfig
+from prompt_pins.errors import CheckpointError, PromptError
+from prompt_pins.headless.bake import Bakery, compare
+from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.headless.inversion import Inversion, Words, extend, load_inversions, save_inversion
+from prompt_pins.host import PromptPair
+from safetensors.torch import load_file, save_file
+
+JOB = RunConfig(prompt="x", steps=10, batch_size=8, cfg_scale=5.0, sampler="DPM++ 2M")
+PROMPT = "a (red:1.3) (blue:0.6) circle, white background"
+
+
+@pytest.fixture(scope="module")
+def real() -> HeadlessHost:
+    return HeadlessHost(device="cpu")
+
+
+def vectors_of(host: HeadlessHost, text: str) -> torch.Tensor:
+    network = host.checkpoint.text_encoder
+    table = getattr(network, "text_model", network).embeddings.token_embedding
+    tokens = host.reader.encoder.chunker.chunks(text)[0].tokens
+    return table.weight[torch.tensor(tokens[1 : tokens.index(49407)])].clone()
+
+
+def test_a_word_of_the_prompts_own_vectors_gives_the_prompts_own_images(real: HeadlessHost) -> None:
+    word = Inversion("zqpin", vectors_of(real, "a red circle"))
+    other = HeadlessHost(device="cpu", embeddings=[word])
+    assert other.embeddings() == ("zqpin",) and real.embeddings() == ()
+    job = dataclasses.replace(JOB, steps=3)
+    plain = real.render(PromptPair("a red circle, white background"), [1, 2], job, forked=False).images
+    worded = other.render(PromptPair("zqpin, white background"), [1, 2], job, forked=False).images
+    assert (plain == worded).all()
+    weighted = real.render(PromptPair("(a red circle:1.3), white background"), [1], job, forked=False).images
+    assert (weighted == other.render(PromptPair("(zqpin:1.3), white background"), [1], job, False).images).all()
+
+
+def test_names_are_found_longest_first_and_stay_whole() -> None:
+    words = Words([[5], [5, 6]], [2, 3], 100)
+    assert words.replace([4, 5, 6, 5]) == [(4,), (102, 103, 104), (100, 101)]
+    assert Words((), (), 9).replace([1, 2]) == [(1,), (2,)]
+
+
+def test_files_are_loaded_and_bad_ones_are_named(tmp_path: Path, real: HeadlessHost) -> None:
+    word = Inversion("pin one", torch.arange(96.0).reshape(2, 48))
+    save_inversion(tmp_path / "pin one.safetensors", word)
+    assert list(load_file(tmp_path / "pin one.safetensors")) == ["pin one"]
+    (found,) = load_inversions(tmp_path)
+    assert found.name == "pin one" and torch.equal(found.vectors, word.vectors)
+    with pytest.raises(CheckpointError, match="48"):
+        extend(real.checkpoint.text_encoder, [Inversion("x", torch.zeros(1, 768))])
+    save_file({"a": torch.zeros(1), "b": torch.zeros(1)}, tmp_path / "two.safetensors")
+    with pytest.raises(CheckpointError, match="2 tensors"):
+        load_inversions(tmp_path)
+    with pytest.raises(CheckpointError, match="not a folder"):
+        load_inversions(tmp_path / "nowhere")
+
+
+def test_the_file_is_in_the_layout_of_other_programs(tmp_path: Path) -> None:
+    """One tensor: AUTOMATIC1111 takes the only one, diffusers takes its name for the token."""
+    save_inversion(tmp_path / "zqpin.safetensors", Inversion("zqpin", torch.ones(2, 48)))
+    ((name, tensor),) = load_file(tmp_path / "zqpin.safetensors").items()
+    tokens, found = TextualInversionLoaderMixin._retrieve_tokens_and_embeddings(
+        [None], [{name: tensor}], type("Tokenizer", (), {"get_vocab": lambda self: {}})()
+    )
+    assert tokens == ["zqpin"] and tuple(found[0].shape) == (2, 48)
+
+
+def test_a_baked_word_gives_the_weighted_prompts_images(real: HeadlessHost) -> None:
+    pair = PromptPair(PROMPT)
+    baked = Bakery(real, pair, JOB).bake(rounds=250)
+    mean, _ = compare(real, pair, PromptPair("zqpin"), [Inversion("zqpin", baked.vectors)], JOB)
+    plain = Inversion("zqpin", vectors_of(real, "a red blue circle, white background"))
+    unweighted, _ = compare(real, pair, PromptPair("zqpin"), [plain], JOB)
+    assert mean <= 0.05 < unweighted
+    assert baked.gap < 0.3
+
+
+@pytest.mark.parametrize("text", ["a red [circle:square:0.5]", "a circle AND a square", "a circle BREAK a square"])
+def test_what_no_word_can_stand_for_is_refused(real: HeadlessHost, text: str) -> None:
+    with pytest.raises(PromptError, match="one chunk"):
+        Bakery(real, PromptPair(text), JOB)
