@@ -20,15 +20,17 @@ def _characters() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tokenize() -> Tokenize:
-    """The real CLIP tokenizer, without the marks of start and end."""
-    from transformers import CLIPTokenizer
+    """The real CLIP tokenizer, without the marks of start and end.
 
+    The environment with the WebUI's versions has no transformers; there only what needs no tokens is run.
+    """
+    tokenizer_class = pytest.importorskip("transformers").CLIPTokenizer
     lines = gzip.decompress(VOCABULARY.read_bytes()).decode("utf-8").split("\n")
     merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
     characters = _characters()
     pieces = characters + [char + "</w>" for char in characters] + ["".join(merge) for merge in merges]
     pieces += ["<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=merges)
+    tokenizer = tokenizer_class(vocab={piece: number for number, piece in enumerate(pieces)}, merges=merges)
 
     @lru_cache(maxsize=100_000)
     def ids(text: str) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -124,7 +126,8 @@ def test_fork_strength_is_checked(strength: float) -> None:
 
 def test_the_schedule_needs_no_torch() -> None:
     code = "import sys, prompt_pins.sampling.schedule; assert not {'torch', 'numpy'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    library = str(Path(__file__).parents[2] / "lib")
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": library})
 
 
 def test_fork_steps_are_read_from_text_too() -> None:
