@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --out $(OUT)
 
 test: $(VENV)/installed .venv-webui/installed check test-webui
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 	.venv-webui/bin/python -m pytest tests/prompt tests/sampling tests/loss tests/search tests/store
 
 # against a stand-in for the WebUI, in the two gradio versions that hosts have
