@@ -19,6 +19,7 @@ from .routes import PAGE_KEY, library
 from .table import report, table
 
 TAB = "prompt_pins"
+NARROW = 120
 
 
 def build() -> list[tuple[Any, str, str]]:
@@ -33,16 +34,16 @@ def _build() -> None:
         search = gr.Textbox(label="Search", placeholder="words of a prompt, or a number", elem_id="prompt_pins_search")
         state = gr.Dropdown(label="State", choices=list(STATES), value=STATES[0], elem_id="prompt_pins_state")
         sort = gr.Dropdown(label="Sort", choices=list(SORTS), value=SORTS[0], elem_id="prompt_pins_sort")
-        refresh = gr.Button("Refresh", elem_id="prompt_pins_refresh")
+        refresh = gr.Button("Refresh", scale=0, min_width=NARROW, elem_id="prompt_pins_refresh")
     runs = gr.HTML(table([]), elem_id="prompt_pins_runs")
     with gr.Row(elem_id="prompt_pins_actions"):
-        to_txt2img = gr.Button("→ txt2img", elem_id="prompt_pins_to_txt2img")
-        to_img2img = gr.Button("→ img2img", elem_id="prompt_pins_to_img2img")
-        style = gr.Button("Save style", elem_id="prompt_pins_style")
-        resume = gr.Button("Resume", elem_id="prompt_pins_resume")
-        resume_img2img = gr.Button("Resume", visible=False, elem_id="prompt_pins_resume_img2img")
-        compare = gr.Button("Compare", elem_id="prompt_pins_compare")
-        delete = gr.Button("Delete…", elem_id="prompt_pins_delete")
+        to_txt2img = gr.Button("→ txt2img", min_width=NARROW, elem_id="prompt_pins_to_txt2img")
+        to_img2img = gr.Button("→ img2img", min_width=NARROW, elem_id="prompt_pins_to_img2img")
+        style = gr.Button("Save style", min_width=NARROW, elem_id="prompt_pins_style")
+        resume = gr.Button("Resume", min_width=NARROW, elem_id="prompt_pins_resume")
+        resume_img2img = gr.Button("Resume", min_width=NARROW, visible=False, elem_id="prompt_pins_resume_img2img")
+        compare = gr.Button("Compare", min_width=NARROW, elem_id="prompt_pins_compare")
+        delete = gr.Button("Delete…", min_width=NARROW, elem_id="prompt_pins_delete")
         really = gr.Button("Really delete", variant="stop", visible=False, elem_id="prompt_pins_really_delete")
     message = gr.HTML("", elem_id="prompt_pins_message")
     shown = gr.HTML("", elem_id="prompt_pins_report")

@@ -65,7 +65,7 @@ def _held(run: Mapping[str, Any]) -> str:
     held = run.get("held")
     if not held:
         return ""
-    return f"{-held['improvement']:+.0%} [{-held['high']:+.0%}, {-held['low']:+.0%}]".replace("-", "−")
+    return f"{-held['improvement']:+.1%} [{-held['high']:+.1%}, {-held['low']:+.1%}]".replace("-", "−")
 
 
 def _state(run: Mapping[str, Any]) -> str:

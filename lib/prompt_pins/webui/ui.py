@@ -18,6 +18,7 @@ ROWS = (
 )
 """The options of the first screen; the others are in closed groups."""
 NARROW = 120
+ROW = "prompt-pins-row"
 
 CLOSED: tuple[tuple[str, Callable[[Shown], bool]], ...] = (
     ("Hyperbatch", lambda o: o.name.startswith(("fork_", "hyperbatch_"))),
@@ -42,7 +43,7 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
             made[name] = _control(option, defaults.get(name, option.default), elem_id(name))
 
     for names in ROWS:
-        with gr.Row():
+        with gr.Row(elem_classes=[ROW]):
             add(names)
     made["pin_to_source"].visible = is_img2img
     gr.HTML(value="", elem_id=elem_id("plan"), elem_classes=["prompt-pins-plan"])
@@ -52,7 +53,7 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
         rest = [option for option in rest if option.name not in group]
         with gr.Accordion(title, open=False, elem_id=elem_id("group_" + title.lower().replace(" ", "_"))):
             for start in range(0, len(group), 3):
-                with gr.Row():
+                with gr.Row(elem_classes=[ROW]):
                     add(group[start : start + 3])
     fields = [(made[o.name], _pasted(o)) for o in options.values() if o.kind != "files"]
     return [made[name] for name in options], fields
@@ -82,7 +83,9 @@ def _control(option: Shown, value: Any, elem_id: str) -> Any:
         optional = option.kind == "optional number"
         hint = ("the preset's" if option.declaration.by_preset else "by its formula") if optional else ""
         control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, **placed)
-    control.do_not_save_to_config = option.kind == "files" or option.name in compat.host_defaults()
+    # the host keeps a control's value as its default for ever: an old one would silently override the preset
+    kept_elsewhere = option.declaration.by_preset or option.name in compat.host_defaults()
+    control.do_not_save_to_config = option.kind == "files" or kept_elsewhere
     return control
 
 
