@@ -170,17 +170,22 @@ def command(config: Mapping[str, Any]) -> str:
     """The command line that repeats a run: the prompt, and every option that is not at its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
     config = chosen(config)
-    parts = ["prompt-pins", "pin", str(config.get("prompt", ""))]
+    prompt = str(config.get("prompt", ""))
+    parts = ["prompt-pins", "pin", *([] if prompt.startswith("-") else [prompt])]
     for name, default in defaults.items():
-        if name == "prompt" or name not in config or _same(config[name], default):
+        if name == "prompt" or name not in config or _plain(config[name]) == _plain(default):
             continue
-        flag, value = "--" + _SPELLED.get(name, name).replace("_", "-"), config[name]
+        flag, value = "--" + _SPELLED.get(name, name).rstrip("_").replace("_", "-"), config[name]
         if isinstance(value, bool):
             parts.append(flag if value else "--no-" + flag[2:])
             continue
         for item in value if isinstance(value, (list, tuple)) else [value]:
             parts += [flag, "=".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)]
-    return shlex.join(parts)
+    return shlex.join(parts + (["--", prompt] if prompt.startswith("-") else []))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def seconds_of(record: Record) -> float:

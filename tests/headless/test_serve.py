@@ -1,0 +1,100 @@
+"""The web server of runs: what is in run folders and nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prompt_pins.headless.serve import find, make_server
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root") / "runs"
+    for name in ("index.html", "00000001/index.html", "00000001/a b.png", "analysis/00000000/index.html"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    for name in ("notes.html", "00000001/.hidden.html", "00000001/journal.lock", "other/index.html", "../secret.html"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("secret")
+    (root / "00000001" / "out.html").symlink_to(root.parent / "secret.html")
+    (root / "00000002").symlink_to(root.parent)
+    return root
+
+
+@pytest.fixture(scope="module")
+def port(runs: Path) -> Iterator[int]:
+    with make_server(runs, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def ask(port: int, address: str, method: str = "GET", **headers: str) -> tuple[int, str, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.putrequest(method, address, skip_host=True)
+    for name, value in {"Host": f"127.0.0.1:{port}", **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    return answer.status, answer.getheader("Content-Type", ""), answer.read()
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/index.html?x=1", "text/html; charset=utf-8"),
+        ("/00000001/", "text/html; charset=utf-8"),
+        ("/00000001/a%20b.png", "image/png"),
+        ("/analysis/00000000/index.html", "text/html; charset=utf-8"),
+    ],
+)
+def test_what_is_shown(port: int, address: str, kind: str) -> None:
+    status, found, body = ask(port, address)
+    assert (status, found) == (200, kind) and body
+    assert ask(port, address, "HEAD") == (200, kind, b"")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/notes.html", "/other/index.html", "/other/", "/00000001/.hidden.html", "/00000001/journal.lock", "/00000001",
+        "/../secret.html", "/00000001/../../secret.html", "/%2e%2e/secret.html",
+        "/00000001/%2e%2e%2f%2e%2e%2fsecret.html",
+        "/00000001/..%5c..%5csecret.html", "/00000001/out.html", "/00000002/secret.html", "//etc/passwd", "/%00.html",
+        "/00000001/%ff.html", "/C:/secret.html", "/nowhere.html",
+    ],
+)  # fmt: skip
+def test_what_is_not(port: int, address: str) -> None:
+    status, _, body = ask(port, address)
+    assert status == 404 and b"secret" not in body.replace(b"secret.html", b"")
+
+
+def test_other_names_and_methods_are_refused(port: int, runs: Path) -> None:
+    assert ask(port, "/", Host="evil.example")[0] == 403
+    assert ask(port, "/", "POST")[0] == 501
+    assert find(runs, "/index.html") is not None
+
+
+def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "prompt_pins.headless.cli", "serve", "--out", str(tmp_path), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert running.stdout is not None
+    line = running.stdout.readline()
+    assert "http://127.0.0.1:" in line
+    port = int(line.split("127.0.0.1:")[1].split("/")[0])
+    assert ask(port, "/")[0] == 200
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 0 and not errors
