@@ -20,7 +20,7 @@ from .errors import HostInterrupted
 from .host import Batch, Host, PromptPair
 from .loss import BatchLoss, Target, flip_pairs, score_batch
 from .plan import make_plan
-from .scoring import loss_options
+from .scoring import check_loss, loss_options
 from .store import RunFolder, Runs
 from .store.folder import save_image
 from .targets import first_batch_targets, read_targets
@@ -125,6 +125,7 @@ def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs)
     Raises `PinError` for input that cannot be used, before a folder is made.
     """
     plan = make_plan(config, host)
+    check_loss(config, host)
     targets = read_targets(config, host)
     return _Analyzer(config, options, host, runs.claim()).work(plan.space, targets)
 
@@ -210,7 +211,8 @@ class _Analyzer:
                 raise HostInterrupted(INTERRUPTED)
             parts.append(self.host.render(pair, self.row[start : start + size], self.config, forked=False))
         images = np.concatenate([part.images for part in parts])
-        return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers)
+        tagger = self.host.tagger()
+        return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers, tagger=tagger)
 
     def _save(self, name: str, images: Collection[np.ndarray]) -> tuple[str, ...]:
         files = [f"{name}/{index:05d}.{self.config.image_format}" for index, _ in enumerate(images)]

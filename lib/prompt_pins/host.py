@@ -6,7 +6,7 @@ A host never writes into a run's folder, and a batch comes back in memory.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class Batch:
     evaluations: int
 
 
+Tagger = Callable[["np.ndarray"], Sequence[Mapping[str, float]]]
+"""An interrogator: uint8 images, B x H x W x 3, to one {tag: probability} mapping each."""
+
+
 class Host(Protocol):
     """One contract for the WebUI and the headless engine; the same test suite runs against every one."""
 
@@ -60,6 +64,9 @@ class Host(Protocol):
 
         Raises `HostError`; `HostInterrupted` if the user stopped it.
         """
+
+    def tagger(self) -> Tagger | None:
+        """The host's own interrogator; None where it has none."""
 
     def interrupted(self) -> bool:
         """True once the user asked to stop."""

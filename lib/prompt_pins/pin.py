@@ -20,7 +20,7 @@ from .config import RunConfig
 from .errors import HostError, HostInterrupted, PinError, StoreError
 from .host import Batch, Host, PromptPair
 from .plan import Plan, make_plan, make_space, space_json
-from .scoring import Scorer, candidate_id, image_names
+from .scoring import Scorer, candidate_id, check_loss, image_names
 from .store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, Runs, replay, to_json
 from .targets import read_targets, ready_targets
 
@@ -38,6 +38,7 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     be used, before a folder is made.
     """
     plan = make_plan(config, host)
+    check_loss(config, host)
     read_targets(config, host)
     warm = beginning.warm_start(config, plan.space, runs)
     _search(config, host, plan, warm)
@@ -127,7 +128,8 @@ class _Run:
 
         source, names, targets = ready_targets(self.config, self.host, self.folder, self.record, first_batch)
         normalisers = next((line["values"] for line in self.journal.records if line["kind"] == "normalisers"), None)
-        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers)
+        tagger = self.host.tagger()
+        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers, tagger)
         if not self.record.target_source:
             weights = [target.weight for target in targets]
             self.journal.append(
@@ -240,19 +242,9 @@ class _Run:
             )
         started = time.perf_counter()
         blank = Candidate(
-            generation,
-            index,
-            name,
-            weights,
-            pair.positive,
-            pair.negative,
-            None,
-            None,
-            None,
-            f"{generation:08d}/{name}",
-            image_names(row, self.config.image_format),
-            0,
-        )
+            generation, index, name, weights, pair.positive, pair.negative, None, None, None,
+            f"{generation:08d}/{name}", image_names(row, self.config.image_format), 0,
+        )  # fmt: skip
         try:
             batch = self.rendered.pop(name, None) or self.host.render(pair, row, self.config, forked=True)
         except HostError as error:

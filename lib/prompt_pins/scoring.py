@@ -14,8 +14,8 @@ import numpy as np
 
 from .config import LossGroup, RunConfig
 from .errors import PinError
-from .host import Batch, PromptPair
-from .loss import BatchLoss, LossOptions, Target, error_map, error_map_image, load_target, score_batch
+from .host import Batch, Host, PromptPair, Tagger
+from .loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
 from .plan import word_weights
 from .prompt import WeightSpace
 from .store import Candidate, RunFolder
@@ -49,6 +49,17 @@ def loss_options(config: RunConfig) -> LossOptions:
     return LossOptions(**{name: getattr(config, name) for name in names})
 
 
+def check_loss(config: RunConfig, host: Host) -> None:
+    """Refuse objectives that cannot be had here before anything is rendered: a black and a white image are scored.
+
+    Raises `OptionError`: an unknown objective, a package or an interrogator that is missing.
+    """
+    width, height = host.size(config)
+    images = np.zeros((2, height, width, 3), dtype=np.uint8)
+    images[1] = 255
+    score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=host.tagger())
+
+
 class Scorer:
     """Scores batches against the targets and writes them down.  One thread at a time."""
 
@@ -59,17 +70,21 @@ class Scorer:
         space: WeightSpace,
         targets: Sequence[Target],
         normalisers: Mapping[str, float] | None = None,
+        tagger: Tagger | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
         self.space = space
         self.targets = targets
         self.normalisers = normalisers
+        self.tagger = tagger
         self._options = loss_options(config)
 
     def score(self, images: np.ndarray, levels: Levels | None) -> BatchLoss:
         """The loss of a batch (B x H x W x 3, uint8); the first one ever scored sets the normalisers."""
-        loss = score_batch(images, self.targets, levels, self._options, normalisers=self.normalisers)
+        loss = score_batch(
+            images, self.targets, levels, self._options, normalisers=self.normalisers, tagger=self.tagger
+        )
         if self.normalisers is None:
             self.normalisers = loss.normalisers
         return loss

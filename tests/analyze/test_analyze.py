@@ -60,6 +60,9 @@ class Simulated:
             images.append(np.full((SIZE, SIZE, 3), np.uint8(round(level))))
         return Batch(np.stack(images), ("",) * len(seeds), len(seeds))
 
+    def tagger(self) -> None:
+        return None
+
     def interrupted(self) -> bool:
         return False
 

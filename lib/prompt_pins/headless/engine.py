@@ -121,6 +121,9 @@ class HeadlessHost:
         """Ask a running `render` to stop, and later ones not to start."""
         self._stop.set()
 
+    def tagger(self) -> None:
+        """No interrogator here."""
+
     def interrupted(self) -> bool:
         """True once `interrupt` was called."""
         return self._stop.is_set()

@@ -15,9 +15,9 @@ from modules import processing, shared
 from .. import __version__
 from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
-from ..host import Batch, PromptPair
+from ..host import Batch, PromptPair, Tagger
 from ..sampling import ForkOptions, fork_schedule, independent_levels
-from . import compat, samplers
+from . import compat, samplers, tagger
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +131,10 @@ class WebuiHost:
         if not forked or samplers.hyperbatch_info(job.sampler) is None or samplers.obstacle(self.job.pristine):
             return ForkOptions("none")
         return ForkOptions(job.fork_policy, job.fork_strength)
+
+    def tagger(self) -> Tagger | None:
+        """DeepDanbooru, where the WebUI has its weights."""
+        return tagger.find()
 
     def interrupted(self) -> bool:
         """True once the user pressed Interrupt, or asked to stop after the running batch."""

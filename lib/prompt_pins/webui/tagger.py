@@ -1,0 +1,52 @@
+"""The WebUI's DeepDanbooru as an interrogator.  Imports the host's modules inside functions: a host may lack them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..host import Tagger
+
+SIDE = 512
+
+
+def find() -> Tagger | None:
+    """DeepDanbooru, where the host has it and its weights lie in the models folder: nothing is ever downloaded."""
+    try:
+        deepbooru = importlib.import_module("modules.deepbooru")
+        paths = importlib.import_module("modules.paths")
+    except ImportError:
+        return None
+    if not any(Path(paths.models_path, "torch_deepdanbooru").glob("*.pt")):
+        return None
+    return lambda images: _tags(deepbooru.model, images)
+
+
+def _tags(interrogator: Any, images: np.ndarray) -> Sequence[Mapping[str, float]]:
+    """Every tag's probability for each image, named with underscores and with blanks."""
+    interrogator.start()
+    try:
+        return [_named(interrogator.model.tags, _probabilities(interrogator.model, image)) for image in images]
+    finally:
+        interrogator.stop()
+
+
+def _probabilities(model: Any, image: np.ndarray) -> np.ndarray:
+    import torch
+    from modules import devices
+    from modules.images import resize_image
+    from PIL import Image
+
+    pixels = np.asarray(resize_image(2, Image.fromarray(image), SIDE, SIDE), dtype=np.float32)[None] / 255
+    with torch.no_grad(), devices.autocast():
+        answer = model(torch.from_numpy(pixels).to(devices.device, devices.dtype))[0]
+    return answer.float().clamp(0.0, 1.0).cpu().numpy()
+
+
+def _named(tags: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    found = {tag: float(value) for tag, value in zip(tags, values)}
+    return {**{tag.replace("_", " "): value for tag, value in found.items()}, **found}
