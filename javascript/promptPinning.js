@@ -105,7 +105,18 @@
         if (place) document.cookie = `prompt-pins-page=${place.dataset.key}; path=/; SameSite=Strict`;
     }
 
+    // a report follows the page, until its own button was used
+
+    function followTheme(event) {
+        const frame = event.target;
+        if (!frame.matches || !frame.matches("#prompt_pins_report iframe") || localStorage.getItem("pins-theme")) return;
+        const report = frame.contentDocument;
+        report.documentElement.dataset.theme = document.body.classList.contains("dark") ? "dark" : "light";
+        report.dispatchEvent(new Event("theme"));
+    }
+
     onUiLoaded(async () => {
+        document.addEventListener("load", followTheme, true);
         showKey();
         gradioApp().addEventListener("click", onTable);
         gradioApp().addEventListener("keydown", onTable);

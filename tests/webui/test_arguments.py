@@ -90,6 +90,20 @@ def test_a_number_that_may_be_left_out_comes_as_text() -> None:
         RunConfig.from_dict({"prompt": "-", **read_arguments([{"cs": "a lot"}])})
 
 
+def test_prompts_of_a_list_have_a_line_each() -> None:
+    assert read_arguments([{"inject": "a (cat:1.2), red\n a cat, (red:0.8)\n"}]) == {
+        "inject": ["a (cat:1.2), red", "a cat, (red:0.8)"]
+    }
+
+
+def test_every_list_may_come_as_the_text_of_its_field() -> None:
+    for option in shown():
+        if option.kind == "list" and option.name not in ("loss_objectives", "cmatrix"):
+            read = read_arguments([{option.name: option.separator.join(("1.5", "2"))}])
+            assert RunConfig.from_dict({"prompt": "-", **read})
+    assert read_arguments([{"cmatrix": "1, 0.5"}]) == {"cmatrix": [1.0, 0.5]}
+
+
 def test_not_a_number_is_refused() -> None:
     with pytest.raises(OptionError, match="initial_std"):
         RunConfig.from_dict({"prompt": "-", **read_arguments([{"initial_std": math.nan}])})

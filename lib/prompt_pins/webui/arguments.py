@@ -73,7 +73,8 @@ def _left_out(option: Shown, value: Any) -> bool:
 def _plain(option: Shown, value: Any) -> Any:
     """A control's value as `RunConfig` takes it."""
     if option.kind == "list" and isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
+        parts = [part.strip() for part in value.split(option.separator.strip(" ")) if part.strip()]
+        return [_number(part) for part in parts] if option.numbers else parts
     if option.hint is bool and value in ("True", "False"):
         return value == "True"
     if option.kind == "optional number" and isinstance(value, str):

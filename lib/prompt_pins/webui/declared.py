@@ -75,6 +75,21 @@ class Shown:
         return ("", *offered) if offered else ()
 
     @property
+    def separator(self) -> str:
+        """Between the items of a list: prompts hold commas, so each has a line."""
+        return "\n" if self.name == "inject" else ", "
+
+    @property
+    def numbers(self) -> bool:
+        """True for a list of numbers."""
+        return typing.get_origin(self.hint) is tuple and typing.get_args(self.hint)[0] in (int, float)
+
+    @property
+    def lines(self) -> int:
+        """Of its text field."""
+        return 2 if self.kind == "list" and self.separator == "\n" else 1
+
+    @property
     def whole(self) -> bool:
         """True for whole numbers."""
         return self.hint is int

@@ -31,7 +31,7 @@ def with_options(text: str, config: Mapping[str, Any]) -> str:
 def written(option: Shown, value: Any) -> str:
     """A value as text; numbers in fixed notation where that is exact."""
     if option.kind == "list":
-        return ", ".join(map(str, value))
+        return option.separator.join(map(str, value))
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

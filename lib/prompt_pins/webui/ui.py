@@ -82,7 +82,7 @@ def _control(option: Shown, value: Any, elem_id: str) -> Any:
         # an empty gr.Number comes back as 0, so a number that may be left out is a text
         optional = option.kind == "optional number"
         hint = ("the preset's" if option.declaration.by_preset else "by its formula") if optional else ""
-        control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, **placed)
+        control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, lines=option.lines, **placed)
     # the host keeps a control's value as its default for ever: an old one would silently override the preset
     kept_elsewhere = option.declaration.by_preset or option.name in compat.host_defaults()
     control.do_not_save_to_config = option.kind == "files" or kept_elsewhere
