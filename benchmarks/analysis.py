@@ -3,8 +3,9 @@
 python -m benchmarks.analysis --json
 python -m benchmarks.analysis --prompts 5 --seeds 8
 
-A prompt counts where the mean rank of its attribute words (colour, shape, size) is above that of its filler words.
-`pairs` is the share of (attribute, filler) pairs of words in the right order.
+`above`: the attribute words (colour, shape, size) of a prompt move the image more on the mean than its filler words.
+`ranks`: their mean rank is above that of the filler words.  `pairs`: share of the (attribute, filler) pairs of words in
+the right order.
 """
 
 from __future__ import annotations
@@ -65,12 +66,16 @@ def measure(task: Task, host: HeadlessHost, seeds: int, steps: int) -> dict[str,
             words = event.result.words if isinstance(event, AnalysisDone) else words
     place = {word.label: rank for rank, word in enumerate(words, 1)}
     pairs = [place[a] < place[f] for a in task.attributes for f in task.fillers]
-    means = [float(np.mean([place[word] for word in group])) for group in (task.attributes, task.fillers)]
+    moved = {word.label: word.image.mean for word in words}
+    groups = (task.attributes, task.fillers)
+    means = [float(np.mean([moved[word] for word in group])) for group in groups]
+    ranks = [float(np.mean([place[word] for word in group])) for group in groups]
     return {
         "prompt": task.prompt,
-        "above": means[0] < means[1],
+        "above": means[0] > means[1],
+        "ranks": ranks[0] < ranks[1],
         "pairs": float(np.mean(pairs)),
-        "image": {word.label: round(word.image.mean, 4) for word in words},
+        "image": {label: round(value, 4) for label, value in moved.items()},
         "fillers": list(task.fillers),
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -95,9 +100,10 @@ def main() -> None:
     total = {
         "prompts": len(found),
         "above": float(np.mean([line["above"] for line in found])),
+        "ranks": float(np.mean([line["ranks"] for line in found])),
         "pairs": float(np.mean([line["pairs"] for line in found])),
     }
-    shares = f"above in {total['above']:.0%} of {total['prompts']} prompts; {total['pairs']:.0%} of all pairs"
+    shares = f"above in {total['above']:.0%} of {total['prompts']} prompts; {total['ranks']:.0%} by mean rank; {total['pairs']:.0%} of all pairs"
     print(json.dumps(total) if given.json else shares)
 
 

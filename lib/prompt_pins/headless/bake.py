@@ -88,7 +88,7 @@ class Bakery:
         plain = self.encode(vectors).detach()
         self._descend(vectors, WARM_UP, lambda: (self.encode(vectors) - self.target).square().mean())
         states = [self._scaled(state, plain) for state in self._states()]
-        used = states[: max(1, math.ceil(0.8 * len(states)))]  # the last steps hardly change the image
+        used = states[: max(1, math.ceil(0.6 * len(states)))]  # the later steps hardly change the image
 
         def loss() -> Tensor:
             state = used[int(self.rng.integers(len(used)))]
