@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,11 +79,17 @@ def save_image(path: Path, image: np.ndarray, infotext: str = "") -> None:
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_text("parameters", infotext)
     elif infotext:
-        exif = Image.Exif()
-        exif[0x8769] = {0x9286: b"UNICODE\0" + infotext.encode("utf-16-be")}
-        options["exif"] = exif.tobytes()
+        options["exif"] = user_comment(infotext)
     with whole_file(path) as beside:
         Image.fromarray(image).save(beside, format="JPEG" if kind == "jpg" else kind.upper(), **options)
+
+
+def user_comment(text: str) -> bytes:
+    """EXIF with one entry, UserComment in UTF-16; its type is UNDEFINED (7), which Pillow does not write."""
+    comment = b"UNICODE\0" + text.encode("utf-16-be")
+    pointer = struct.pack(">HHHIII", 1, 0x8769, 4, 1, 26, 0)  # the first directory, at 8: where the second one is
+    entry = struct.pack(">HHHIII", 1, 0x9286, 7, len(comment), 44, 0)
+    return b"Exif\0\0MM\0*" + struct.pack(">I", 8) + pointer + entry + comment
 
 
 class Runs:
