@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import urllib.error
@@ -74,6 +75,9 @@ def test_options_may_be_text_or_come_by_position(webui: Webui) -> None:
         ([{"pin_to_source": True}], "pin_to_source"),
         ([{"resume": "../../etc"}], "resume"),
         ([{"resume": "99999999"}], "99999999"),
+        ([{"cma_logging": "yes"}], "cma_logging"),
+        ([{"warm_start": "/etc"}], "warm_start"),
+        ([{"target": [encoded((1, 2, 3), (10_000, 10_000))]}], "target-00000.png: 10000 x 10000 pixels"),
         ([1, 2], "script_args"),
         ([None] * 300, "script_args"),
         (["<script>alert(1)</script>"], "script_args"),
@@ -87,6 +91,31 @@ def test_bad_input_is_one_message_and_the_host_goes_on(webui: Webui, options: li
     assert said in text and "Traceback" not in text
     assert len(webui.runs()) == before
     assert webui.call("/sdapi/v1/progress")[1]["state"]["job"] == ""
+
+
+@pytest.mark.parametrize("kind", ["jpg", "webp"])
+def test_every_image_format_keeps_the_pinned_prompt(webui: Webui, kind: str) -> None:
+    options = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0, "image_format": kind}
+    status, answer = webui.pin([options], **QUICK)
+    assert status == 200, answer
+    about = json.loads(answer["info"])
+    assert about["infotexts"][0].startswith(webui.runs()[0]["pinned"]["prompt"])
+    assert about["extra_generation_params"]["Prompt pins"]["run"] == webui.runs()[0]["run"]
+
+
+def test_the_axes_of_the_plot(webui: Webui) -> None:
+    if not webui.real:
+        pytest.skip("the stand-in has no X/Y/Z plot")
+    known = {script["name"]: script["args"] for script in webui.call("/sdapi/v1/script-info")[1]}["x/y/z plot"]
+    axes = known[0]["choices"]
+    values = [argument["value"] for argument in known]
+    values[:6] = [axes.index("Hyperbatch fork policy"), "", ["even", "none"],
+                  axes.index("Hyperbatch fork strength"), "0.5,3", []]  # fmt: skip
+    plot = {"script_name": "x/y/z plot", "script_args": values, "sampler_name": "DPM++ 2M - Hyperbatch"}
+    texts = webui.render(**plot, **QUICK).info["infotexts"][1:]
+    assert [("Fork policy: even" in text, "Fork strength: 3" in text) for text in texts] == [
+        (True, False), (False, False), (True, True), (False, True)
+    ]  # fmt: skip
 
 
 def test_markup_in_a_prompt_is_text(webui: Webui) -> None:
@@ -165,4 +194,11 @@ def test_the_plan_in_words(webui: Webui) -> None:
     question = {"prompt": "a red circle", "sampler": "DPM++ 2M - Hyperbatch", "steps": 20, "batch_size": 8}
     status, answer = webui.call("/prompt-pins/v1/plan", {**question, "options": {"generations": 5}})
     assert status == 200 and "3 weights vary" in answer["words"] and "tree saves" in answer["words"]
-    assert webui.call("/prompt-pins/v1/plan", {**question, "prompt": ""})[0] == 422
+    for wrong in (
+        {"prompt": ""},
+        {"options": 5},
+        {"steps": "many"},
+        {"options": {"generation": 1}},
+        {"batch_size": 1e99},
+    ):
+        assert webui.call("/prompt-pins/v1/plan", {**question, **wrong})[0] == 422

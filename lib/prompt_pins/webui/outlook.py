@@ -58,7 +58,10 @@ def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:
     prompt = str(question.get("prompt", ""))
     if len(prompt) > MAX_PROMPT:
         raise OptionError("prompt", f"{len(prompt)} characters", f"at most {MAX_PROMPT}")
-    options = read_arguments([dict(question.get("options") or {})])
+    chosen = question.get("options") or {}
+    if not isinstance(chosen, Mapping):
+        raise OptionError("options", chosen, "an object of named options")
+    options = read_arguments([chosen])
     values = {name: value for name, value in options.items() if name not in ScriptOptions.__dataclass_fields__}
     values |= {name: question[name] for name in ("steps", "batch_size", "sampler") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}

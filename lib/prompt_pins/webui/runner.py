@@ -6,6 +6,7 @@ picture listen to it.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ from PIL import Image
 
 from .. import events, pin
 from ..config import RunConfig
-from ..errors import HostError, OptionError
+from ..errors import HostError, OptionError, TargetError
+from ..options import checked
 from ..plan import make_plan
 from ..report import LiveReport
 from ..store import Record, RunFolder, Runs
@@ -37,7 +39,7 @@ EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) -> Any:
     """The `Processed` of a run: its best batch, with the pinned prompt as infotext.  Raises `PinError`."""
     options = read_arguments(values, given)
-    own = {name: options.pop(name) for name in [name for name in options if name in _script_options()]}
+    own = checked(ScriptOptions, {name: options.pop(name) for name in _script_options() if name in options})
     started = time.perf_counter()
     job = read_job(p)
     host = WebuiHost(job)
@@ -48,7 +50,10 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
             folder, failure = _resumed(str(own["resume"]), runs, host, console)
         else:
             config = make_config(job, options, bool(own.get("pin_to_source")), Path(inbox))
-            folder, failure = _listened(pin.start(config, host, runs), config, host, console)
+            try:
+                folder, failure = _listened(pin.start(config, host, runs), config, host, console)
+            except TargetError as error:
+                raise TargetError(str(error).replace(f"{inbox}{os.sep}", "")) from error
     processed = _result(p, folder, failure)
     record = folder.record()
     about = {"run": folder.path.name, "state": record.state, "reason": failure or record.reason}
