@@ -103,7 +103,8 @@ def main() -> None:
         "ranks": float(np.mean([line["ranks"] for line in found])),
         "pairs": float(np.mean([line["pairs"] for line in found])),
     }
-    shares = f"above in {total['above']:.0%} of {total['prompts']} prompts; {total['ranks']:.0%} by mean rank; {total['pairs']:.0%} of all pairs"
+    shares = f"above in {total['above']:.0%} of {total['prompts']} prompts, {total['ranks']:.0%} by mean rank; "
+    shares += f"{total['pairs']:.0%} of all pairs"
     print(json.dumps(total) if given.json else shares)
 
 
