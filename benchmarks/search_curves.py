@@ -112,7 +112,10 @@ def plot(rows: Rows, path: Path) -> None:
                 )
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(fontsize=8, frameon=False)
+    labels = {
+        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(labels.values(), labels.keys(), loc="outside upper center", ncols=len(labels), frameon=False)
     figure.supxlabel("denoiser evaluations spent (images × steps)", fontsize=10)
     figure.supylabel("loss of the best so far, on unseen seeds (median over seeds)", fontsize=10)
     figure.savefig(path, dpi=110)

@@ -23,9 +23,20 @@ Measure = Callable[[Candidate], Fits]
 def finalists(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """The original (the first candidate), the last one (the centre of the search) and the `count` lowest losses.
 
-    Each prompt once; candidates that failed are left out.
+    Each prompt once; candidates that failed are left out.  A prompt that was scored on several rows of seeds has the
+    mean of its losses, and comes before those that had only one chance to be lucky.
     """
-    ranked = sorted((c for c in candidates if c.loss is not None), key=lambda c: c.loss or 0.0)
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for candidate in candidates:
+        if candidate.loss is not None:
+            key = (candidate.prompt, candidate.negative_prompt)
+            rows.setdefault(key, {})[candidate.id] = candidate.loss
+
+    def rank(candidate: Candidate) -> tuple[bool, float]:
+        losses = list(rows[candidate.prompt, candidate.negative_prompt].values())
+        return len(losses) == 1, float(np.mean(losses))
+
+    ranked = sorted((c for c in candidates if c.loss is not None), key=rank)
     chosen: dict[tuple[str, str], Candidate] = {}
     for candidate in [*candidates[:1], *candidates[-1:]]:
         if candidate.loss is not None:

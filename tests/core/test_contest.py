@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,20 @@ def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> Non
     assert [c.prompt for c in finalists(candidates, 2)] == ["original", "centre", "b", "e"]
     assert [c.prompt for c in finalists(candidates, 9)] == ["original", "centre", "b", "e", "d"]
     assert lowest([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
+
+
+def test_a_prompt_that_held_on_several_seeds_comes_before_a_lucky_one() -> None:
+    told = [
+        ("original", "0", 5.0),
+        ("steady", "1", 2.0),
+        ("lucky", "2", 1.0),
+        ("steady", "3", 2.2),
+        ("worse", "4", 2.0),
+    ]
+    told += [("worse", "5", 3.0), ("centre", "6", 4.0)]
+    candidates = [replace(candidate(i, loss, prompt), id=name) for i, (prompt, name, loss) in enumerate(told)]
+    assert [c.prompt for c in finalists(candidates, 2)] == ["original", "centre", "steady", "worse"]
+    assert [c.prompt for c in finalists(candidates, 3)][-1] == "lucky"
 
 
 def test_the_interval_covers_the_true_improvement() -> None:

@@ -204,6 +204,11 @@ def test_a_preset_fills_in_what_is_left_empty(name):
     assert mine.rates == PRESETS[name]["rates"]
 
 
+def test_two_objectives_keep_their_seeds_fixed_in_every_preset():
+    for name in PRESETS:
+        assert SearchOptions(preset=name, objectives=2).seed_policy == "fixed"
+
+
 def test_every_field_of_a_preset_may_be_empty_and_no_other():
     known = declarations(SearchOptions)
     for values in PRESETS.values():
@@ -226,6 +231,6 @@ def test_a_covariance_matrix_of_the_users_own():
     flat = create(np.ones(2), 0, 2, SearchOptions(cmatrix=(4.0, 1.0)))
     full = create(np.ones(2), 0, 2, SearchOptions(cmatrix=(4.0, 0.0, 0.0, 1.0)))
     np.testing.assert_array_equal(flat.ask(), full.ask())
-    assert flat.state()["std"] == pytest.approx([0.3, 0.15])
+    assert flat.state()["std"] == pytest.approx([0.4, 0.2])
     with pytest.raises(OptionError, match="cmatrix"):
         create(np.ones(3), 0, 2, SearchOptions(cmatrix=(1.0, 1.0)))

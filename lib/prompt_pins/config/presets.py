@@ -15,24 +15,28 @@ CLASSIC: Mapping[str, Any] = MappingProxyType(
         "active": False,
         "patience": 0,
         "min_progress": 0.0,
+        "seed_policy": "fixed",
     }
 )
 """The seed's defaults: plain CMA-ES from a random centroid, for its whole budget."""
 
 BALANCED: Mapping[str, Any] = MappingProxyType(
     {
-        "initial_std": 0.15,
+        "initial_std": 0.2,
         "start": "original",
         "lambda_": 0,
         "rates": "tutorial",
         "active": True,
         "patience": 12,
         "min_progress": 0.002,
+        "seed_policy": "rotated",
     }
 )
-"""From the original prompt, with a step that reaches, and an end when nothing more is gained."""
+"""From the original prompt, a step that reaches, new image seeds each generation, an end when nothing is gained."""
 
-QUICK: Mapping[str, Any] = MappingProxyType({**BALANCED, "lambda_": 6, "patience": 6, "min_progress": 0.01})
+QUICK: Mapping[str, Any] = MappingProxyType(
+    {**BALANCED, "lambda_": 6, "patience": 6, "min_progress": 0.01, "seed_policy": "fixed"}
+)
 """Small generations and little patience: a first answer for few images."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

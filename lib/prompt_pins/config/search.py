@@ -36,8 +36,8 @@ class SearchOptions:
         choices=tuple(PRESETS),
         help="What the options have that are left empty. Classic: the seed project's defaults, a random start, small "
         "steps, the whole budget (at most 320 candidates for 8 weights). Balanced: from the original prompt, larger "
-        "steps, an end when nothing is gained any more (at most as many, mostly a third). Quick: generations of 6 and "
-        "little patience (at most 192).",
+        "steps, new image seeds in each generation, an end when nothing is gained any more (at most 351). Quick: "
+        "generations of 6 and little patience (at most 192).",
     )
     cma_seed: int = option(0, label="CMA seed", low=0, high=2**63 - 1, help="Seed of the search's own random numbers.")
     generations: int = option(
@@ -54,7 +54,7 @@ class SearchOptions:
         label="Initial population STD",
         low=1e-6,
         by_preset=True,
-        help="Step size of the first generation. Empty: the preset's (Classic 0.05, Balanced and Quick 0.15).",
+        help="Step size of the first generation. Empty: the preset's (Classic 0.05, Balanced and Quick 0.2).",
     )
     initial_radius: float = option(
         0.25,
@@ -242,10 +242,12 @@ class SearchOptions:
         "random", label="Start of a restart", choices=STARTS, help="Centre of a restart, as Start."
     )
     seed_policy: str = option(
-        "fixed",
+        None,
         label="Image seeds",
         choices=SEED_POLICIES,
-        help="The same image seeds in every generation, or new ones, with the best candidate scored again.",
+        by_preset=True,
+        help="The same image seeds in every generation, or new ones, with the best candidate scored again. Empty: the "
+        "preset's (Classic and Quick fixed, Balanced rotated; fixed with two objectives).",
     )
 
     def __post_init__(self) -> None:
@@ -254,7 +256,7 @@ class SearchOptions:
             object.__setattr__(self, name, value)
         for name, value in PRESETS[self.preset].items():
             if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, name, "fixed" if name == "seed_policy" and self.objectives == 2 else value)
         if self.lambda_ == 1:
             raise OptionError("lambda_", 1, "0 (worked out from the number of weights), or at least 2")
         if self.lambda_ and self.mu > self.lambda_:
