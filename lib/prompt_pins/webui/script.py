@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from typing import Any
 
@@ -54,9 +55,9 @@ class PromptPinning(scripts.Script):
 
 
 def _run_job() -> Any:
-    """The runner.  It is imported here, so that the samplers and the page work without the search's packages."""
-    try:
-        from .runner import run_job
-    except ImportError as error:
-        raise PinError(f"the package {error.name} is missing: start the WebUI once without --skip-install") from error
+    """The runner.  It is imported here, so that the samplers and the page work without the search's package."""
+    if importlib.util.find_spec("deap") is None:
+        raise PinError("the package deap is missing: start the WebUI once without --skip-install")
+    from .runner import run_job
+
     return run_job
