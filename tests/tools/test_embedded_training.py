@@ -38,6 +38,36 @@ def test_loss_is_zero_for_the_schedulers_own_velocity() -> None:
     assert float(v_loss(lambda *_: velocity, batch, alphas_cumprod())) < 1e-8
 
 
+def test_the_last_time_shows_nothing_of_the_picture() -> None:
+    rng = torch.Generator().manual_seed(1)
+    latents, noise = (torch.randn(2, 4, 16, 16, generator=rng) for _ in range(2))
+    seen: list[torch.Tensor] = []
+
+    def model(x: torch.Tensor, *_: object) -> torch.Tensor:
+        seen.append(x)
+        return torch.zeros_like(x)
+
+    ones = torch.ones(2, 1, 1, 1)
+    v_loss(model, Batch(latents, noise, torch.tensor([999, 998]), ones, ones, ones), alphas_cumprod())
+    last, before = seen[0]
+    assert torch.allclose(last / noise[0], (last / noise[0]).mean().expand_as(last), rtol=1e-4)
+    assert not torch.allclose(before / noise[1], (before / noise[1]).mean().expand_as(before), rtol=1e-2)
+
+
+def test_end_tokens_of_an_empty_caption_tell_nothing() -> None:
+    model = Denoiser(torch.tensor([736]))
+    empty = torch.full((1, 77), 49407)
+    empty[0, 0] = 49406
+    spoken = empty.clone()
+    spoken[0, 1:3] = torch.tensor([736, 7117])
+    assert float(model.chatter(empty)) < 1e-10 < float(model.chatter(spoken))
+
+
+def test_some_of_every_batch_is_pure_noise() -> None:
+    batch = Batches(np.zeros((6, 4, 16, 16), np.float16), 3, 16, WordBook()).at(7, CPU)
+    assert int((batch.times == 999).sum()) >= 2
+
+
 def test_batches_are_a_function_of_the_step() -> None:
     latents = np.zeros((6, 4, 16, 16), np.float16)
     first, second = (Batches(latents, 3, 4, WordBook()).at(7, CPU) for _ in range(2))
@@ -46,10 +76,10 @@ def test_batches_are_a_function_of_the_step() -> None:
     assert training_scene(3, 5) == training_scene(3, 5) != training_scene(3, 6)
 
 
-def test_times_lie_in_the_schedule_and_favour_the_middle() -> None:
+def test_times_lie_in_the_schedule_and_favour_what_words_decide() -> None:
     times = bent(np.arange(64) + np.random.default_rng(1).random(64), 64)
     assert times.min() >= 0.0 and times.max() < 1.0
-    assert np.mean((times > 0.25) & (times < 0.8)) > 0.7
+    assert np.mean(times > 0.4) > 0.75
 
 
 def test_rate_rises_holds_and_falls() -> None:

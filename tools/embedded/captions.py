@@ -5,6 +5,7 @@ make the small model behave as large ones do under prompt weighting:
 
 * *Rivals.* Some captions name two values of one attribute ("a red blue circle") and the picture shows one.
   The two words carry weights; the chance that the first is the one shown is sigmoid(RIVAL_SLOPE (w1 - w2)).
+* *Decoys.* Some captions name a wrong value at a weight near 0, so that the picture owes it nothing.
 * *Filler.* Some captions carry words that mean nothing here, so that unknown words change little.
 """
 
@@ -16,7 +17,9 @@ import numpy as np
 from embedded_world import COLOURS, PLACES, SHAPES, Background, Scene, Thing
 
 RIVAL_SLOPE = 6.0
-RIVAL_CHANCE = 0.15
+RIVAL_CHANCE = 0.4
+RIVALS = {"colour": 0.27, "place": 0.25, "background": 0.28, "shape": 0.12, "size": 0.08}
+DECOY_CHANCE = 0.25
 EMPHASIS_CHANCE = 0.15
 FILLER_CHANCE = 0.25
 
@@ -46,8 +49,13 @@ def spoken(words: Words) -> str:
 
 
 def rival_pair(shown: str, others: tuple[str, ...], rng: np.random.Generator) -> Words:
-    """`shown` and another value in random order, weighted so that the heavier one is more often the shown one."""
+    """`shown` and another value in random order, weighted so that the heavier one is more often the shown one.
+
+    Or a decoy: the other value alone, at a weight near 0.
+    """
     other = str(rng.choice([o for o in others if o != shown]))
+    if rng.random() < DECOY_CHANCE:
+        return (Word(other, float(rng.uniform(0.0, 0.2))),)
     lead = float(rng.uniform(0.0, 0.8)) if rng.random() < 0.8 else 0.0
     if rng.random() > 1.0 / (1.0 + np.exp(-RIVAL_SLOPE * lead)):
         lead = -lead
@@ -109,7 +117,7 @@ def _joined(parts: list[Words], glue: str) -> Words:
 
 def _one_thing(scene: Scene, rng: np.random.Generator, full: bool) -> Words:
     thing, tag = scene.things[0], rng.random() < 0.4
-    rival = str(rng.choice(("colour", "shape", "place", "size", "background"))) if rng.random() < RIVAL_CHANCE else ""
+    rival = str(rng.choice(list(RIVALS), p=list(RIVALS.values()))) if rng.random() < RIVAL_CHANCE else ""
     rival = "" if full else rival
     what = thing_words(thing, rng, rival, full)
     where = (

@@ -26,18 +26,21 @@ log = logging.getLogger(__name__)
 
 TRAIN_STEPS = 1000
 FINAL_BIAS = 0.5
-MIDDLE = (0.4, 0.8)
+MIDDLE = (0.4, 1.0)
 CELLS = 16
 HARD_SHAPES = ("circle", "square", "star")
 HARDER_SHARE = 0.5
 DECAY = 0.2
+PURE = 8
+END = 49407
+SILENCE = 0.3
 
 
 @dataclass(frozen=True)
 class UnetSettings:
     """How the UNet and the text encoder are trained."""
 
-    steps: int = 10000
+    steps: int = 15500
     batch: int = 64
     rate: float = 1.8e-3
     ema: float = 0.997
@@ -67,6 +70,16 @@ class Denoiser(nn.Module):
         mask[trained_rows] = 1.0
         self.register_buffer("row_mask", mask, persistent=False)
         text_model.embeddings.token_embedding.weight.register_hook(lambda grad: grad * self.row_mask)
+
+    def chatter(self, ids: torch.Tensor) -> torch.Tensor:
+        """How much the end tokens tell of the caption: their mean square distance from those of an empty one.
+
+        Every caption ends in many of them. If they repeat what the words say, the weight of a word moves nothing.
+        """
+        empty = torch.full_like(ids[:1], END)
+        empty[:, 0] = ids[0, 0]
+        z = self.text(input_ids=torch.cat([empty, ids])).last_hidden_state
+        return (z[1:] - z[:1])[ids == END].square().mean()
 
     def context(self, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Text features B x 77 x 48, weighted per token as AUTOMATIC1111 does: scaled, then the mean restored."""
@@ -103,7 +116,7 @@ def share_of(scene: Scene) -> float:
 def bent(evenly: np.ndarray, count: int) -> np.ndarray:
     """Times in [0, 1) from one draw in each of `count` unit stretches: every other one goes to the `MIDDLE`.
 
-    There words decide about shapes and places; near 0 only fine detail is left to do.
+    There words decide about places, then about shapes; near 0 only fine detail is left to do.
     """
     even, (low, high) = evenly / count, MIDDLE
     return np.where(np.arange(count) % 2 == 0, even, low + (high - low) * even)
@@ -144,15 +157,23 @@ class Batches:
         latents = self._latents[which].astype(np.float32)
         noise = rng.standard_normal(latents.shape, dtype=np.float32)
         times = TRAIN_STEPS * bent(np.arange(self._batch) + rng.random(self._batch), self._batch)
+        times[::PURE] = TRAIN_STEPS
         cells = np.stack([cell_weights(self._scenes[i]) for i in which])[:, None]
         arrays = (latents, noise, times.clip(0, TRAIN_STEPS - 1).astype(np.int64), ids, weights, cells)
         return Batch(*(torch.from_numpy(a).to(device) for a in arrays))
 
 
 def v_loss(model: nn.Module, batch: Batch, alphas: torch.Tensor) -> torch.Tensor:
-    """Mean square error, weighted by cell, of v = sqrt(a) e - sqrt(1 - a) x0 (Salimans and Ho 2022)."""
+    """Mean square error, weighted by cell, of v = sqrt(a) e - sqrt(1 - a) x0 (Salimans and Ho 2022).
+
+    At the last time the input is noise alone, as it is where sampling starts.  Stable Diffusion's schedule leaves
+    a trace of the picture there, which tells the background's colour and the place so well that a model trained
+    on it asks the noise and not the words (Lin et al., "Common diffusion noise schedules and sample steps are
+    flawed", 2024).
+    """
     a = alphas[batch.times][:, None, None, None]
-    noised = a.sqrt() * batch.latents + (1.0 - a).sqrt() * batch.noise
+    seen = (batch.times < TRAIN_STEPS - 1)[:, None, None, None]
+    noised = seen * a.sqrt() * batch.latents + (1.0 - a).sqrt() * batch.noise
     target = a.sqrt() * batch.noise - (1.0 - a).sqrt() * batch.latents
     error = model(noised, batch.times, batch.ids, batch.weights).float() - target
     return (error.square() * (batch.cells / batch.cells.mean())).mean()
@@ -195,7 +216,8 @@ def train_unet(
         for group in optimizer.param_groups:
             group["lr"] = held_rate(step, settings)
         with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-            loss = v_loss(model, batches.at(step, device), alphas)
+            batch = batches.at(step, device)
+            loss = v_loss(model, batch, alphas) + SILENCE * model.chatter(batch.ids)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
