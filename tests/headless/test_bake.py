@@ -75,14 +75,14 @@ def test_the_file_is_in_the_layout_of_other_programs(tmp_path: Path) -> None:
     assert tokens == ["zqpin"] and tuple(found[0].shape) == (2, 48)
 
 
-def test_a_baked_word_gives_the_weighted_prompts_images(real: HeadlessHost) -> None:
-    pair = PromptPair(PROMPT)
-    baked = Bakery(real, pair, JOB).bake(rounds=250)
-    mean, _ = compare(real, pair, PromptPair("zqpin"), [Inversion("zqpin", baked.vectors)], JOB)
-    plain = Inversion("zqpin", vectors_of(real, "a red blue circle, white background"))
-    unweighted, _ = compare(real, pair, PromptPair("zqpin"), [plain], JOB)
-    assert mean <= 0.05 < unweighted
-    assert baked.gap < 0.3
+def test_baking_brings_the_unet_to_the_weighted_prompts_answers(real: HeadlessHost) -> None:
+    job = dataclasses.replace(JOB, steps=4)
+    bakery = Bakery(real, PromptPair(PROMPT), job)
+    baked = bakery.bake(rounds=40)
+    assert baked.vectors.shape == (75, 48)
+    assert 0.0 < baked.gap < 0.2  # 1 is the prompt without its weights
+    again = compare(real, PromptPair(PROMPT), PromptPair("zqpin"), [Inversion("zqpin", baked.vectors)], job)
+    assert 0.0 < again[0] <= again[1] < 1.0
 
 
 @pytest.mark.parametrize("text", ["a red [circle:square:0.5]", "a circle AND a square", "a circle BREAK a square"])

@@ -36,7 +36,7 @@ from .text import CHUNK
 WARM_UP = 300
 ROUNDS = 1000
 SECONDS = 300.0  # the fit ends by then on any machine
-RATE = 0.02
+WARM_RATE, RATE = 0.02, 0.006
 STATES = 24  # seeds whose sampling is followed
 ROWS = 4  # states of a round
 CHECKED = 8
@@ -86,7 +86,7 @@ class Bakery:
         """Fit the vectors.  The same on the same machine, unless the time runs out."""
         vectors = self.table.weight[self.ids[1 : CHUNK + 1]].detach().clone().requires_grad_(True)
         plain = self.encode(vectors).detach()
-        self._descend(vectors, WARM_UP, lambda: (self.encode(vectors) - self.target).square().mean())
+        self._descend(vectors, WARM_UP, WARM_RATE, lambda: (self.encode(vectors) - self.target).square().mean())
         states = [self._scaled(state, plain) for state in self._states()]
         used = states[: max(1, math.ceil(0.6 * len(states)))]  # the later steps hardly change the image
 
@@ -95,7 +95,7 @@ class Bakery:
             rows = torch.as_tensor(self.rng.permutation(len(state.x))[:ROWS], device=self.device)
             return self._error(state, self.encode(vectors), rows) / state.scale
 
-        self._descend(vectors, rounds, loss)
+        self._descend(vectors, rounds, RATE, loss)
         with torch.no_grad():
             encoded = self.encode(vectors)
             gaps = [float(self._error(state, encoded) / state.scale) for state in used]
@@ -114,15 +114,15 @@ class Bakery:
             hook.remove()
         return found
 
-    def _descend(self, vectors: Tensor, rounds: int, loss: Callable[[], Tensor]) -> None:
+    def _descend(self, vectors: Tensor, rounds: int, rate: float, loss: Callable[[], Tensor]) -> None:
         """Adam with a rate that falls like a cosine."""
-        optimizer = torch.optim.Adam([vectors], lr=RATE, betas=(0.9, 0.99))
+        optimizer = torch.optim.Adam([vectors], lr=rate, betas=(0.9, 0.99))
         started = time.monotonic()
         for number in range(rounds):
             done = max(number / rounds, (time.monotonic() - started) / SECONDS)
             if done >= 1.0:
                 break
-            optimizer.param_groups[0]["lr"] = RATE * 0.5 * (1.0 + math.cos(math.pi * done)) + 1e-5
+            optimizer.param_groups[0]["lr"] = rate * 0.5 * (1.0 + math.cos(math.pi * done)) + 1e-5
             optimizer.zero_grad()
             loss().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
