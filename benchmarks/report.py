@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--population", type=int, default=10)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=128, help="pixels of an image's side")
-    parser.add_argument("--rate", type=float, default=4.4, help="images a second of the host; the small model on one core")
+    parser.add_argument("--rate", type=float, default=4.4, help="images a second of the host")
     parser.add_argument("--no-images", action="store_true", help="leave the images out, for very long runs")
     parser.add_argument("--out", type=Path, help="keep the run in this folder")
     given = parser.parse_args()
