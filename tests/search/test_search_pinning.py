@@ -7,7 +7,7 @@ import pytest
 from prompt_pins.config import RunConfig
 from prompt_pins.prompt import WeightSpace
 
-from benchmarks import search_curves, search_pinning, search_tasks
+from benchmarks import search_curves, search_noise, search_pinning, search_tasks
 
 
 def test_twelve_tasks_of_every_kind_with_unique_names():
@@ -64,3 +64,20 @@ def test_medians_and_the_share_of_deaps_evaluations(tmp_path):
     assert "| places | Balanced | 3 | 1.000 | 0.400 | 300 | 0.1" in search_curves.table(list(lines.values()))
     search_curves.plot([*deap, *ours], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+def test_the_closed_form_world_has_its_best_where_it_says():
+    world = search_noise.World(5, 3)
+    best = world.loss(world.best, search_noise.UNSEEN)
+    assert best < 0.6 * world.loss(np.ones(5), search_noise.UNSEEN)
+    rng = np.random.default_rng(1)
+    assert all(best < world.loss(world.best + 0.5 * rng.standard_normal(5), search_noise.UNSEEN) for _ in range(20))
+
+
+def test_a_search_over_few_images_reaches_it():
+    world = search_noise.World(5, 3)
+    curve = search_noise.run_ours(world, 4, 1, {"preset": "Quick"})
+    assert curve[-1][1] < 0.6 * world.loss(np.ones(5), search_noise.UNSEEN)
+    assert [cost for cost, _ in curve] == sorted(cost for cost, _ in curve)
+    whole = search_noise.run_ours(world, 4, 1, {"preset": "Quick", "fewer": (4, 2)})
+    assert whole[0][0] < curve[0][0]
