@@ -106,11 +106,12 @@ def test_every_image_format_keeps_the_pinned_prompt(webui: Webui, kind: str) -> 
 def test_the_axes_of_the_plot(webui: Webui) -> None:
     if not webui.real:
         pytest.skip("the stand-in has no X/Y/Z plot")
-    known = {script["name"]: script["args"] for script in webui.call("/sdapi/v1/script-info")[1]}["x/y/z plot"]
+    scripts = webui.call("/sdapi/v1/script-info")[1]
+    known = next(one["args"] for one in scripts if one["name"] == "x/y/z plot" and not one["is_img2img"])
     axes = known[0]["choices"]
     values = [argument["value"] for argument in known]
-    values[:6] = [axes.index("Hyperbatch fork policy"), "", ["even", "none"],
-                  axes.index("Hyperbatch fork strength"), "0.5,3", []]  # fmt: skip
+    policy, strength = (axes.index(f"Hyperbatch fork {name}") for name in ("policy", "strength"))
+    values[:9] = [policy, "", ["even", "none"], strength, "0.5,3", [], 0, "", []]
     plot = {"script_name": "x/y/z plot", "script_args": values, "sampler_name": "DPM++ 2M - Hyperbatch"}
     texts = webui.render(**plot, **QUICK).info["infotexts"][1:]
     assert [("Fork policy: even" in text, "Fork strength: 3" in text) for text in texts] == [
