@@ -14,7 +14,7 @@ from PIL import Image
 from prompt_pins.store import RunFolder
 
 matplotlib.use("Agg")
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.figure import Figure
 
 COLUMNS = 8
 
