@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from embedded.captions import RIVAL_SLOPE, caption, plain, rival_pair, scene_words, spoken, training_words
+from embedded.captions import DECOY_CHANCE, RIVAL_SLOPE, caption, plain, rival_pair, scene_words, spoken, training_words
 from embedded_world import (
     PALETTE,
     PLACES,
@@ -101,16 +101,22 @@ def test_some_captions_are_empty_for_guidance() -> None:
 
 def test_the_heavier_rival_is_shown_by_the_stated_chance() -> None:
     rng = np.random.default_rng(5)
-    leads, shown = [], []
-    for _ in range(4000):
-        first, second = rival_pair("red", tuple(PALETTE), rng)
-        leads.append(first.weight - second.weight)
-        shown.append(first.text == "red")
-    leads, shown = np.array(leads), np.array(shown)
+    drawn = [rival_pair("red", tuple(PALETTE), rng) for _ in range(16000)]
+    pairs = [words for words in drawn if len(words) == 2]
+    leads = np.array([first.weight - second.weight for first, second in pairs])
+    shown = np.array([first.text == "red" for first, _ in pairs])
     for low, high in ((-0.5, -0.3), (-0.2, -0.05), (0.05, 0.2), (0.3, 0.5)):
         chosen = (leads > low) & (leads < high)
         expected = np.mean(1.0 / (1.0 + np.exp(-RIVAL_SLOPE * leads[chosen])))
-        assert shown[chosen].mean() == pytest.approx(expected, abs=0.07)
+        assert shown[chosen].mean() == pytest.approx(expected, abs=0.06)
+
+
+def test_a_decoy_names_a_wrong_value_in_a_whisper() -> None:
+    rng = np.random.default_rng(6)
+    drawn = [rival_pair("red", tuple(PALETTE), rng) for _ in range(4000)]
+    decoys = [words[0] for words in drawn if len(words) == 1]
+    assert len(decoys) / len(drawn) == pytest.approx(DECOY_CHANCE, abs=0.03)
+    assert all(word.text != "red" and 0.0 <= word.weight <= 0.2 for word in decoys)
 
 
 def test_words_and_speech() -> None:
