@@ -289,7 +289,8 @@ class _Run:
     def _over_budget(self) -> str | None:
         images = sum(len(c.images) for c in self.candidates if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
-        return budget.exceeded(images, self.seconds, self.plan.population * self.config.batch_size)
+        rows = self.plan.population + (self.config.seed_policy == "rotated")  # the best is scored again
+        return budget.exceeded(images, self.seconds, rows * self.config.batch_size)
 
 
 def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> Search:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from prompt_pins.search import INTERRUPTED, create
+from prompt_pins.search import INTERRUPTED, SearchOptions, create
 from prompt_pins.search.stopping import is_flat
 
 from tests.search.search_cases import plain
@@ -182,3 +182,12 @@ def test_flatness():
     assert not is_flat([])
     assert not is_flat([0.3, 0.3 + 1e-9])
     assert not is_flat([0.0, 1e-300])
+
+
+def test_the_budget_of_candidates_counts_the_best_that_is_scored_again():
+    search = create(np.ones(4), 0, 2, SearchOptions(lambda_=4, seed_policy="rotated", max_evaluations=13))
+    while search.stop() is None:
+        rows = search.ask()
+        search.tell([float(np.sum((row - 0.5) ** 2)) for row in rows])
+    assert search.evaluations == 9
+    assert search.stop().code == "candidates"

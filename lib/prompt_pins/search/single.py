@@ -175,7 +175,8 @@ class SingleSearch:
             else:
                 final = ended
         budget = self.options.max_evaluations
-        if final is None and budget and self.evaluations + self._cma.lambda_ > budget:
+        rows = self._cma.lambda_ + (self.options.seed_policy == "rotated" and self._best is not None)
+        if final is None and budget and self.evaluations + rows > budget:
             final = stopping.evaluations_used(self.evaluations, budget)
         self._reason = final
 
