@@ -13,8 +13,8 @@ from PIL import Image
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "tasks"
 RADIUS = 24.0
 TARGETS = {
-    "rival-colours": ("circle", "red", "center", "white"),
-    "rival-places": ("circle", "yellow", "left", "blue"),
+    "rival-colours": ("circle", "blue", "center", "white"),
+    "rival-places": ("circle", "yellow", "right", "blue"),
     "rival-backgrounds": ("triangle", "white", "center", "green"),
 }
 
