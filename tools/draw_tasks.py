@@ -11,18 +11,18 @@ from embedded_world import PALETTE, PLACES, Background, Scene, Thing, render
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "tasks"
-RADIUS = 24.0
+RADII = {"medium": 24.0, "large": 31.0}
 TARGETS = {
-    "rival-colours": ("circle", "blue", "center", "white"),
-    "rival-places": ("circle", "yellow", "right", "blue"),
-    "rival-backgrounds": ("triangle", "white", "center", "green"),
+    "rival-colours": ("large", "circle", "blue", "center", "black"),
+    "rival-places": ("medium", "circle", "yellow", "right", "blue"),
+    "rival-backgrounds": ("medium", "triangle", "white", "center", "green"),
 }
 
 
-def scene(shape: str, colour: str, place: str, background: str) -> Scene:
-    """One medium thing on a plain background, all colours exactly the palette's."""
+def scene(size: str, shape: str, colour: str, place: str, background: str) -> Scene:
+    """One thing on a plain background, all colours exactly the palette's."""
     x, y = PLACES[place]
-    thing = Thing(shape, colour, "medium", place, PALETTE[colour], x, y, RADIUS)
+    thing = Thing(shape, colour, size, place, PALETTE[colour], x, y, RADII[size])
     return Scene((thing,), Background("plain", (background,), (PALETTE[background],)))
 
 
