@@ -41,6 +41,10 @@
 
     const planned = {txt2img: "", img2img: ""};
 
+    function write(line, text) {
+        if (line) (line.querySelector(".prose") || line).textContent = text;
+    }
+
     async function plan(tab, options) {
         const line = control(tab, "plan");
         if (!line || line.offsetParent === null) return;
@@ -63,9 +67,9 @@
         planned[tab] = question;
         const headers = {"Content-Type": "application/json"};
         const answer = await fetch(`${API}/plan`, {method: "POST", headers, body: question});
-        const {words, detail} = await answer.json();
-        const place = line.querySelector(".prose") || line;
-        place.textContent = answer.ok ? words : String(detail);
+        const {words, tree, detail} = await answer.json();
+        write(line, answer.ok ? words : String(detail));
+        write(control(tab, "tree"), tree || "");
         line.classList.toggle("prompt-pins-problem", !answer.ok);
     }
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -70,6 +71,12 @@ class Webui:
         with urllib.request.urlopen(address, timeout=60) as answer:
             return [json.loads(line) for line in answer.read().decode().splitlines()]
 
+    def picture(self, run: dict[str, Any], path: str) -> np.ndarray:
+        """An image of a run's folder (H x W x 3, as int)."""
+        address = f"{self.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/{urllib.parse.quote(path)}"
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return _opened(answer.read())
+
 
 @dataclasses.dataclass(frozen=True)
 class Rendered:
@@ -80,7 +87,11 @@ class Rendered:
 
 
 def _pixels(image: str) -> np.ndarray:
-    with Image.open(io.BytesIO(base64.b64decode(image))) as opened:
+    return _opened(base64.b64decode(image))
+
+
+def _opened(content: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as opened:
         return np.asarray(opened.convert("RGB")).astype(int)
 
 

@@ -1,8 +1,8 @@
 """The WebUI of this folder's tests: a real one where `PROMPT_PINS_WEBUI` names its folder, else the stand-in.
 
 The folder holds a WebUI that has this extension (linked into `extensions/`), its own `venv`, or a Python that
-`PROMPT_PINS_WEBUI_PYTHON` names, and a checkpoint.  `PROMPT_PINS_WEBUI_URL` names one that is running already.  The
-stand-in is started with the tests' own Python, if that has gradio.
+`PROMPT_PINS_WEBUI_PYTHON` names, and a checkpoint; the refiner's test wants a second one.  `PROMPT_PINS_WEBUI_URL`
+names a WebUI that is running already.  The stand-in is started with the tests' own Python, if that has gradio.
 """
 
 from __future__ import annotations

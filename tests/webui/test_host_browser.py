@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.webui.client import Webui, encoded
@@ -15,6 +17,7 @@ from tests.webui.client import Webui, encoded
 playwright = pytest.importorskip("playwright.sync_api")
 
 SCRIPT = "#script_txt2img_prompt_pinning_"
+LISTS = ("/sdapi/v1/samplers", "/sdapi/v1/scripts", "/sdapi/v1/script-info")
 SETTLED = 700
 
 
@@ -150,6 +153,8 @@ def test_the_tab_shows_runs_and_sends_the_pinned_prompt(page: Any, webui: Webui,
     frame.locator("h1").wait_for()
     page.wait_for_timeout(2 * SETTLED)
     keep(page, "tab-" + "-".join(map(str, request.node.callspec.params["page"])))
+    choose(page, "#prompt_pins_notation", "text")
+    page.wait_for_function(f"document.querySelector('#prompt_pins_exported textarea')?.value.startsWith({pinned!r})")
     page.click("#prompt_pins_to_txt2img")
     page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
     page.wait_for_timeout(2 * SETTLED)
@@ -169,3 +174,25 @@ def test_delete_asks_first(page: Any, webui: Webui) -> None:
     page.click("#prompt_pins_really_delete")
     page.wait_for_selector(row, state="detached")
     assert (newest["tab"], newest["run"]) not in [(run["tab"], run["run"]) for run in webui.runs()]
+
+
+def test_reloading_the_page_registers_nothing_twice(page: Any, webui: Webui) -> None:
+    tree = {"sampler_name": "DPM++ 2M - Hyperbatch", "steps": 4, "batch_size": 2}
+    fresh = webui.render(**tree)
+    before = [webui.call(path)[1] for path in LISTS]
+    number = webui.call("/app_id")[1]
+    page.evaluate("gradioApp().querySelector('#settings_restart_gradio').click()")
+    for _ in range(120):
+        page.wait_for_timeout(1000)
+        with contextlib.suppress(OSError):
+            status, answer = webui.call("/app_id", timeout=5)
+            if status == 200 and answer != number and webui.call("/prompt-pins/v1/options")[0] == 200:
+                break
+    else:
+        raise AssertionError("the page did not come back")
+    assert [webui.call(path)[1] for path in LISTS] == before
+    assert all(np.array_equal(a, b) for a, b in zip(fresh.images, webui.render(**tree).images, strict=True))
+    page.goto(webui.url)
+    page.wait_for_selector("#txt2img_generate")
+    assert page.locator("#tabs > .tab-nav button:has-text('Prompt pins')").count() == 1
+    assert page.locator(SCRIPT + "generations").count() == 1

@@ -35,7 +35,7 @@ def test_every_option_has_one_control_with_its_label_and_default(webui: Webui, t
         elif option.kind != "files":
             assert str(control["value"] or "") == ("" if option.default is None else ", ".join(_listed(option.default)))
     left = [name for name in made if name.startswith(f"script_{tab}_prompt_pinning_")]
-    assert all(name.endswith("_plan") or "_group_" in name for name in left)
+    assert all(name.endswith(("_plan", "_tree")) or "_group_" in name for name in left)
 
 
 def _listed(value: Any) -> list[str]:
@@ -44,8 +44,8 @@ def _listed(value: Any) -> list[str]:
 
 def test_the_tab_is_there_with_its_actions(webui: Webui) -> None:
     made = components(webui)
-    for name in ("search", "state", "sort", "refresh", "runs", "to_txt2img", "to_img2img", "style", "resume",
-                 "resume_img2img", "compare", "delete", "really_delete", "report"):  # fmt: skip
+    for name in ("search", "state", "sort", "refresh", "runs", "to_txt2img", "to_img2img", "style", "resume", "folder",
+                 "resume_img2img", "compare", "delete", "really_delete", "report", "notation", "exported"):  # fmt: skip
         assert len(made[f"prompt_pins_{name}"]) == 1
     assert made["prompt_pins_really_delete"][0]["visible"] is False
 

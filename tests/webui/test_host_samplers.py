@@ -102,6 +102,23 @@ def test_image_to_image_and_inpainting(webui: Webui, fill: int, masked: bool) ->
     assert forked(tree.info) and all_differ(tree.images)
 
 
+@pytest.mark.parametrize("name", ["DPM++ 2M", "DPM++ SDE"])
+@pytest.mark.parametrize("at", [0.25, 0.75])
+def test_a_refiner_takes_over_while_the_tree_grows(webui: Webui, name: str, at: float) -> None:
+    if not webui.real:
+        pytest.skip("the stand-in has one checkpoint")
+    loaded = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"]
+    others = [model for model in webui.call("/sdapi/v1/sd-models")[1] if model["model_name"] not in loaded]
+    if not others:
+        pytest.skip("a second checkpoint is needed")
+    refiner = {"refiner_checkpoint": others[0]["title"], "refiner_switch_at": at, "sampler_name": name}
+    plain = webui.render(**refiner)
+    tree = webui.render(**{**refiner, "sampler_name": f"{name} - Hyperbatch"})
+    assert "Refiner: " in tree.info["infotexts"][0] and forked(tree.info)
+    assert farthest(plain.images[0], tree.images[0]) <= SAME and all_differ(tree.images)
+    assert farthest(webui.render(sampler_name=name).images[0], plain.images[0]) > OTHER
+
+
 @pytest.mark.parametrize("action", ["interrupt", "skip"])
 def test_an_interrupted_tree_leaves_nothing_behind(webui: Webui, action: str) -> None:
     prompt = {"prompt": f"a green triangle, {action}", "batch_size": 8}

@@ -53,6 +53,18 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
         assert "<html" in opened.read().decode().lower()
 
 
+def test_an_earlier_runs_best_batch_is_the_target(webui: Webui) -> None:
+    small = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}
+    assert webui.pin([{**small, "target": [encoded((30, 60, 220))]}], **QUICK)[0] == 200
+    earlier = webui.runs()[0]
+    assert webui.pin([{**small, "pin_to_run": int(earlier["run"])}], **QUICK)[0] == 200
+    target = webui.runs()[0]["target"]
+    assert target["source"] == "images" and len(target["images"]) == 2
+    best = [webui.picture(earlier, path) for path in earlier["thumbnails"]]
+    kept = [webui.picture(webui.runs()[0], path) for path in target["images"]]
+    assert all(np.array_equal(a, b) for a, b in zip(best, kept, strict=True))
+
+
 def test_options_may_be_text_or_come_by_position(webui: Webui) -> None:
     status, answer = webui.pin(['{"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}'], **QUICK)
     assert status == 200, answer
@@ -77,6 +89,8 @@ def test_options_may_be_text_or_come_by_position(webui: Webui) -> None:
         ([{"resume": "99999999"}], "99999999"),
         ([{"cma_logging": "yes"}], "cma_logging"),
         ([{"warm_start": "/etc"}], "warm_start"),
+        ([{"pin_to_run": "/etc"}], "pin_to_run"),
+        ([{"pin_to_run": "99999999"}], "99999999"),
         ([{"target": [encoded((1, 2, 3), (10_000, 10_000))]}], "target-00000.png: 10000 x 10000 pixels"),
         ([1, 2], "script_args"),
         ([None] * 300, "script_args"),
@@ -91,6 +105,17 @@ def test_bad_input_is_one_message_and_the_host_goes_on(webui: Webui, options: li
     assert said in text and "Traceback" not in text
     assert len(webui.runs()) == before
     assert webui.call("/sdapi/v1/progress")[1]["state"]["job"] == ""
+
+
+def test_tags_come_from_the_hosts_interrogator_or_are_refused_at_once(webui: Webui) -> None:
+    # the interrogator's weights are large and never fetched by a run
+    options = {"loss_objectives": ["tags"], "tags_wanted": ["red circle"], "generations": 1, "lambda_": 2}
+    before = len(webui.runs())
+    status, answer = webui.pin([{**options, "held_out": 0, "finalists": 0}], **QUICK)
+    if status == 200:
+        assert all(np.isfinite(loss) for loss in losses(webui))
+    else:
+        assert status == 422 and "models/torch_deepdanbooru" in str(answer) and len(webui.runs()) == before
 
 
 @pytest.mark.parametrize("kind", ["jpg", "webp"])
@@ -195,6 +220,8 @@ def test_the_plan_in_words(webui: Webui) -> None:
     question = {"prompt": "a red circle", "sampler": "DPM++ 2M - Hyperbatch", "steps": 20, "batch_size": 8}
     status, answer = webui.call("/prompt-pins/v1/plan", {**question, "options": {"generations": 5}})
     assert status == 200 and "3 weights vary" in answer["words"] and "tree saves" in answer["words"]
+    assert answer["tree"] == "1 image in steps 1–5, 2 in 6–10, 4 in 11–15, 8 in 16–20"
+    assert webui.call("/prompt-pins/v1/plan", {**question, "sampler": "DPM++ 2M"})[1]["tree"] == ""
     for wrong in (
         {"prompt": ""},
         {"options": 5},

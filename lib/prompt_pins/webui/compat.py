@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +151,12 @@ def image_size(p: Any) -> tuple[int, int]:
 
 def embedding_names() -> tuple[str, ...]:
     """Textual inversions that the loaded model knows."""
-    database = getattr(_hijack(), "embedding_db", None)
+    database = getattr(getattr(_module("modules.sd_hijack"), "model_hijack", None), "embedding_db", None)
     if database is not None:
         return tuple(database.word_embeddings)
+    load = getattr(_module("modules.sd_models"), "forge_model_reload", None)
+    if load is not None:
+        load()  # this host has no model before its first batch
     names: set[str] = set()
     for engine in ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g"):
         found = getattr(getattr(shared.sd_model, engine, None), "embeddings", None)
@@ -161,11 +164,20 @@ def embedding_names() -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _hijack() -> Any:
+def _module(name: str) -> Any:
+    """A module that a host may lack; None where it does."""
     try:
-        return importlib.import_module("modules.sd_hijack").model_hijack
-    except (ImportError, AttributeError):
+        return importlib.import_module(name)
+    except ImportError:
         return None
+
+
+def folder_opener() -> Callable[[str], None] | None:
+    """The host's way to show a folder in the file manager; None where it has none, or its users sit elsewhere."""
+    flags = shared.cmd_opts
+    if getattr(flags, "hide_ui_dir_config", False) or getattr(flags, "webui_is_non_local", False):
+        return None
+    return getattr(_module("modules.util"), "open_folder", None)
 
 
 def version() -> str:

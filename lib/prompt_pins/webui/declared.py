@@ -34,6 +34,11 @@ class ScriptOptions:
         label="Pin to the image that is redrawn",
         help="img2img only: the source image is the target, or one of them.",
     )
+    pin_to_run: str = option(
+        "",
+        label="Pin to run",
+        help="Number of an earlier run of this tab, whose best batch is the target, or one of them. Empty: none.",
+    )
     resume: str = option(
         "", label="Go on with run", help="Number of a stopped run to go on with; its own options are used. Empty: none."
     )

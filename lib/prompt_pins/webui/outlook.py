@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,13 +38,17 @@ class _Paper:
         return ()
 
 
-def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) -> str:
-    """`14 weights vary · 11 candidates × 42 generations × 8 images · tree saves 53 % · at most about 21 min`.
+def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) -> tuple[str, str]:
+    """`14 weights vary · 11 candidates × 42 generations × 8 images · tree saves 53 % · at most about 21 min`, and tree.
 
     pace: from an image's pixels (0: not known) to the seconds of one of its steps, if there was a run.
     Raises `PinError`.
     """
     plan, config = _plan(question)
+    return _words(question, plan, config, pace), _tree(config)
+
+
+def _words(question: Mapping[str, Any], plan: Plan, config: RunConfig, pace: Callable[[int], float | None]) -> str:
     words = overview(plan)
     sides = [question.get(name) for name in ("width", "height")]
     pixels = math.prod(int(side) for side in sides if isinstance(side, (int, float)) and math.isfinite(side))
@@ -52,6 +57,19 @@ def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) ->
         return words
     evaluations = planned_batches(plan, config) * plan.evaluations
     return f"{words} · at most about {in_words(evaluations * seconds_per_evaluation)}"
+
+
+def _tree(config: RunConfig) -> str:
+    """`1 image in steps 1–7, 2 in 8–14, 4 in 15–20`; "" where the sampler grows none."""
+    if samplers.hyperbatch_info(config.sampler) is None:
+        return ""
+    parts, step = [], 1
+    for size, same in itertools.groupby(fork_schedule(config.batch_size, config.steps, config.fork_policy).sizes):
+        last = step + len(list(same)) - 1
+        steps = f"step {step}" if last == step else f"steps {step}–{last}"
+        parts.append(f"{size} image{'s' * (size > 1)} in {steps}" if not parts else f"{size} in {steps.split()[1]}")
+        step = last + 1
+    return ", ".join(parts)
 
 
 def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:

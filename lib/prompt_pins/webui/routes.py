@@ -101,7 +101,8 @@ def list_options() -> dict[str, Any]:
 def plan(question: dict = Body(...)) -> dict[str, str]:  # noqa: B008 (how FastAPI is told)
     """What a run would be, in words."""
     try:
-        return {"words": outlook(question, library().pace)}
+        words, tree = outlook(question, library().pace)
+        return {"words": words, "tree": tree}
     except PinError as error:
         raise HTTPException(422, str(error)) from error
 

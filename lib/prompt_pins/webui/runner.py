@@ -24,7 +24,7 @@ from ..options import checked
 from ..plan import make_plan
 from ..report import LiveReport
 from ..store import Record, RunFolder, Runs
-from . import compat, infotext
+from . import compat, infotext, tagger
 from .arguments import read_arguments, stored_images
 from .declared import ScriptOptions
 from .host import Job, WebuiHost, read_job
@@ -49,7 +49,7 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
         if own.get("resume"):
             folder, failure = _resumed(str(own["resume"]), runs, host, console)
         else:
-            config = make_config(job, options, bool(own.get("pin_to_source")), Path(inbox))
+            config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), Path(inbox))
             try:
                 folder, failure = _listened(pin.start(config, host, runs), config, host, console)
             except TargetError as error:
@@ -62,12 +62,28 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     return processed
 
 
-def make_config(job: Job, options: Mapping[str, Any], pin_to_source: bool, inbox: Path) -> RunConfig:
+def earlier_batch(own: Mapping[str, Any], runs: Runs) -> list[str]:
+    """The run whose best batch is a target, as one; [] where none is asked for.  Raises `PinError`."""
+    number = str(own.get("pin_to_run") or "").strip()
+    if not number:
+        return []
+    if not number.isdecimal():
+        raise OptionError("pin_to_run", number, "the number of a run")
+    folder = runs.find(number)
+    best = folder.record().best
+    if best is None or not best.images:
+        raise OptionError("pin_to_run", number, "a run that has images")
+    return [str(folder.path)]
+
+
+def make_config(
+    job: Job, options: Mapping[str, Any], earlier_targets: list[str], pin_to_source: bool, inbox: Path
+) -> RunConfig:
     """The configuration of a new run.  Raises `PinError`."""
     earlier = str(options.get("warm_start") or "")
     if earlier and not earlier.isdecimal():
         raise OptionError("warm_start", earlier, "the number of a run")
-    targets = stored_images("target", options.get("target") or [], inbox)
+    targets = stored_images("target", options.get("target") or [], inbox) + earlier_targets
     masks = stored_images("mask", options.get("mask") or [], inbox)
     if len(masks) > 1:
         raise OptionError("mask", f"{len(masks)} images", "one image")
@@ -75,7 +91,11 @@ def make_config(job: Job, options: Mapping[str, Any], pin_to_source: bool, inbox
         targets += _source(job.pristine, inbox)
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
-    return RunConfig.from_dict(values)
+    config = RunConfig.from_dict(values)
+    wanted = [name.partition(":")[0].strip() for name in config.loss_objectives]
+    if "tags" in wanted and tagger.find() is None:
+        raise OptionError("loss_objectives", "tags", tagger.MISSING)
+    return config
 
 
 def _script_options() -> frozenset[str]:

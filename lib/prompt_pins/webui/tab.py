@@ -12,6 +12,7 @@ from modules import shared, styles
 from PIL import Image
 
 from ..errors import PinError
+from ..notations import FORMATS, export
 from ..store import RunFolder
 from . import compat, infotext
 from .library import SORTS, STATES
@@ -43,8 +44,10 @@ def _build() -> None:
         resume = gr.Button("Resume", min_width=NARROW, elem_id="prompt_pins_resume")
         resume_img2img = gr.Button("Resume", min_width=NARROW, visible=False, elem_id="prompt_pins_resume_img2img")
         compare = gr.Button("Compare", min_width=NARROW, elem_id="prompt_pins_compare")
+        folder = gr.Button("Open folder", min_width=NARROW, visible=_may_open(), elem_id="prompt_pins_folder")
         delete = gr.Button("Delete…", min_width=NARROW, elem_id="prompt_pins_delete")
         really = gr.Button("Really delete", variant="stop", visible=False, elem_id="prompt_pins_really_delete")
+    notation, exported = _export_row()
     message = gr.HTML("", elem_id="prompt_pins_message")
     shown = gr.HTML("", elem_id="prompt_pins_report")
     gr.HTML(f"<span data-key='{PAGE_KEY}'></span>", elem_id="prompt_pins_key")
@@ -59,7 +62,9 @@ def _build() -> None:
     for trigger in (refresh.click, search.submit, state.change, sort.change):
         trigger(_refreshed, inputs=filters, outputs=[runs])
     texts = [pinned, again, resume, resume_img2img]
-    select.click(_selected, inputs=[selected], outputs=[shown, *texts, message, really])
+    select.click(_selected, inputs=[selected, notation], outputs=[shown, *texts, exported, message, really])
+    notation.change(_exported, inputs=[selected, notation], outputs=[exported, message])
+    folder.click(_opened, inputs=[selected], outputs=[message])
     style.click(_styled, inputs=[selected], outputs=[message])
     compare.click(_compared, inputs=[selected], outputs=[shown, message])
     delete.click(_asked, inputs=[selected], outputs=[message, really])
@@ -76,6 +81,23 @@ def _build() -> None:
         )
 
 
+def _export_row() -> tuple[Any, Any]:
+    """(the notation, the pinned prompt in it)."""
+    with gr.Row(elem_id="prompt_pins_exporting"):
+        notation = gr.Dropdown(
+            label="Export as",
+            choices=["", *FORMATS],
+            value="",
+            scale=0,
+            min_width=NARROW,
+            elem_id="prompt_pins_notation",
+        )
+        exported = gr.Textbox(
+            label="Pinned prompt", visible=False, max_lines=12, show_copy_button=True, elem_id="prompt_pins_exported"
+        )
+    return notation, exported
+
+
 def _refreshed(search: str, state: str, sort: str) -> str:
     return table(library().summaries(search or "", state or STATES[0], sort or SORTS[0]))
 
@@ -88,14 +110,47 @@ def _names(selected: str) -> list[tuple[str, str]]:
     return names
 
 
-def _selected(selected: str) -> tuple[Any, ...]:
+def _selected(selected: str, notation: str) -> tuple[Any, ...]:
     hidden = gr.update(visible=False)
     try:
         tab, name = _names(selected)[0]
         folder = library().find(tab, name)
-        return report([(tab, name)]), *_infotexts(folder), *_resumable(tab, folder), "", hidden
+        texts = _infotexts(folder), _resumable(tab, folder), _exported(selected, notation)
+        return report([(tab, name)]), *texts[0], *texts[1], *texts[2], hidden
     except PinError as error:
-        return "", "", "", gr.update(), gr.update(), _said(error), hidden
+        return "", "", "", gr.update(), gr.update(), hidden, _said(error), hidden
+
+
+def _exported(selected: str, notation: str) -> tuple[Any, str]:
+    """(the field with the pinned prompt, what is said)."""
+    if not notation:
+        return gr.update(visible=False), ""
+    try:
+        tab, name = _names(selected)[0]
+        text = export(name, library().find(tab, name).record(), notation)
+        return gr.update(value=text, visible=True), ""
+    except PinError as error:
+        return gr.update(visible=False), _said(error)
+
+
+def _may_open() -> bool:
+    return compat.folder_opener() is not None
+
+
+def _opened(selected: str) -> str:
+    """Show the selected run's folder, else that of all runs, in the file manager of the machine the WebUI is on."""
+    show = compat.folder_opener()
+    if show is None:
+        return _said("this WebUI does not open folders")
+    try:
+        runs = library()
+        folder = runs.find(*_names(selected)[0]).path if selected else runs.roots["txt2img"]
+        show(str(folder))
+    except PinError as error:
+        return _said(error)
+    except OSError as error:
+        return _said(f"there is no file manager: {error.strerror}")
+    return ""
 
 
 def _resumable(tab: str, folder: RunFolder) -> tuple[Any, Any]:

@@ -12,6 +12,11 @@ import numpy as np
 from ..host import Tagger
 
 SIDE = 512
+MISSING = (
+    "the others: DeepDanbooru's weights are not in models/torch_deepdanbooru; "
+    "the WebUI fetches them when an image is interrogated with it in img2img"
+)
+"""What is said where tags are asked for and there is no interrogator."""
 
 
 def find() -> Tagger | None:
@@ -37,13 +42,13 @@ def _tags(interrogator: Any, images: np.ndarray) -> Sequence[Mapping[str, float]
 
 def _probabilities(model: Any, image: np.ndarray) -> np.ndarray:
     import torch
-    from modules import devices
     from modules.images import resize_image
     from PIL import Image
 
     pixels = np.asarray(resize_image(2, Image.fromarray(image), SIDE, SIDE), dtype=np.float32)[None] / 255
-    with torch.no_grad(), devices.autocast():
-        answer = model(torch.from_numpy(pixels).to(devices.device, devices.dtype))[0]
+    weights = next(model.parameters())
+    with torch.no_grad():
+        answer = model(torch.from_numpy(pixels).to(weights.device, weights.dtype))[0]
     return answer.float().clamp(0.0, 1.0).cpu().numpy()
 
 

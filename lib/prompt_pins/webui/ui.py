@@ -12,7 +12,7 @@ from .declared import Shown, shown
 
 ROWS = (
     ("target", "mask"),
-    ("preset", "vary", "fit"),
+    ("preset", "vary", "fit", "pin_to_run"),
     ("generations", "max_images", "max_minutes", "held_out"),
     ("vary_prompt", "vary_negative", "vary_loras", "pin_to_source"),
 )
@@ -52,6 +52,8 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
         group = [option.name for option in rest if belongs(option)]
         rest = [option for option in rest if option.name not in group]
         with gr.Accordion(title, open=False, elem_id=elem_id("group_" + title.lower().replace(" ", "_"))):
+            if title == "Hyperbatch":
+                gr.HTML(value="", elem_id=elem_id("tree"), elem_classes=["prompt-pins-plan"])
             for start in range(0, len(group), 3):
                 with gr.Row(elem_classes=[ROW]):
                     add(group[start : start + 3])
