@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prompt_pins import events, report
+from prompt_pins import events
 from prompt_pins.report.artist import Artist
 from prompt_pins.report.build import finish
+from prompt_pins.report.live import CREDIT, SHARE
 
 from tests.report.synthetic import Shape, SyntheticRun
 
@@ -59,7 +60,7 @@ def measure(shape: Shape, rate: float, folder: Path) -> dict[str, Any]:
         "run_seconds": seconds,
         "parts_share": round((sum(candidates) + sum(generations)) / seconds, 5),
         "end_share": round(end / seconds, 5),
-        "share": round((sum(candidates) + sum(generations) + end) / seconds + report.live.SHARE, 5),
+        "share": round((sum(candidates) + sum(generations) + end + CREDIT) / seconds + SHARE, 5),
         "flat": round(float(last / first), 3),
         "page_bytes": (folder / "index.html").stat().st_size,
     }

@@ -12,7 +12,7 @@ from ..errors import StoreError
 from ..store.files import whole_file
 
 BLUE, ORANGE, GREEN, RED, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#767676", "#222222"
-PALE = "#9bbfd8"
+PALE, GRID = "#9bbfd8", "#e4e4e4"
 DPI = 100
 
 
@@ -48,7 +48,7 @@ def plain(axes: Any) -> None:
     """A light frame: two spines, a grid behind the data."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.grid(True, color="#e4e4e4", linewidth=0.7)
+    axes.grid(True, color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8, colors=INK)
 

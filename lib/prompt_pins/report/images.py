@@ -23,7 +23,7 @@ def read_image(path: Path, side: int | None = None) -> np.ndarray | None:
         with Image.open(path) as image:
             if side is not None:
                 image.draft("RGB", (side, side))
-            array = np.asarray(image.convert("RGB"))
+            array = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if side is None:

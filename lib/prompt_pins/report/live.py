@@ -1,7 +1,7 @@
 """A report that grows with its run: a listener that draws on one thread of low priority.
 
 What belongs to one candidate or one generation is always drawn, in order.  What shows the whole run is drawn when
-there is nothing else to do and drawing took little of the time so far; `close` draws it all.
+there is nothing else to do and drawing it took little of the time so far; `close` draws it all.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from ..store import Candidate, Generation, Record, RunFolder
 from .artist import Artist, unlike
 from .build import finish
 
-SHARE = 0.005
+SHARE = 0.003
+PICTURES = 1 / 3  # of that share, for plots and GIFs of the whole run; the rest is for its page
+PICTURE_SECONDS = 0.5  # what they take, until they were drawn once
 IDLE = 0.5  # seconds between two looks at whether the whole run may be drawn again
-CREDIT = 0.5  # seconds that may be spent at once, however young the run is
+CREDIT = 0.1  # seconds that may be spent on the page at once, however young the run is
 NICE = 10
 PAGE = "index.html"
 
@@ -47,7 +49,8 @@ class LiveReport:
         self._known: dict[int, Generation] = {}
         self._owners: dict[str, Candidate] = {}
         self._stale = self._closing = False
-        self._next_pictures = 1
+        self._next_pictures, self._picture_seconds = 1, PICTURE_SECONDS
+        self._spent = {"page": 0.0, "pictures": 0.0}
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="report", daemon=True)
         self._thread.start()
@@ -137,7 +140,12 @@ class LiveReport:
         self.seconds += time.monotonic() - started
 
     def _affordable(self) -> bool:
-        return self.seconds <= CREDIT + self.share * (time.monotonic() - self._started)
+        """Whether the page of the whole run may be written again."""
+        return self._spent["page"] <= CREDIT + (1 - PICTURES) * self._allowance()
+
+    def _allowance(self) -> float:
+        """Seconds that the whole run may have taken by now."""
+        return self.share * (time.monotonic() - self._started)
 
     def _draw_candidate(self, candidate: Candidate) -> None:
         if self._artist is not None and candidate.folder not in self._drawn:
@@ -158,11 +166,24 @@ class LiveReport:
             record, self._stale = self._record, False
         if record is None or self._artist is None:
             return
-        if len(record.generations) >= self._next_pictures:
+        spent, cost = self._spent["pictures"], self._picture_seconds
+        if len(record.generations) >= self._next_pictures and spent + cost <= PICTURES * self._allowance():
             self._next_pictures = 2 * len(record.generations)
-            self._artist.run_plots(record)
-            self._artist.run_gifs(record)
-        self._artist.run(record)
+            self._picture_seconds = self._timed("pictures", functools.partial(self._draw_pictures, record))
+        self._timed("page", functools.partial(self._artist.run, record))
+
+    def _draw_pictures(self, record: Record) -> None:
+        assert self._artist is not None
+        self._artist.run_plots(record)
+        self._artist.run_gifs(record)
+
+    def _timed(self, what: str, work: Callable[[], object]) -> float:
+        """Do it, and note the seconds of this thread's processor time that it took."""
+        started = time.thread_time()
+        work()
+        taken = time.thread_time() - started
+        self._spent[what] += taken
+        return taken
 
     def _finish(self) -> None:
         if self._artist is not None:

@@ -48,8 +48,19 @@ def environment() -> jinja2.Environment:
     )
     found.globals["static"] = static
     found.filters["url"] = lambda path: urllib.parse.quote(str(path), safe="/")
+    found.globals["fixed"], found.globals["percent"] = fixed, percent
     found.globals["m"] = found.get_template("macros.html").module
     return found
+
+
+def fixed(value: float | None, digits: int = 4) -> str:
+    """A number with so many digits after the point, or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """A share as signed whole percent, or a dash."""
+    return "–" if value is None else f"{100 * value:+.0f} %".replace("-", "−")
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

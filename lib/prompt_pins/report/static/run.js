@@ -188,9 +188,9 @@
   }
   setInterval(function () { if (data.state === "running" && !document.hidden) load("state.js"); }, 3000);
 
-  drawCharts();
   select();
   watch();
   if (data.state === "running") load("state.js");
   document.documentElement.dataset.ready = "yes";
+  setTimeout(drawCharts); // the page can be used before they are there
 })();
