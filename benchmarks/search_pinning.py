@@ -197,9 +197,19 @@ def row(task: Task, seed: int, method: str, host: HeadlessHost, **changes: Any) 
         return {"task": task.name, "method": method, "seed": seed, **measured(bench, best, extra), "seconds": seconds}
 
 
+def thinned(best: Best) -> Best:
+    """The best after each quarter more of the evaluations, and at the end: valuing costs evaluations, too."""
+    kept: Best = []
+    for here, after in zip(best, [*best[1:], None], strict=True):
+        if after is None or after[0] >= 1.25 * (kept[-1][0] if kept else 1):
+            kept.append(here)
+    return kept
+
+
 def measured(bench: Bench, best: Best, extra: dict[str, Any]) -> dict[str, Any]:
     """The curve, the end and the comparison with the original of a run."""
     spent, pinned = best[-1]
+    best = thinned(best)
     curve = [(0, bench.unseen(bench.plan.space.original, CURVE_SEEDS)[0])]
     curve += [(spent, bench.unseen(vector, CURVE_SEEDS)[0]) for spent, vector in best]
     before, after = (bench.unseen(vector, HELD_SEEDS)[1] for vector in (bench.plan.space.original, pinned))

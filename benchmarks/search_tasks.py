@@ -22,10 +22,10 @@ from prompt_pins.host import Host, PromptPair
 from prompt_pins.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
-RENDER: Mapping[str, Any] = {"batch_size": 4, "steps": 8, "cfg_scale": 3.0, "consistency": 0.0, "contest_seeds": 8}
+RENDER: Mapping[str, Any] = {"batch_size": 4, "steps": 6, "cfg_scale": 3.0, "consistency": 0.0, "contest_seeds": 8}
 HIDDEN_SEEDS = (7001, 7002, 7003, 7004)
-RADIUS = 24.0
-PAIR_RADIUS = 20.0
+RADIUS = 31.0
+PAIR_RADIUS = 23.5
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,33 @@ class Task:
 
 
 TASKS = (
-    Task("shapes-square", "rival words", "(a:=1) green square circle (in the center, white background:=1)",
-         things=(("circle", "green", "center"),), background="white"),
-    Task("shapes-star", "rival words", "(a:=1) black star triangle (in the center, yellow background:=1)",
+    Task("shapes", "rival words", "(a large:=1) white square circle (in the center, red background:=1)",
+         things=(("circle", "white", "center"),), background="red"),
+    Task("stars", "rival words", "(a large:=1) black star triangle (in the center, yellow background:=1)",
          things=(("triangle", "black", "center"),), background="yellow"),
-    Task("colours", "rival words", "(a:=1) red blue circle (in the center:=1), white (background:=1)",
-         things=(("circle", "red", "center"),), background="white"),
-    Task("free-colour", "unspecified attribute", "(a:=1) circle star (in the:=1) center, white (background:=1)",
-         things=(("star", "purple", "center"),), background="white"),
-    Task("places", "position", "(a:=1) red square (at the:=1) top bottom (on a white background:=1)",
+    Task("colours", "rival words", "(a large:=1) yellow blue circle (in the center:=1), black (background:=1)",
+         things=(("circle", "blue", "center"),), background="black"),
+    Task("free-colour", "unspecified attribute", "(a large:=1) circle star (in the:=1) center, blue (background:=1)",
+         things=(("star", "white", "center"),), background="blue"),
+    Task("places", "position", "(a large:=1) red square (at the:=1) top bottom (on a white background:=1)",
          things=(("square", "red", "bottom"),), background="white"),
-    Task("backgrounds", "background", "(a:=1) black star (in the center:=1), yellow red (background:=1)",
+    Task("backgrounds", "background", "(a large:=1) black star (in the center:=1), yellow red (background:=1)",
          things=(("star", "black", "center"),), background="red"),
-    Task("negative", "negative prompt", "(a blue:=1) square ring (in the center, white background:=1)", "ring, blue",
-         things=(("ring", "blue", "center"),), background="white"),
+    Task("negative", "negative prompt", "(a large blue:=1) star triangle (in the center, yellow background:=1)",
+         "triangle, blue", things=(("triangle", "blue", "center"),), background="yellow"),
     Task("two-objects", "two objects",
-         "(a red:=1) circle star (on the left and a green:=1) square triangle (on the right, white background:=1)",
-         things=(("star", "red", "left"), ("triangle", "green", "right")), background="white"),
-    Task("hidden-shapes", "hidden weights", "(a:=1) purple ring triangle (in the center, white background:=1)",
-         hidden={"ring": 1.4, "triangle": 0.6}),
-    Task("hidden-places", "hidden weights", "(a:=1) blue circle (at the:=1) top bottom (on a yellow background:=1)",
+         "(a large red:=1) circle star (on the left and a large blue:=1) square triangle "
+         "(on the right, yellow background:=1)",
+         things=(("star", "red", "left"), ("triangle", "blue", "right")), background="yellow"),
+    Task("hidden-shapes", "hidden weights", "(a large:=1) purple ring triangle (in the center, white background:=1)",
+         hidden={"ring": 0.6, "triangle": 1.4}),
+    Task("hidden-places", "hidden weights",
+         "(a large:=1) blue circle (at the:=1) top bottom (on a yellow background:=1)",
          hidden={"top": 0.6, "bottom": 1.4}),
-    Task("hidden-stars", "hidden weights", "(a:=1) black star triangle (in the center, yellow background:=1)",
+    Task("hidden-stars", "hidden weights", "(a large:=1) black star triangle (in the center, yellow background:=1)",
          hidden={"star": 0.6, "triangle": 1.4}),
-    Task("hidden-two", "hidden weights", "(a green:=1) square circle (at the:=1) top bottom (on a white background:=1)",
+    Task("hidden-two", "hidden weights",
+         "(a large green:=1) square circle (at the:=1) top bottom (on a white background:=1)",
          hidden={"square": 0.6, "circle": 1.4, "top": 0.6, "bottom": 1.4}),
 )  # fmt: skip
 
@@ -90,7 +93,7 @@ def drawn(task: Task) -> np.ndarray:
     w = world()
     radius = RADIUS if len(task.things) == 1 else PAIR_RADIUS
     things = tuple(
-        w.Thing(shape, colour, "medium", place, w.PALETTE[colour], *w.PLACES[place], radius)
+        w.Thing(shape, colour, "large", place, w.PALETTE[colour], *w.PLACES[place], radius)
         for shape, colour, place in task.things
     )
     picture: np.ndarray = w.render(
