@@ -219,11 +219,12 @@ def plot(rows: Sequence[dict[str, Any]], file: Path, width: float) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 3, figsize=(width, width * 0.36), layout="constrained")
-    titles = ("denoiser evaluations", "wall clock", "diversity (mean pairwise FLIP)")
+    titles = ("denoiser evaluations", "wall clock", "diversity (pairwise FLIP)")
     for axis, title in zip(axes, titles, strict=True):
-        axis.set(title=title, xlabel="batch size", xscale="log", ylim=(0, 1.25))
+        axis.set(xlabel="batch size", xscale="log", ylim=(0, 1.25))
+        axis.set_title(title, fontsize=10)
         axis.set_xticks(BATCHES, [str(batch) for batch in BATCHES])
-        axis.minorticks_off()
+        axis.set_xticks([], minor=True)
         axis.axhline(1, color="0.7", linewidth=1)
     axes[0].set_ylabel("hyperbatch / independent batch")
     for k, steps in enumerate(STEPS):
