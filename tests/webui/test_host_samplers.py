@@ -83,7 +83,8 @@ def test_two_batches_and_variation_seeds(webui: Webui) -> None:
 
 
 def test_hires_fix_forks_only_the_first_pass(webui: Webui) -> None:
-    hires = {"enable_hr": True, "hr_scale": 1.5, "denoising_strength": 0.6, "hr_upscaler": "Latent"}
+    hires: dict[str, Any] = {"enable_hr": True, "hr_scale": 1.5, "denoising_strength": 0.6, "hr_upscaler": "Latent"}
+    hires["hr_additional_modules"] = ["Use same choices"]  # Forge's API fails without it; others do not know it
     plain = webui.render(steps=6, **hires)
     tree = webui.render(sampler_name="DPM++ 2M - Hyperbatch", steps=6, **hires)
     assert tree.images[0].shape == (webui.pixels * 3 // 2, webui.pixels * 3 // 2, 3)
@@ -98,7 +99,9 @@ def test_image_to_image_and_inpainting(webui: Webui, fill: int, masked: bool) ->
         source |= {"mask": encoded((255, 255, 255), (64, 128)), "inpaint_full_res": False}
     plain = webui.render("img2img", **source)
     tree = webui.render("img2img", sampler_name="DPM++ 2M - Hyperbatch", **source)
-    assert farthest(plain.images[0], tree.images[0]) <= 2 * SAME
+    # Forge noises what the mask keeps from a generator that all images of a batch share
+    shared_noise = masked and "Version: f" in plain.info["infotexts"][0]
+    assert farthest(plain.images[0], tree.images[0]) <= (3 * OTHER if shared_noise else 2 * SAME)
     assert forked(tree.info) and all_differ(tree.images)
 
 

@@ -21,6 +21,8 @@ from .table import report, table
 
 TAB = "prompt_pins"
 NARROW = 120
+NOTHING = "nothing"
+"""What the pinned prompt is exported as at first."""
 
 
 def build() -> list[tuple[Any, str, str]]:
@@ -86,8 +88,8 @@ def _export_row() -> tuple[Any, Any]:
     with gr.Row(elem_id="prompt_pins_exporting"):
         notation = gr.Dropdown(
             label="Export as",
-            choices=["", *FORMATS],
-            value="",
+            choices=[NOTHING, *FORMATS],
+            value=NOTHING,
             scale=0,
             min_width=NARROW,
             elem_id="prompt_pins_notation",
@@ -123,7 +125,7 @@ def _selected(selected: str, notation: str) -> tuple[Any, ...]:
 
 def _exported(selected: str, notation: str) -> tuple[Any, str]:
     """(the field with the pinned prompt, what is said)."""
-    if not notation:
+    if (notation or NOTHING) == NOTHING:
         return gr.update(visible=False), ""
     try:
         tab, name = _names(selected)[0]
