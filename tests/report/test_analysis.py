@@ -41,6 +41,26 @@ def test_intervals_cover_the_truth() -> None:
     assert 0.88 <= np.mean(hits) <= 0.99
 
 
+def test_intervals_cover_the_truth_where_each_generation_has_its_own_seeds() -> None:
+    rng = np.random.default_rng(4)
+    groups = np.repeat(np.arange(15), 10)
+    hits, widths = [], []
+    for _ in range(40):
+        weights, losses, curvature = simulate(rng, 150, 0.03)
+        losses = losses + np.repeat(rng.normal(0.0, 0.3, 15), 10)
+        _, low, high = analysis.curvature_intervals(weights, losses, np.ones(5), rng, 150, groups)
+        _, bottom, top = analysis.curvature_intervals(weights, losses, np.ones(5), rng, 30)
+        hits.append((low <= curvature) & (curvature <= high))
+        widths.append(np.mean(high - low) / np.mean(top - bottom))
+    assert 0.86 <= np.mean(hits) <= 0.99
+    assert np.mean(widths) < 0.4
+
+
+def test_values_are_compared_within_their_group() -> None:
+    found = analysis.within(np.array([[1.0, 5.0], [3.0, 5.0], [10.0, 0.0]]), np.array([7, 7, 9]))
+    assert found.tolist() == [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+
+
 def test_a_run_ranks_tight_words_above_loose_ones(tmp_path: Path) -> None:
     shape = Shape(generations=30, population=8, batch=2, size=8, images=False, held=0)
     run = SyntheticRun(tmp_path / "00000000", shape)

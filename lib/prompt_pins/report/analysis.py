@@ -3,7 +3,8 @@
 The loss near its lowest point is modelled as  loss = c + Σ_i (b_i x_i + a_i x_i²) + ε,  x the weights relative to the
 run's best.  The tightness of word i is the curvature 2 a_i: how fast the loss rises when its weight moves away.
 Ordinary least squares; intervals by the pairs bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap,
-1993, ch. 9.5), which stays honest where the noise is not equal everywhere.  Imports numpy.
+1993, ch. 9.5), which stays honest where the noise is not equal everywhere.  Where each generation renders its own
+seeds its losses share what these seeds do, so candidates are compared within their generation only.  Imports numpy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..store import Record
+from ..store import Candidate, Record
 
 RESAMPLES = 400
 MOST = 1000  # candidates that are looked at: the last ones, near the end of the search
@@ -43,10 +44,20 @@ def fit_curvatures(weights: ArrayLike, losses: ArrayLike, centre: ArrayLike) -> 
 
 
 def curvature_intervals(
-    weights: ArrayLike, losses: ArrayLike, centre: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPLES
+    weights: ArrayLike,
+    losses: ArrayLike,
+    centre: ArrayLike,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    groups: ArrayLike | None = None,
 ) -> tuple[Array, Array, Array]:
-    """(curvatures, low, high), each (N,): the estimate and its 95 % percentile interval over resampled candidates."""
+    """(curvatures, low, high), each (N,): the estimate and its 95 % percentile interval over resampled candidates.
+
+    groups: (M,) whole numbers; candidates are compared within their group only, as where each has seeds of its own.
+    """
     design, target = _design(np.asarray(weights, float), np.asarray(losses, float), np.asarray(centre, float))
+    if groups is not None:
+        design, target = within(design, np.asarray(groups)), within(target, np.asarray(groups))
     drawn = []
     for _ in range(resamples):
         rows = rng.integers(len(target), size=len(target))
@@ -58,6 +69,22 @@ def curvature_intervals(
 def _design(weights: Array, losses: Array, centre: Array) -> tuple[Array, Array]:
     x = weights - centre
     return np.concatenate([np.ones((len(x), 1)), x, x**2], axis=1), losses
+
+
+def within(values: Array, groups: NDArray[np.int64]) -> Array:
+    """Values (M or M x K) less the mean of their group."""
+    _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    rows = values.reshape(len(values), -1)
+    sums = np.zeros((len(counts), rows.shape[1]))
+    np.add.at(sums, places, rows)
+    return np.asarray((rows - (sums / counts[:, None])[places]).reshape(values.shape))
+
+
+def _groups(record: Record, candidates: Sequence[Candidate]) -> NDArray[np.int64] | None:
+    """The generation of each candidate where each generation has its own seeds; otherwise None."""
+    if record.config.get("seed_policy") != "rotated":
+        return None
+    return np.array([candidate.generation for candidate in candidates], dtype=np.int64)
 
 
 def _solve(design: Array, target: Array) -> Array:
@@ -85,7 +112,9 @@ def tightness(record: Record, labels: Sequence[str], std: Sequence[float | None]
     losses = np.array([c.loss for c in done], dtype=float)
     rng = np.random.Generator(np.random.PCG64(0))
     resamples = int(min(RESAMPLES, max(60, WORK / (len(done) * (2 * len(labels) + 1) ** 2))))
-    curvature, low, high = curvature_intervals(weights, losses, np.array(best.weights), rng, resamples)
+    curvature, low, high = curvature_intervals(
+        weights, losses, np.array(best.weights), rng, resamples, _groups(record, done)
+    )
     rows = [
         Tightness(label, float(curvature[i]), float(low[i]), float(high[i]), std[i]) for i, label in enumerate(labels)
     ]
@@ -98,8 +127,9 @@ def correlations(record: Record, share: float = 0.5) -> Array | None:
     What the search selected together; None where there are too few.  Words that never moved correlate 0 with others.
     """
     half = [c for c in record.candidates if c.loss is not None and 2 * c.generation > len(record.generations)]
-    half.sort(key=lambda c: c.loss or 0.0)
-    chosen = half[: max(int(len(half) * share), 1)]
+    losses, groups = np.array([c.loss for c in half], dtype=float), _groups(record, half)
+    order = np.argsort(losses if groups is None or not half else within(losses, groups), kind="stable")
+    chosen = [half[place] for place in order[: max(int(len(half) * share), 1)]]
     if not chosen or len(chosen) < len(chosen[0].weights) + 3:
         return None
     weights = np.array([c.weights for c in chosen])

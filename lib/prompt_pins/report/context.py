@@ -73,6 +73,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "variables": found,
         **_analysis(record, found),
         "place": place,
+        "bounds": _bounds(found),
         "levels": levels,
         "leaves": len(levels[0]) if levels else 0,
         "nodes_at": [len(set(level)) for level in levels],
@@ -107,12 +108,12 @@ def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
     """Tightness and correlations of the words, once the search is over."""
     labels = [variable.label for variable in found]
     if record.state == "running" or not labels:
-        return {"tightness": (), "matrix": None, "labels": labels}
+        return {"tightness": (), "reach": None, "matrix": None, "labels": labels}
     rows = tightness(record, labels, [variable.std for variable in found])
     matrix = correlations(record) if len(labels) <= MATRIX else None
-    most = max((abs(row.high) for row in rows), default=0.0) or 1.0
     return {
-        "tightness": [(row, round(100 * max(row.curvature, 0.0) / most, 1)) for row in rows],
+        "tightness": rows,
+        "reach": _scale(min(row.low for row in rows), max(row.high for row in rows)) if rows else None,
         "matrix": None if matrix is None else [[round(float(v), 2) for v in line] for line in matrix],
         "labels": labels,
     }
@@ -152,6 +153,12 @@ def place(variable: Variable, value: float) -> float:
     width = variable.high - variable.low
     share = (value - variable.low) / width if width > 0 and math.isfinite(width) else 0.5
     return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+def _bounds(found: Sequence[Variable]) -> tuple[float, float] | None:
+    """The lowest and the highest weight, where they are the same for all words."""
+    pairs = {(variable.low, variable.high) for variable in found}
+    return pairs.pop() if len(pairs) == 1 else None
 
 
 def _contest(record: Record) -> list[tuple[Candidate, float]]:

@@ -55,12 +55,15 @@ def environment() -> jinja2.Environment:
 
 def fixed(value: float | None, digits: int = 4) -> str:
     """A number with so many digits after the point, or a dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
     """A share as signed whole percent, or a dash."""
-    return "–" if value is None else f"{100 * value:+.0f} %".replace("-", "−")
+    if value is None:
+        return "–"
+    whole = round(100 * value)
+    return f"{whole:+d} %".replace("-", "−") if whole else "0 %"
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

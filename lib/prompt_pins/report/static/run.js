@@ -18,13 +18,13 @@
   const colour = function (name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); };
   const number = function (value) { return value == null ? "–" : Number(value.toPrecision(4)).toString(); };
   function line(label, name, width, scale, dash) {
-    return { label: label, stroke: function () { return colour(name); }, width: width, scale: scale, dash: dash,
+    return { label: label, class: width ? "shown" : "quiet", stroke: function () { return colour(name); }, width: width, scale: scale, dash: dash,
       value: function (u, v) { return number(v); }, points: { show: width > 0 && data.series.generation.length < 40 } };
   }
   function axis(scale, label, extra) {
     const ink = function () { return colour("--dim"); };
-    return Object.assign({ scale: scale, label: label, stroke: ink, grid: { stroke: function () { return colour("--line"); } },
-      ticks: { stroke: function () { return colour("--line"); } }, labelSize: 22, size: 56, font: "12px system-ui",
+    return Object.assign({ scale: scale, label: label, stroke: ink, grid: { width: 1, stroke: function () { return colour("--line"); } },
+      ticks: { width: 1, stroke: function () { return colour("--line"); } }, labelSize: 22, size: 56, font: "12px system-ui",
       labelFont: "12px system-ui" }, extra);
   }
   const whole = function (u, splits) { return splits.map(function (v) { return Number.isInteger(v) ? v : null; }); };
@@ -32,27 +32,32 @@
     const box = el(id);
     if (!box || !window.uPlot) return;
     const values = function () { return columns.map(function (c) { return data.series[c]; }); };
-    const generation = { label: "Generation" };
+    const generation = { label: "Generation", value: function (u, v) { return v == null ? "–" : v; } };
     const options = { width: box.clientWidth || 320, height: 240, series: [generation].concat(series), bands: bands,
       scales: Object.assign({ x: { time: false } }, scales), cursor: { y: false },
+      legend: { markers: { width: 0, fill: function (u, i) { return i ? u.series[i].stroke(u, i) : null; } } },
       axes: [axis("x", "generation", { size: 34, values: whole })].concat(axes) };
     const plot = new uPlot(options, values(), box);
     plot.root.querySelector("canvas").setAttribute("aria-hidden", "true");
-    new ResizeObserver(function () {
+    const sizes = new ResizeObserver(function () {
       if (box.clientWidth && box.clientWidth !== plot.width) plot.setSize({ width: box.clientWidth, height: 240 });
-    }).observe(box);
-    charts.push({ update: function () { plot.setData(values()); }, redraw: function () { plot.redraw(false, true); } });
+    });
+    sizes.observe(box);
+    charts.push({ update: function () { plot.setData(values()); }, remove: function () { sizes.disconnect(); plot.destroy(); } });
   }
   function drawCharts() {
     const band = { series: [4, 3], fill: function () { return "rgba(" + colour("--tint") + ",.18)"; } };
     chart("chart-loss", ["generation", "best", "mean", "lower", "upper"],
-      [line("Best", "--red", 2, "y"), line("Mean", "--blue", 1.5, "y"), line("Mean − std", "--blue", 0, "y"),
+      [line("Best", "--red", 2, "y"), line("Mean ± std", "--blue", 1.5, "y"), line("Mean − std", "--blue", 0, "y"),
         line("Mean + std", "--blue", 0, "y")], {}, [axis("y", "loss")], [band]);
     chart("chart-step", ["generation", "step_size", "axis_ratio"],
       [line("Step size", "--green", 2, "step"), line("Axis ratio", "--orange", 2, "ratio", [6, 4])], {},
       [axis("step", "step size"), axis("ratio", "axis ratio", { side: 1, grid: { show: false } })]);
   }
-  const redraw = function () { charts.forEach(function (c) { c.redraw(); }); };
+  function redraw() {
+    charts.splice(0).forEach(function (c) { c.remove(); });
+    drawCharts();
+  }
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
@@ -121,7 +126,7 @@
       link.href = path(row[FOLDER] + "/index.html");
       cells[1].append(link);
     } else cells[1].append(name);
-    const note = row[LOSS] === null ? "failed: " + row[ERROR] : row[BEST] ? "best of its generation" : "";
+    const note = row[LOSS] === null ? "failed: " + row[ERROR] : row[BEST] ? "best" : "";
     if (note) {
       const small = make("div", row[LOSS] === null ? "bad" : "dim", note);
       small.title = note;
