@@ -44,6 +44,15 @@ def test_a_word_of_the_prompts_own_vectors_gives_the_prompts_own_images(real: He
     assert (weighted == other.render(PromptPair("(zqpin:1.3), white background"), [1], job, False).images).all()
 
 
+def test_hosts_of_one_model_keep_their_own_words(real: HeadlessHost) -> None:
+    job = dataclasses.replace(JOB, steps=2)
+    words = [Inversion("zqpin", vectors_of(real, text)) for text in ("a red circle", "a green square")]
+    hosts = [HeadlessHost(real.checkpoint, "cpu", [word]) for word in words]
+    for host, text in zip(hosts, ("a red circle", "a green square")):
+        plain = real.render(PromptPair(text), [1], job, forked=False).images
+        assert (host.render(PromptPair("zqpin"), [1], job, forked=False).images == plain).all()
+
+
 def test_names_are_found_longest_first_and_stay_whole() -> None:
     words = Words([[5], [5, 6]], [2, 3], 100)
     assert words.replace([4, 5, 6, 5]) == [(4,), (102, 103, 104), (100, 101)]

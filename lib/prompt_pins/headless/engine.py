@@ -24,7 +24,7 @@ from .inversion import Inversion, Words, extend
 from .predictor import Predictor
 from .samplers import SamplerChoice, find_sampler, samplers
 from .text import TextEncoder
-from .vocabulary import SIZE, Vocabulary
+from .vocabulary import Vocabulary
 
 __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 
@@ -57,13 +57,13 @@ class HeadlessHost:
         self._dtype = torch.float16 if self._device.type == "cuda" and not precise else torch.float32
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._inversions = tuple(embeddings)
-        extend(self._model.text_encoder, self._inversions)
+        first = extend(self._model.text_encoder, self._inversions)
         for network in (self._model.unet, self._model.vae, self._model.text_encoder):
             # torch's own `to`: diffusers' warns about the cast that is wanted here
             nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
         vocabulary = Vocabulary()
         names = vocabulary.tokens([one.name for one in self._inversions])
-        words = Words(names, [len(one.vectors) for one in self._inversions], SIZE)
+        words = Words(names, [len(one.vectors) for one in self._inversions], first)
         self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()

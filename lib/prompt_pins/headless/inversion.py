@@ -84,19 +84,21 @@ class Words:
         return pieces
 
 
-def extend(text_encoder: Any, inversions: Sequence[Inversion]) -> None:
-    """Give a CLIP text encoder the vectors of inversions, behind those of its vocabulary.  Changes the encoder.
+def extend(text_encoder: Any, inversions: Sequence[Inversion]) -> int:
+    """Give a CLIP text encoder the vectors of inversions, behind those that it has.  Changes the encoder.
 
-    Raises `CheckpointError` for vectors of another width.
+    Returns the id of the first new vector; ids that were given before stay as they are.  Raises `CheckpointError` for
+    vectors of another width.
     """
-    if not inversions:
-        return
     model = getattr(text_encoder, "text_model", text_encoder)
     table = model.embeddings.token_embedding
-    width = table.weight.shape[1]
+    first, width = table.weight.shape
+    if not inversions:
+        return int(first)
     for inversion in inversions:
         if inversion.vectors.shape[1] != width:
             found = inversion.vectors.shape[1]
             raise CheckpointError(f"embeddings: {inversion.name} has vectors of {found} numbers; this model's {width}")
     rows = torch.cat([table.weight.data, *(inversion.vectors.to(table.weight) for inversion in inversions)])
     model.embeddings.token_embedding = nn.Embedding(len(rows), width, _weight=rows, _freeze=True)
+    return int(first)
