@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 import typing
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.markup import escape
 
 from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError, PinError
@@ -21,6 +23,8 @@ else:
     import tomli as tomllib
 
 ANALYSIS_GROUPS = ("Prompt", "Pin to", "Images", "Loss")
+FIRST = ("Prompt", "Pin to", "Images", "How far", "Output")
+"""The groups of `--help` that come before all others."""
 SHORT = {"negative_prompt": "--negative", "generations": "-g", "steps": "-s", "batch_size": "-b", "target": "-t"}
 
 
@@ -31,11 +35,13 @@ def parameters(skip: tuple[str, ...], cls: type = RunConfig, groups: Collection[
     """
     hints = typing.get_type_hints(cls)
     default = defaults(cls)
-    return [
-        _parameter(name, hints[name], declaration, default[name])
+    found = [
+        (name, declaration)
         for name, declaration in declarations(cls).items()
         if name not in skip and (not groups or declaration.group in groups)
     ]
+    found.sort(key=lambda item: FIRST.index(item[1].group) if item[1].group in FIRST else len(FIRST))
+    return [_parameter(name, hints[name], declaration, default[name]) for name, declaration in found]
 
 
 def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> inspect.Parameter:
@@ -44,15 +50,22 @@ def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> 
     flag = "--" + name.rstrip("_").replace("_", "-")
     flags = [f"{flag}/--no-{flag[2:]}"] if hint is bool else [flag]
     flags += [SHORT[name]] if name in SHORT else []
-    text = f"{declaration.help} [allowed: {describe(hint, declaration)}]"
     shown = "the preset's" if declaration.by_preset else _shown(default)
-    choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=shown)
+    text = escape(f"{declaration.help} [{'; '.join([*_allowed(hint, declaration), f'default: {shown}'])}]")
+    choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=False)
     kind: Any = list[inner] if many else inner  # type: ignore[valid-type]
     annotation = typing.Optional[kind]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice, annotation=annotation)
 
 
+def _allowed(hint: Any, declaration: Declaration) -> list[str]:
+    words = describe(hint, dataclasses.replace(declaration, by_preset=False))
+    return [] if words in ("text", "true or false", "a list, each text") else [words]
+
+
 def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
     if isinstance(default, list):
         return ", ".join(map(str, default)) or "none"
     return "none" if default in (None, "") else str(default)

@@ -33,7 +33,7 @@ OUT = Path("outputs/prompt_pins")
 BAD_INPUT = 2
 FAILED = 1
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 Out = Annotated[Path, typer.Option("--out", help="The folder of all runs.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
