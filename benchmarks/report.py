@@ -38,7 +38,7 @@ def measure(shape: Shape, rate: float, folder: Path) -> dict[str, Any]:
             artist = Artist.of(event.folder, event.record)
         elif isinstance(event, events.CandidateDone) and artist is not None:
             rows.append(event.candidate)
-            candidates.append(timed(functools.partial(artist.candidate, event.candidate)))
+            candidates.append(timed(functools.partial(artist.candidate, event.candidate, event.images)))
         elif isinstance(event, events.GenerationDone) and artist is not None:
             record, number = event.generation, event.generation.generation
             generations.append(timed(functools.partial(artist.generation, number, tuple(rows), record, True)))

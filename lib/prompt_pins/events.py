@@ -1,4 +1,4 @@
-"""What a run tells its listeners, in the order in which it happens.  Standard library only."""
+"""What a run tells its listeners, in the order in which it happens.  Standard library only; types name numpy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Union
 from .store.records import Candidate, Choice, Generation, Held, Record
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .store.folder import RunFolder
 
 
@@ -29,9 +31,13 @@ class TargetReady:
 
 @dataclasses.dataclass(frozen=True)
 class CandidateDone:
-    """A candidate was rendered, scored and written down."""
+    """A candidate was rendered, scored and written down.
+
+    images: its batch as its files hold it (uint8, B x H x W x 3); None where it must be read from there.
+    """
 
     candidate: Candidate
+    images: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,6 +79,7 @@ class _Run:
         self.replayed = {(c.generation, c.index): c for c in self.candidates}
         self.seconds = sum(generation.seconds["wall"] for generation in self.record.generations)
         self.rendered: dict[str, Batch] = {}
+        self.images: dict[str, np.ndarray] = {}  # of candidates that are being scored
         self.search = _search(config, host, plan, warm)
 
     def work(self) -> Events:
@@ -252,6 +253,8 @@ class _Run:
         blank = dataclasses.replace(
             blank, evaluations=batch.evaluations, seconds={"render": time.perf_counter() - started}
         )
+        if self.config.image_format == "png":  # other formats do not keep every bit
+            self.images[name] = batch.images
         return self.worker.submit(self.scorer.candidate, blank, batch, self.plan.levels, row)
 
     def _finish(self, item: Candidate | Future[Candidate]) -> Candidate:
@@ -268,7 +271,7 @@ class _Run:
             self.journal.append({"kind": "normalisers", "values": dict(self.scorer.normalisers or {})})
         self.journal.append(to_json(candidate))
         self.candidates.append(candidate)
-        return events.CandidateDone(candidate)
+        return events.CandidateDone(candidate, self.images.pop(candidate.id, None))
 
     def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, Batch]:
         """Mean loss to the targets of each seed's independent image, and the images."""

@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"errors", "options", "config"}, set()),
     "seeds": (set(), set()),
     "host": ({"config"}, {"numpy"}),
-    "events": ({"store"}, set()),
+    "events": ({"store"}, {"numpy"}),
     "prompt": ({"errors", "options", "config", "prompt"}, {"numpy"}),
     "search": ({"errors", "options", "config", "search"}, {"numpy", "deap"}),
     "sampling": ({"errors", "options", "config", "sampling"}, {"numpy", "torch"}),

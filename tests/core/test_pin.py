@@ -152,6 +152,21 @@ def test_a_run_pins_to_its_own_first_batch(tmp_path: Path, model: HeadlessHost, 
     assert host.calls <= searched + len(record.choice.contestants if record.choice else ()) + 2
 
 
+@pytest.mark.parametrize("image_format", ["png", "jpg"])
+def test_events_carry_images_only_as_their_files_hold_them(
+    tmp_path: Path, model: HeadlessHost, small: dict[str, Any], image_format: str
+) -> None:
+    config = RunConfig(**{**small, "generations": 1, "image_format": image_format})
+    told = [e for e in finish(pin.start(config, model, Runs(tmp_path))) if isinstance(e, events.CandidateDone)]
+    for event in told:
+        if event.candidate.evaluations and image_format == "png":
+            files = [tmp_path / "00000000" / event.candidate.folder / name for name in event.candidate.images]
+            assert event.images is not None
+            assert np.array_equal(event.images, np.array([np.asarray(Image.open(file)) for file in files]))
+        else:
+            assert event.images is None
+
+
 def test_losses_that_are_all_equal_stop_the_run(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
     class Blind(Watched):
         def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:

@@ -88,6 +88,7 @@ class SyntheticRun:
         self.count = len(self.words)
         self.optimum, self.curvature = truth(self.count)
         self.candidates: list[Candidate] = []
+        self.pictures: dict[str, np.ndarray] = {}
 
     def write(self) -> RunFolder:
         """All of the run at once."""
@@ -112,7 +113,7 @@ class SyntheticRun:
                 for index, row in enumerate(np.clip(rows, 0, 2).round(3)):
                     done.append(self._candidate(number, index, row))
                     self.journal.append(to_json(done[-1]))
-                    yield events.CandidateDone(done[-1])
+                    yield events.CandidateDone(done[-1], self.pictures.pop(done[-1].folder, None))
                 mean = mean + 0.3 * (self.optimum - mean)
                 step *= 0.93
                 yield self._generation(number, done, mean, step)
@@ -193,8 +194,9 @@ class SyntheticRun:
         folder = self.folder.path / blank.folder
         loss = self.loss_of(weights)
         if shape.images:
-            for seed, file in zip(seeds, images):
-                save_image(folder / file, draw(weights, shape, seed), prompt)
+            self.pictures[blank.folder] = np.stack([draw(weights, shape, seed) for seed in seeds])
+            for picture, file in zip(self.pictures[blank.folder], images):
+                save_image(folder / file, picture, prompt)
         stats = self._stats(loss, weights, seeds)
         head = {"id": name, "prompt": prompt, "negative_prompt": negative, "seeds": seeds, "images": list(images)}
         self.folder.save_json(f"{blank.folder}/batch_stats.json", head | stats)

@@ -45,7 +45,7 @@ class Artist:
         """As the run's own configuration wants it."""
         return cls(folder, bool(record.config.get("gifs", True)), bool(record.config.get("plots", True)))
 
-    def candidate(self, candidate: Candidate, images: Sequence[np.ndarray] | None = None) -> None:
+    def candidate(self, candidate: Candidate, images: Sequence[np.ndarray] | np.ndarray | None = None) -> None:
         """`summary.gif`, `loss_plot.png` and the page of a candidate; nothing where it left no folder.
 
         images: its batch, where it is still in memory; otherwise it is read from the folder.

@@ -15,18 +15,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .. import events
 from ..store import Candidate, Generation, Record, RunFolder
 from .artist import Artist, unlike
 from .build import finish
 
-SHARE = 0.003
+if TYPE_CHECKING:
+    import numpy as np
+
+SHARE = 0.002
 PICTURES = 1 / 3  # of that share, for plots and GIFs of the whole run; the rest is for its page
 PICTURE_SECONDS = 0.5  # what they take, until they were drawn once
 IDLE = 0.5  # seconds between two looks at whether the whole run may be drawn again
 CREDIT = 0.1  # seconds that may be spent on the page at once, however young the run is
 NICE = 10
+AHEAD = 8  # candidates whose images may wait in memory
 PAGE = "index.html"
 
 logger = logging.getLogger(__name__)
@@ -98,7 +103,8 @@ class LiveReport:
             candidate = event.candidate
             self._rows.setdefault(candidate.generation, []).append(candidate)
             self._owners.setdefault(candidate.folder, candidate)
-            self._jobs.append(functools.partial(self._draw_candidate, candidate))
+            images = event.images if len(self._jobs) < AHEAD else None
+            self._jobs.append(functools.partial(self._draw_candidate, candidate, images))
             self._record = dataclasses.replace(record, candidates=(*record.candidates, candidate))
         elif isinstance(event, events.GenerationDone):
             generation = event.generation
@@ -147,10 +153,10 @@ class LiveReport:
         """Seconds that the whole run may have taken by now."""
         return self.share * (time.monotonic() - self._started)
 
-    def _draw_candidate(self, candidate: Candidate) -> None:
+    def _draw_candidate(self, candidate: Candidate, images: np.ndarray | None = None) -> None:
         if self._artist is not None and candidate.folder not in self._drawn:
             self._drawn.add(candidate.folder)
-            self._artist.candidate(candidate)
+            self._artist.candidate(candidate, images)
 
     def _draw_generation(self, number: int) -> None:
         if self._artist is None:

@@ -1,11 +1,12 @@
 """The plots of every candidate and generation, which must cost little: `loss_plot.png`, `generation_loss_plot.png`.
 
-matplotlib draws each frame (axes, labels, legend) once and keeps it; a plot then is that frame, the data drawn on
-it, and a title.  Axes end at round numbers, so there are few frames and plots can be compared by eye.
+matplotlib draws each frame (axes, labels, legend) once and it is kept; a plot then is that frame with the data and a
+title painted on it.  Axes end at round numbers, so there are few frames and plots can be compared by eye.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..store import Candidate
-from ..store.files import whole_file
+from ..store.files import write_bytes
 from .canvas import BLUE, GREY, GRID, INK, ORANGE, PALE, RED, canvas_of, label, pixels, plain
 from .stats import BatchStats
 
@@ -26,10 +27,10 @@ class QuickPlotter:
     """Draws many plots on kept frames.  Not for two threads at once."""
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[int, float], tuple[Any, Any, Any]] = {}
+        self._frames: dict[tuple[int, float], tuple[Any, Box, Box]] = {}
         self._histograms: dict[tuple[float, float], tuple[Any, Box]] = {}
         self._palette: Any = None
-        self._font: Any = None
+        self._fonts: dict[int, Any] = {}
 
     def candidate(self, path: Path, candidate: Candidate, stats: BatchStats) -> None:
         """The histogram of the losses of a candidate's pairs."""
@@ -47,66 +48,108 @@ class QuickPlotter:
 
     def generation(self, path: Path, number: int, losses: Sequence[float | None], stats: Sequence[BatchStats]) -> None:
         """The loss of every candidate, and under it range and quartiles of the losses of its pairs."""
-        pairs = [(i + 1, np.array([*s.fits, *s.spreads])) for i, s in enumerate(stats) if s.fits or s.spreads]
-        done = [(i + 1, loss) for i, loss in enumerate(losses) if loss is not None]
-        failed = [i + 1 for i, loss in enumerate(losses) if loss is None]
+        pairs = [(i, np.array([*s.fits, *s.spreads])) for i, s in enumerate(stats) if s.fits or s.spreads]
+        done = [loss for loss in losses if loss is not None]
         top = _next(max([0.01, *(float(v.max()) for _, v in pairs)]), 0.1)
-        (upper, lower), canvas = self._frame(len(losses), top)
-        low, high = min([v for _, v in done], default=0.0), max([v for _, v in done], default=1.0)
+        empty, upper, lower = self._panels(len(losses), top)
+        image = empty.copy()
+        low, high = min(done, default=0.0), max(done, default=1.0)
         room = max(0.15 * (high - low), 0.005 * high, 1e-6)
-        upper.set_ylim(low - room, high + room)
-        upper.draw_artist(upper.yaxis)
-        if done:
-            _draw(upper, *upper.plot(*zip(*done), "o", color=INK, markersize=4))
-            _draw(upper, *upper.plot(*min(done, key=lambda item: item[1]), "*", color=RED, markersize=12))
-        if failed:
-            _draw(upper, *upper.plot(failed, [low - room / 2] * len(failed), "x", color=GREY))
-        if pairs:
-            places = [i for i, _ in pairs]
-            least, first, middle, third, most = np.array([np.percentile(v, (0, 25, 50, 75, 100)) for _, v in pairs]).T
-            _draw(lower, lower.vlines(places, least, most, color=PALE, linewidth=1.5))
-            _draw(lower, lower.vlines(places, first, third, color=BLUE, linewidth=7))
-            _draw(lower, *lower.plot(places, middle, "_", color="white", markersize=8))
-        self._save(path, pixels(canvas), f"Generation {number}: loss of every candidate")
+        self._paint_losses(image, upper, losses, (low - room, high + room))
+        for place, values in pairs:
+            _paint_spans(image, lower, _x(lower, place, len(losses)), np.sort(values) / top)
+        self._save(path, image, f"Generation {number}: loss of every candidate")
+
+    def _paint_losses(self, image: Any, box: Box, losses: Sequence[float | None], limits: tuple[float, float]) -> None:
+        """Ticks, and a mark for every candidate."""
+        from PIL import ImageDraw
+
+        brush, (left, bottom, right, top), (low, high) = ImageDraw.Draw(image), box, limits
+        scale = (top - bottom) / (high - low)
+        for value, text in ticks(low, high):
+            y = float(round(bottom + (value - low) * scale))
+            brush.line((left + 1, y, right, y), fill=GRID)
+            brush.line((left - 4, y, left, y), fill=INK)
+            brush.text((left - 7, y), text, fill=INK, font=self._type(11), anchor="rm")
+        best = min((loss for loss in losses if loss is not None), default=None)
+        for place, loss in enumerate(losses):
+            mark, colour, size = ("✕", GREY, 12) if loss is None else ("●", INK, 11) if loss != best else ("★", RED, 22)
+            y = bottom - 10 if loss is None else bottom + (loss - low) * scale
+            brush.text((_x(box, place, len(losses)), y), mark, fill=colour, font=self._type(size), anchor="mm")
 
     def _histogram(self, right: float, top: float) -> tuple[Any, Box]:
         """The empty histogram with axes to `right` and `top`, and where its axes lie."""
         if (right, top) not in self._histograms:
             axes, canvas = _candidate_frame(right, top)
             canvas.draw()
-            image, area = pixels(canvas), axes.bbox
-            box = (area.x0, image.height - area.y0, area.x1, image.height - area.y1)
-            self._histograms[right, top] = (image, box)
+            image = pixels(canvas)
+            self._histograms[right, top] = (image, _box(axes, image.height))
         return self._histograms[right, top]
 
-    def _frame(self, size: int, top: float) -> tuple[Any, Any]:
-        """(axes, canvas) that show the empty plot of a generation of `size` candidates, pairs up to `top`."""
+    def _panels(self, size: int, top: float) -> tuple[Any, Box, Box]:
+        """The empty plot of a generation of `size` candidates with pairs up to `top`, and where its two axes lie."""
         if (size, top) not in self._frames:
-            axes, canvas = _generation_frame(size, top)
+            panels, canvas = _generation_frame(size, top)
             canvas.draw()
-            self._frames[size, top] = (axes, canvas, canvas.copy_from_bbox(canvas.figure.bbox))
-        axes, canvas, background = self._frames[size, top]
-        canvas.restore_region(background)
-        return axes, canvas
+            image = pixels(canvas)
+            self._frames[size, top] = (image, *(_box(axes, image.height) for axes in panels))
+        return self._frames[size, top]
+
+    def _type(self, size: int) -> Any:
+        """The font of matplotlib's plots in a size in pixels."""
+        if size not in self._fonts:
+            import matplotlib
+            from PIL import ImageFont
+
+            path = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+            self._fonts[size] = ImageFont.truetype(str(path), size)
+        return self._fonts[size]
 
     def _save(self, path: Path, image: Any, title: str) -> None:
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageDraw
 
         if self._palette is None:
-            import matplotlib
-
             self._palette = _palette()
-            self._font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 13)
-        ImageDraw.Draw(image).text((56, 8), title, fill=INK, font=self._font)
+        ImageDraw.Draw(image).text((56, 8), title, fill=INK, font=self._type(13))
         small = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
-        with whole_file(path) as beside:
-            small.save(beside, format="PNG", compress_level=2)
+        buffer = io.BytesIO()
+        small.save(buffer, format="PNG", compress_level=2)
+        write_bytes(path, buffer.getvalue())
 
 
-def _draw(axes: Any, artist: Any) -> None:
-    """Draw one artist on the frame, and forget it."""
-    axes.draw_artist(artist)
-    artist.remove()
+def ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Two to six round numbers between the limits, each with its text."""
+    step = 10.0 ** math.floor(math.log10(high - low))
+    step = next(step * part for part in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if (high - low) / (step * part) <= 5)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [
+        (place * step, f"{place * step:.{digits}f}")
+        for place in range(math.ceil(low / step), math.floor(high / step) + 1)
+    ]
+
+
+def _x(box: Box, place: int, size: int) -> float:
+    """The pixel column of a candidate."""
+    return box[0] + (place + 0.7) / (max(size, 1) + 0.4) * (box[2] - box[0])
+
+
+def _paint_spans(image: Any, box: Box, x: float, values: np.ndarray) -> None:
+    """Range, quartiles and median of rising values, which are shares of the box's height."""
+    from PIL import ImageDraw
+
+    brush, (_, bottom, _, top) = ImageDraw.Draw(image), box
+    quarters = np.interp(np.linspace(0, len(values) - 1, 5), np.arange(len(values)), values)
+    least, first, middle, third, most = (bottom + quarters * (top - bottom)).round().astype(int).tolist()
+    column = round(x)
+    brush.rectangle((column - 1, most, column, max(least - 1, most)), fill=PALE)
+    brush.rectangle((column - 5, third, column + 4, max(first - 1, third)), fill=BLUE)
+    brush.rectangle((column - 5, middle - 1, column + 4, middle - 1), fill="white")
+
+
+def _box(axes: Any, height: int) -> Box:
+    """Where axes lie in a picture of that height."""
+    area = axes.bbox
+    return area.x0, height - area.y0, area.x1, height - area.y1
 
 
 def _paint_bars(image: Any, box: Box, low: np.ndarray, high: np.ndarray, colour: str) -> None:
@@ -157,7 +200,7 @@ def _candidate_frame(right: float, top: float) -> tuple[Any, Any]:
 def _generation_frame(size: int, top: float) -> tuple[Any, Any]:
     """Two panels, as the loss is a weighted sum and need not be near the losses of the pairs.
 
-    The upper y axis is left to be drawn with the data.
+    The upper y axis has no ticks; they are painted with the data.
     """
     from matplotlib.lines import Line2D
 
@@ -169,9 +212,10 @@ def _generation_frame(size: int, top: float) -> tuple[Any, Any]:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.yaxis.get_major_locator().set_params(nbins=4)
         label(axes, "", x, y)
+        axes.yaxis.set_label_coords(-0.09, 0.5)
     upper, lower = panels
     upper.tick_params(axis="x", labelbottom=False)
-    upper.yaxis.set_animated(True)
+    upper.set_yticks([])
     lower.set_ylim(0, top)
     dot, star, cross = (
         Line2D([], [], color=colour, linestyle="", marker=marker, markersize=width, label=name)
