@@ -101,13 +101,13 @@ class Bench(HeadlessHost):
     def start(self, seeds: Sequence[int]) -> Tensor:
         """Unit noise of the model's own latent size."""
         side = self.checkpoint.pixels // DOWN
-        return self._noise(seeds, (side, side))
+        return self.noise(seeds, (side, side))
 
     def sample(self, name: str, forks: ForkOptions, prompt: str, seeds: Sequence[int], steps: int) -> Sampled:
         """One batch, timed."""
         info = SAMPLERS[name]
         model = Counted(self.guided(prompt, steps * (2 if info.second_order else 1)))
-        sigmas = self._sigmas(steps, "karras")
+        sigmas = self.sigmas(steps, "karras")
         x = self.start(seeds) * sigmas[0]
         began = Seconds.now()
         latents = make_hyperbatch(name, forks, seeds=seeds)(model, x, sigmas)
@@ -116,7 +116,7 @@ class Bench(HeadlessHost):
 
     def call_seconds(self, size: int) -> Seconds:
         """Seconds of one denoiser call on `size` images."""
-        sigma = self._sigmas(10, "karras")[3]
+        sigma = self.sigmas(10, "karras")[3]
         x, denoiser = self.start(range(size)) * sigma, self.guided(PROMPTS[0], 1)
         began = Seconds.now()
         denoiser(x, sigma * x.new_ones([size]))
