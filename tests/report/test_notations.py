@@ -117,7 +117,7 @@ def test_the_page_of_an_analysis(tmp_path: Path) -> None:
     (root / "analysis.json").write_text(json.dumps(value), "utf-8")
     text = build_analysis(root).read_text("utf-8")
     assert HOSTILE in "".join(Reader(text).text) and "<script>alert" not in text
-    assert "more of it makes the fit worse" in text
+    assert "More of it makes the fit worse" in text
     assert all(attributes.get("alt") for tag, attributes in Reader(text).tags if tag == "img")
     assert "not kept" in text
     listed = build_index(Runs(tmp_path)).read_text("utf-8")
