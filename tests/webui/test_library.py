@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from prompt_pins.errors import OptionError, PinError, StoreError
-from prompt_pins.store import Candidate, RunFolder, Runs, to_json
+from prompt_pins.store import Candidate, Generation, RunFolder, Runs, to_json
 from prompt_pins.webui.library import Library
 from prompt_pins.webui.table import report, table
 
@@ -24,6 +24,7 @@ def make_run(root: Path, day: int, prompt: str, loss: float, state: str = "finis
     journal.append({**head, "plan": {}, "time": f"2026-01-0{day}T00:00:00+00:00"})
     journal.append({"kind": "target", "source": "batch", "images": ["00000000/target <1>.png"]})
     journal.append(to_json(with_id))
+    journal.append(to_json(Generation(1, with_id.id, (loss,), {}, {"wall": 2.0 * day})))
     journal.append({"kind": state, "reason": MARKUP, "time": "2026-01-09T00:00:00+00:00"})
     journal.close()
     folder.close()
@@ -56,6 +57,13 @@ def test_search_state_and_order(library: Library) -> None:
 def test_one_folder_for_both_tabs_is_listed_once(library: Library) -> None:
     root = library.roots["txt2img"]
     assert len(Library({"txt2img": root, "img2img": root}).summaries()) == 2
+
+
+def test_the_pace_is_of_the_latest_run_that_has_come_to_rest(library: Library) -> None:
+    assert library.pace() == 2.0 * 3 / 8
+    make_run(library.roots["txt2img"], 8, "a run that goes on", 0.1, "resumed")
+    assert library.pace() == 2.0 * 3 / 8
+    assert Library({"txt2img": library.roots["txt2img"] / "nothing"}).pace() is None
 
 
 def test_a_damaged_run_says_so_and_hides_no_other(library: Library) -> None:

@@ -20,6 +20,9 @@ from ..store.lock import FolderLock
 
 SORTS = ("newest", "oldest", "best loss", "improvement")
 STATES = ("all", "finished", "stopped", "running")
+AT_REST = ("finished", "stopped")
+RECENT = 8
+"""How many of a folder's runs are looked at for their pace."""
 
 
 class Library:
@@ -86,10 +89,11 @@ class Library:
         """
         latest: dict[str, Any] = {}
         for root in self.roots.values():
-            for number in Runs(root).numbers()[-1:]:
+            for number in reversed(Runs(root).numbers()[-RECENT:]):
                 found = self.summary(RunFolder(root / f"{number:08d}"))
-                if found.get("evaluations") and found["started"] >= latest.get("started", ""):
-                    latest = found
+                if found.get("evaluations") and found["seconds"] > 0 and found["state"] in AT_REST:
+                    latest = max(latest, found, key=lambda run: run.get("started", ""))
+                    break
         if not latest:
             return None
         seconds: float = latest["seconds"] / latest["evaluations"]
