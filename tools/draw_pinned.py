@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 COLUMNS = 8
+TITLE_WIDTH = 118
 
 
 def picture(run: Path) -> Figure:
@@ -34,7 +36,7 @@ def picture(run: Path) -> Figure:
     for row, (name, prompt, names) in enumerate(rows):
         axes = figure.add_subplot(grid[row, 2:])
         axes.imshow(np.hstack([np.asarray(Image.open(run / path).convert("RGB")) for path in names[:COLUMNS]]))
-        axes.set_title(f"{name}: {prompt}", fontsize=8, loc="left", parse_math=False)
+        axes.set_title(fill(f"{name}: {prompt}", TITLE_WIDTH), fontsize=8, loc="left", parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
     return figure
