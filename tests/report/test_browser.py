@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +15,8 @@ from prompt_pins.store import Runs
 
 from tests.report.synthetic import Shape, SyntheticRun
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 SHAPE = Shape(generations=12, population=4, batch=8, size=48, held=4, objectives=2)
 LOADED = 5_000_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a window."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,13 @@ import pytest
 
 from tests.webui.client import Webui, encoded
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 SCRIPT = "#script_txt2img_prompt_pinning_"
 LISTS = ("/sdapi/v1/samplers", "/sdapi/v1/scripts", "/sdapi/v1/script-info")
 SETTLED = 700
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium without a window."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def page(browser: Any, webui: Webui, request: pytest.FixtureRequest) -> Iterator[Any]:
+def page(webui: Webui, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The WebUI's page, loaded; errors of the page's scripts fail the test."""
     if not webui.real:
         pytest.skip("the stand-in's page has none of the WebUI's own controls")
