@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
 from prompt_pins.config import RunConfig
-from prompt_pins.errors import CheckpointError, PromptError
-from prompt_pins.headless.bake import Bakery, compare
+from prompt_pins.errors import CheckpointError, OptionError, PromptError
+from prompt_pins.headless.bake import Bakery, bake_run, compare, own_checkpoint
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.inversion import Inversion, Words, extend, load_inversions, save_inversion
 from prompt_pins.host import PromptPair
+from prompt_pins.store import RunFolder
 from safetensors.torch import load_file, save_file
 
 JOB = RunConfig(prompt="x", steps=10, batch_size=8, cfg_scale=5.0, sampler="DPM++ 2M")
@@ -98,3 +100,30 @@ def test_baking_brings_the_unet_to_the_weighted_prompts_answers(real: HeadlessHo
 def test_what_no_word_can_stand_for_is_refused(real: HeadlessHost, text: str) -> None:
     with pytest.raises(PromptError, match="one chunk"):
         Bakery(real, PromptPair(text), JOB)
+
+
+JOURNAL = Path(__file__).parents[1] / "store" / "journals" / "v1-finished.jsonl"
+
+
+def test_a_run_of_a_webui_is_baked_with_its_own_checkpoint_and_size(
+    tmp_path: Path, real: HeadlessHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(JOURNAL, tmp_path / "journal.jsonl")
+    record = RunFolder(tmp_path).record()
+    assert own_checkpoint(record) == ""
+    elsewhere = dataclasses.replace(
+        record,
+        host={"name": "webui", "checkpoint": "dreams.safetensors", "size": [64, 72]},
+        config={**record.config, "steps": 2},
+    )
+    with pytest.raises(OptionError, match=r"dreams\.safetensors"):
+        own_checkpoint(elsewhere)
+    monkeypatch.setattr("prompt_pins.headless.bake.SECONDS", 2.0)
+    sizes = []
+    compared = compare
+    monkeypatch.setattr(
+        "prompt_pins.headless.bake.compare", lambda *given: (sizes.append(real.size(given[4])), compared(*given))[1]
+    )
+    told = bake_run(elsewhere, real, tmp_path / "word.safetensors")
+    assert sizes == [(64, 72)] and "as the word word" in told
+    assert (tmp_path / "word.safetensors").is_file()

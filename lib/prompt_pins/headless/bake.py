@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import RenderOptions, RunConfig
-from ..errors import PromptError, StoreError
+from ..errors import OptionError, PromptError, StoreError
 from ..host import PromptPair
 from ..loss import flip_pairs
 from ..prompt.source import clean
@@ -166,6 +166,19 @@ class Bakery:
         return answer
 
 
+def own_checkpoint(record: Record) -> str:
+    """The checkpoint of a run that was made headless.  Raises `OptionError` for another host's run."""
+    if record.host.get("name") != "headless":
+        made_with = str(record.host.get("checkpoint") or "the checkpoint that the run was made with")
+        raise OptionError("checkpoint", "", f"the path of {made_with}, because the run is not of this command line")
+    return str(record.config.get("checkpoint", ""))
+
+
+def _size(record: Record) -> dict[str, int]:
+    """Width and height where the host chose them, as a WebUI does."""
+    return dict(zip(("width", "height"), record.host.get("size", ())))
+
+
 def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     """Bake a run's pinned prompt into `to`, a negative prompt into a second file beside it, and say how near it is.
 
@@ -174,7 +187,7 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     best = record.best
     if best is None or best.loss is None:
         raise StoreError("no candidate is done yet, so there is nothing to export")
-    job = RunConfig.from_dict(record.config)
+    job = RunConfig.from_dict({**record.config, **_size(record)})
     pair = PromptPair(best.prompt, best.negative_prompt)
     lines, made = [], []
     for negative in (False, True) if best.negative_prompt.strip() else (False,):

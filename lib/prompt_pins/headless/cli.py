@@ -114,6 +114,9 @@ def export(
         str, typer.Option("--format", help="text, csv (a style of the WebUI), json, compel, or embedding.")
     ] = "text",
     to: Annotated[Optional[Path], typer.Option("--to", help="The file to write; none: the terminal.")] = None,
+    checkpoint: Annotated[
+        Optional[Path], typer.Option("--checkpoint", help="For an embedding of a WebUI's run: its checkpoint's file.")
+    ] = None,
     out: Out = OUT,
     device: Device = None,
 ) -> None:
@@ -124,12 +127,12 @@ def export(
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        from .bake import bake_run
+        from .bake import bake_run, own_checkpoint
 
         if to is None or to.suffix != ".safetensors":
             raise OptionError("to", str(to or ""), "a file whose name ends in .safetensors")
         record = folder.record()
-        host = _host(str(record.config.get("checkpoint", "")), device, precise=True)
+        host = _host(str(checkpoint or own_checkpoint(record)), device, precise=True)
         typer.echo(bake_run(record, host, to))
         return
     if notation not in notations.FORMATS:
