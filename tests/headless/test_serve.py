@@ -89,7 +89,14 @@ def test_other_names_and_methods_are_refused(port: int, runs: Path) -> None:
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "prompt_pins.headless.cli", "serve", "--out", str(tmp_path), "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
-    running = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    running = subprocess.Popen(
+        program,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
+    )
     assert running.stdout is not None
     line = running.stdout.readline()
     assert "http://127.0.0.1:" in line

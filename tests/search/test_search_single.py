@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import OptionError
 from prompt_pins.search import PRESETS, SearchOptions, create
@@ -147,6 +147,7 @@ def test_ask_repeats_itself_until_told():
 
 
 @settings(max_examples=40, deadline=None)
+@example(2, 2, 2, 1.0, "random", (0.1, "constraint"))
 @given(
     st.integers(1, 6),
     st.integers(0, 1000),
