@@ -7,6 +7,8 @@ import pytest
 from prompt_pins.config import RunConfig
 from prompt_pins.prompt import WeightSpace
 
+pytest.importorskip("diffusers")
+
 from benchmarks import search_curves, search_noise, search_pinning, search_tasks
 
 
