@@ -34,7 +34,7 @@ from .samplers import find_sampler
 from .text import CHUNK
 
 WARM_UP = 300
-ROUNDS = 1000
+ROUNDS = 2500
 SECONDS = 300.0  # the fit ends by then on any machine
 WARM_RATE, RATE = 0.02, 0.006
 STATES = 24  # seeds whose sampling is followed
