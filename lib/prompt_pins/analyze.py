@@ -22,11 +22,10 @@ from .loss import BatchLoss, Target, flip_pairs, score_batch
 from .plan import make_plan
 from .scoring import check_loss, loss_options
 from .store import RunFolder, Runs
-from .store.folder import save_image
+from .store.folder import ANALYSIS, save_image
 from .targets import first_batch_targets, read_targets
 
 VERSION = 1
-RESULT = "analysis.json"
 KEPT = 4  # images that are kept of each wording
 INTERRUPTED = "interrupted by the user"
 
@@ -164,7 +163,7 @@ class _Analyzer:
             state, reason, self.config, self.options, self.host.describe(), time, self.row, source, names, kept,
             loss.fit, loss.spread or 0.0, ranked,
         )  # fmt: skip
-        self.folder.save_json(RESULT, result.to_json())
+        self.folder.save_json(ANALYSIS, result.to_json())
         yield AnalysisDone(result)
 
     def _first_batch(self, original: PromptPair) -> tuple[Target, ...]:

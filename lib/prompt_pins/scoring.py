@@ -20,7 +20,7 @@ from .plan import word_weights
 from .prompt import WeightSpace
 from .store import Candidate, RunFolder
 from .store.files import write_json
-from .store.folder import save_image
+from .store.folder import map_name, save_image
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,6 @@ def candidate_id(prompt: PromptPair, seeds: Sequence[int]) -> str:
 def image_names(seeds: Sequence[int], image_format: str) -> tuple[str, ...]:
     """File names of a batch's images: place in the batch and seed."""
     return tuple(f"{index:05d}-{seed}.{image_format}" for index, seed in enumerate(seeds))
-
-
-def map_name(index: int) -> str:
-    """File name of the error map of an image, by its place in the batch."""
-    return f"map-{index:05d}.png"
 
 
 def loss_options(config: RunConfig) -> LossOptions:
@@ -112,11 +107,13 @@ class Scorer:
         Meant for the best candidate of a generation, off the run's critical path: what cannot be drawn is left out,
         and maps that are there already stay.
         """
+        if not self.config.plots:
+            return
         folder = self.folder.path / candidate.folder
         try:
             for index, name in enumerate(candidate.images):
                 path = folder / map_name(index)
-                if path.is_file() or not (folder / name).is_file() or not self.config.plots:
+                if path.is_file() or not (folder / name).is_file():
                     continue
                 image = load_target(folder / name).pixels
                 errors = [error_map(image, target, self.config.pixels_per_degree) for target in self.targets]

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prompt_pins.analyze import RESULT, AnalysisDone, AnalysisStarted, WordMeasured, analyze
+from prompt_pins.analyze import AnalysisDone, AnalysisStarted, WordMeasured, analyze
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import HostInterrupted, OptionError, PromptError, TargetError
 from prompt_pins.host import Batch, PromptPair
 from prompt_pins.store import Runs
+from prompt_pins.store.folder import ANALYSIS
 
 from benchmarks.analysis import measure, tasks
 
@@ -119,7 +120,7 @@ def test_the_same_twice_and_whole_on_disk(tmp_path: Path) -> None:
     first, second = run(tmp_path), run(tmp_path)
     assert first.words == second.words
     folder = tmp_path / "00000001"
-    value = json.loads((folder / RESULT).read_bytes())
+    value = json.loads((folder / ANALYSIS).read_bytes())
     assert value["state"] == "finished" and value["config"]["prompt"] == PROMPT
     assert value["words"][0]["raised"]["fit"]["mean"] == first.words[0].raised.fit.mean
     for name in [*value["images"], *value["target_images"], *value["words"][0]["lowered"]["images"]]:
@@ -129,7 +130,7 @@ def test_the_same_twice_and_whole_on_disk(tmp_path: Path) -> None:
 def test_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
     result = run(tmp_path, host=Simulated(stop_after=5))
     assert result.state == "stopped" and len(result.words) == 1
-    assert json.loads((tmp_path / "00000000" / RESULT).read_bytes())["words"]
+    assert json.loads((tmp_path / "00000000" / ANALYSIS).read_bytes())["words"]
 
 
 def test_a_word_at_the_end_of_its_range_has_one_side(tmp_path: Path) -> None:

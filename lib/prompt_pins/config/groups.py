@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from ..options import checked, option
 
@@ -193,9 +194,13 @@ class OutputOptions:
 
 @dataclasses.dataclass(frozen=True)
 class AnalysisOptions:
-    """How a prompt is measured without a search.  Not part of a run's configuration.  Raises `OptionError`."""
+    """How a prompt is measured without a search.  Not part of a run's configuration.  Raises `OptionError`.
+
+    RUN_GROUPS: the groups of a run's options that matter to an analysis.
+    """
 
     GROUP = "Analysis"
+    RUN_GROUPS: ClassVar[tuple[str, ...]] = ("Prompt", "Pin to", "Images", "Loss")
 
     analysis_seeds: int = option(
         16, label="Seeds", low=8, high=512, help="Images of each wording; all words are measured on the same seeds."

@@ -22,7 +22,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ANALYSIS_GROUPS = ("Prompt", "Pin to", "Images", "Loss")
 FIRST = ("Prompt", "Pin to", "Images", "How far", "Output")
 """The groups of `--help` that come before all others."""
 SHORT = {"negative_prompt": "--negative", "generations": "-g", "steps": "-s", "batch_size": "-b", "target": "-t"}
@@ -76,12 +75,13 @@ Command = Callable[..., None]
 
 def with_options(command: Command) -> Command:
     """`command(…, **options)` with every option of `RunConfig` in its signature, so that typer sees them."""
-    return _with(command, lambda skip: parameters(skip))
+    return _with(command, parameters)
 
 
 def with_analysis_options(command: Command) -> Command:
     """The same with the options that matter to an analysis, and its own."""
-    return _with(command, lambda skip: [*parameters(skip, AnalysisOptions), *parameters(skip, groups=ANALYSIS_GROUPS)])
+    groups = AnalysisOptions.RUN_GROUPS
+    return _with(command, lambda skip: [*parameters(skip, AnalysisOptions), *parameters(skip, groups=groups)])
 
 
 def _with(command: Command, find: Callable[[tuple[str, ...]], list[inspect.Parameter]]) -> Command:

@@ -28,7 +28,7 @@ from ..sampling import ForkOptions, make_hyperbatch
 from ..store import Record
 from .denoiser import Denoiser, denoise
 from .engine import HeadlessHost
-from .inversion import SUFFIX, Inversion, save_inversion
+from .inversion import SUFFIX, Inversion, save_inversion, word_layer
 from .prompt_steps import expand, split_and
 from .samplers import find_sampler
 from .text import CHUNK
@@ -75,9 +75,9 @@ class Bakery:
         if len(stretches) > 1 or len(chunks) > 1 or (not negative and len(split_and(text)) > 1):
             raise PromptError("an embedding stands for one chunk of 75 tokens without AND, BREAK and schedules")
         network: Any = host.checkpoint.text_encoder
-        self.device = next(network.parameters()).device
+        self.device = host.device
         self.network = network
-        self.table: nn.Embedding = getattr(network, "text_model", network).embeddings.token_embedding
+        self.table: nn.Embedding = word_layer(network).token_embedding
         self.ids = torch.tensor(chunks[0].tokens, device=self.device)
         self.target = host.reader.encoder.encode((stretches[0].text,))[0].clone()
         self.rng = np.random.Generator(np.random.PCG64(0))

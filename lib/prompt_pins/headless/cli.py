@@ -38,7 +38,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 Out = Annotated[Path, typer.Option("--out", help="The folder of all runs.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
 Device = Annotated[Optional[str], typer.Option("--device", help="cpu or cuda; by itself: CUDA where there is one.")]
-
+ConfigFile = Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")]
 Embeddings = Annotated[
     Optional[Path], typer.Option("--embeddings", help="A folder of textual inversions (.safetensors).")
 ]
@@ -48,7 +48,7 @@ Embeddings = Annotated[
 @with_options
 def pin(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to pin, in the WebUI's syntax.")] = None,
-    config: Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")] = None,
+    config: ConfigFile = None,
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
@@ -78,7 +78,7 @@ def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embe
 @with_analysis_options
 def analyze(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to measure, in the WebUI's syntax.")] = None,
-    config: Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")] = None,
+    config: ConfigFile = None,
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,

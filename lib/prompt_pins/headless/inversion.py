@@ -84,14 +84,19 @@ class Words:
         return pieces
 
 
+def word_layer(text_encoder: Any) -> Any:
+    """The part of a CLIP text encoder whose `token_embedding` holds the vectors of its words."""
+    return getattr(text_encoder, "text_model", text_encoder).embeddings
+
+
 def extend(text_encoder: Any, inversions: Sequence[Inversion]) -> int:
     """Give a CLIP text encoder the vectors of inversions, behind those that it has.  Changes the encoder.
 
     Returns the id of the first new vector; ids that were given before stay as they are.  Raises `CheckpointError` for
     vectors of another width.
     """
-    model = getattr(text_encoder, "text_model", text_encoder)
-    table = model.embeddings.token_embedding
+    layer = word_layer(text_encoder)
+    table = layer.token_embedding
     first, width = table.weight.shape
     if not inversions:
         return int(first)
@@ -100,5 +105,5 @@ def extend(text_encoder: Any, inversions: Sequence[Inversion]) -> int:
             found = inversion.vectors.shape[1]
             raise CheckpointError(f"embeddings: {inversion.name} has vectors of {found} numbers; this model's {width}")
     rows = torch.cat([table.weight.data, *(inversion.vectors.to(table.weight) for inversion in inversions)])
-    model.embeddings.token_embedding = nn.Embedding(len(rows), width, _weight=rows, _freeze=True)
+    layer.token_embedding = nn.Embedding(len(rows), width, _weight=rows, _freeze=True)
     return int(first)

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import notations
 from ..store import Candidate, Generation, Record
+from ..store.folder import map_name
 from .analysis import correlations, tightness
 from .images import Thumbs
 from .stats import BatchStats, read_stats
@@ -30,7 +31,6 @@ from .view import (
 )
 
 MATRIX = 30  # words; a larger matrix of correlations is not shown
-MAP = "map-{:05d}.png"  # error maps, written by the run for the best of each generation
 FILES = (
     ("journal.jsonl", "everything that happened, one line each"),
     ("run.json", "this run in a few lines"),
@@ -212,7 +212,7 @@ def generation_page(
 
 def _maps(root: Path, best: Candidate) -> list[dict[str, str]]:
     """Each image of a generation's best candidate and its error map, relative to the run; those that are there."""
-    names = [(name, MAP.format(index)) for index, name in enumerate(best.images)]
+    names = [(name, map_name(index)) for index, name in enumerate(best.images)]
     there = [pair for pair in names if all((root / best.folder / name).is_file() for name in pair)]
     return [{"image": f"{best.folder}/{image}", "map": f"{best.folder}/{found}"} for image, found in there]
 
@@ -224,9 +224,9 @@ def candidate_page(root: Path, candidate: Candidate, stats: BatchStats) -> dict[
     for index, name in enumerate(candidate.images):
         fit, spread = stats.per_image[index] if index < len(stats.per_image) else (None, None)
         seed = f"seed {stats.seeds[index]}" if index < len(stats.seeds) else f"image {index + 1}"
-        kept, found = ((folder / file).is_file() for file in (name, MAP.format(index)))
+        kept, found = ((folder / file).is_file() for file in (name, map_name(index)))
         images.append({"name": name, "kept": kept, "seed": seed, "fit": fit, "spread": spread})
-        images[-1]["map"] = MAP.format(index) if found else ""
+        images[-1]["map"] = map_name(index) if found else ""
     return {
         "name": root.name,
         "c": candidate,

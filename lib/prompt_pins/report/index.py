@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import StoreError
 from ..store import RunFolder, Runs
 from ..store.files import write_text
+from ..store.folder import ANALYSIS
 from . import pages
 from .summary import SUMMARY_VERSION, summary
 
@@ -37,7 +38,7 @@ def _analyses(root: Path) -> list[dict[str, Any]]:
     found = []
     for number in reversed(Runs(root / "analysis").numbers()):
         folder = root / "analysis" / f"{number:08d}"
-        if (folder / "index.html").is_file() and (value := _read(folder / "analysis.json")) is not None:
+        if (folder / "index.html").is_file() and (value := _read(folder / ANALYSIS)) is not None:
             words = [word["label"] for word in value["words"]]
             found.append({"name": folder.name, "prompt": value["config"]["prompt"], "words": words, **_when(value)})
     return found

@@ -8,22 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config import AnalysisOptions
 from ..errors import StoreError
 from ..store.files import write_text
+from ..store.folder import ANALYSIS
 from . import pages
 from .images import Thumbs
 from .view import settings
 
-RESULT = "analysis.json"
 SIDES = ("lowered", "raised")
 
 
 def build_analysis(root: Path) -> Path:
     """Write the page of the analysis in `root`, and return its path.  Raises `StoreError`."""
     try:
-        value = json.loads((root / RESULT).read_bytes())
+        value = json.loads((root / ANALYSIS).read_bytes())
     except (OSError, ValueError) as error:
-        raise StoreError(f"{root / RESULT}: cannot be read ({error})") from error
+        raise StoreError(f"{root / ANALYSIS}: cannot be read ({error})") from error
     thumbs = Thumbs(root)
     most = max([_high(word["image"]) for word in value["words"]] + [1e-6])
     page = root / "index.html"
@@ -35,14 +36,11 @@ def build_analysis(root: Path) -> Path:
         "targets": _pictures(thumbs, value["target_images"], "Target"),
         "original": _pictures(thumbs, value["images"], "Unchanged prompt, image"),
         "words": [_word(word, thumbs, most) for word in value["words"]],
-        "settings": [(group, rows) for group, rows in settings(value["config"]) if group in GROUPS],
+        "settings": [(group, rows) for group, rows in settings(value["config"]) if group in AnalysisOptions.RUN_GROUPS],
         "host": [(str(key), str(item)) for key, item in value["host"].items()],
     }
     write_text(page, pages.render("analysis.html", values))
     return page
-
-
-GROUPS = ("Prompt", "Pin to", "Images", "Loss")
 
 
 def _word(word: Mapping[str, Any], thumbs: Thumbs, most: float) -> dict[str, Any]:

@@ -43,7 +43,6 @@ class SingleSearch:
         self._queue = Queue(box, self.limiter)
         self._rows: Vector | None = None
         self._population: list[Individual] = []
-        self._again = False
         self._longest = (box.high - box.low) / 3.0  # a wider distribution would fold onto itself
         self._ended: StopReason | None = None
         self._failed_generations = 0
@@ -86,6 +85,11 @@ class SingleSearch:
             self._rows = self._draw()
         return self._rows.copy()
 
+    @property
+    def _rescored(self) -> tuple[Vector, list[float]] | None:
+        """The best so far where every generation scores it again; else None."""
+        return self._best if self.options.seed_policy == "rotated" else None
+
     def _draw(self) -> Vector:
         lambda_ = self._cma.lambda_
         injected = self._queue.take(lambda_)
@@ -93,9 +97,8 @@ class SingleSearch:
         points = np.concatenate([np.reshape(injected, (len(injected), self.box.size)), drawn])
         self._population = [Individual(x, Loss(), row, row < len(injected)) for row, x in enumerate(points.tolist())]
         rows = self.limiter.closest(self.box.reflect(points))
-        self._again = self.options.seed_policy == "rotated" and self._best is not None
-        if self._again and self._best is not None:
-            rows = np.concatenate([rows, self._best[0][None]])
+        if self._rescored is not None:
+            rows = np.concatenate([rows, self._rescored[0][None]])
         return np.asarray(rows)
 
     def tell(
@@ -127,10 +130,10 @@ class SingleSearch:
     def _keep_best(self, rows: Vector, full: Sequence[float | None], drawn: int) -> bool:
         """Update the best candidate; whether this run of CMA-ES made progress."""
         before = self._run_best
-        if self._again and self._best is not None:
+        if self._rescored is not None:
             again = full[drawn]
             if again is not None:
-                self._best[1].append(again)
+                self._rescored[1].append(again)
                 before = again
         ranked = sorted((value, row) for row, value in enumerate(full[:drawn]) if value is not None)
         if not ranked:
@@ -175,7 +178,7 @@ class SingleSearch:
             else:
                 final = ended
         budget = self.options.max_evaluations
-        rows = self._cma.lambda_ + (self.options.seed_policy == "rotated" and self._best is not None)
+        rows = self._cma.lambda_ + (self._rescored is not None)
         if final is None and budget and self.evaluations + rows > budget:
             final = stopping.evaluations_used(self.evaluations, budget)
         self._reason = final

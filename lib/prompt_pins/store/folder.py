@@ -18,6 +18,8 @@ from .records import Record, replay
 if TYPE_CHECKING:
     import numpy as np
 
+ANALYSIS = "analysis.json"
+"""What an analysis writes into its folder."""
 _FORMATS = {"png": {"compress_level": 3}, "jpg": {"quality": 95}, "webp": {"quality": 95, "method": 3}}
 
 
@@ -64,6 +66,11 @@ class RunFolder:
     def save_json(self, name: str, value: Any) -> None:
         """Write a JSON file of the run."""
         write_json(self.path / name, value)
+
+
+def map_name(index: int) -> str:
+    """File name of the error map of an image, by its place in the batch."""
+    return f"map-{index:05d}.png"
 
 
 def save_image(path: Path, image: np.ndarray, infotext: str = "") -> None:
