@@ -1,5 +1,7 @@
 """Box bounds by reflection: the search runs free, and its points are folded into the box.
 
+The mirrors stand a little beyond the bounds, and points in between are moved onto the bound: the best weight is
+often the lowest or the highest that is allowed, and a mirror on the bound itself is never hit exactly.
 May import: numpy.
 """
 
@@ -13,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import OptionError
 
 Vector = NDArray[np.float64]
+
+MARGIN = 0.05
+"""Between a bound and its mirror, as a share of the range; nothing where only one bound is finite."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +66,21 @@ class Box:
         return np.asarray(np.clip(np.asarray(points, dtype=np.float64), self.low, self.high))
 
     def reflect(self, points: ArrayLike) -> Vector:
-        """Fold points (..., N) into the box: a mirror stands at each bound.  Inside points stay, to the bit."""
-        return self.clip(self._folded(np.asarray(points, dtype=np.float64))[0])
+        """Points (..., N) of the free space as points of the box.  Inside points stay, to the bit."""
+        return self.clip(self.fold(points)[0])
 
-    def parity(self, points: ArrayLike) -> Vector:
-        """+1 or -1 for each coordinate: -1 where reflection turned it round an odd number of times."""
-        return self._folded(np.asarray(points, dtype=np.float64))[1]
-
-    def _folded(self, points: Vector) -> tuple[Vector, Vector]:
-        folded, sign = points.copy(), np.ones_like(points)
-        outside = (points < self.low) | (points > self.high)
+    def fold(self, points: ArrayLike) -> tuple[Vector, Vector]:
+        """Points (..., N) folded in between the mirrors, and +1 or -1 for each coordinate: -1 where it was turned."""
+        free = np.asarray(points, dtype=np.float64)
+        folded, sign = free.copy(), np.ones_like(free)
+        span = self.high - self.low
+        margin = np.where(np.isfinite(span), MARGIN * span, 0.0)
+        outside = (free < self.low - margin) | (free > self.high + margin)
         if not outside.any():
             return folded, sign
-        low, high = np.broadcast_arrays(self.low, self.high)
-        low = np.broadcast_to(low, points.shape)[outside]
-        high = np.broadcast_to(high, points.shape)[outside]
-        here = points[outside]
+        low = np.broadcast_to(self.low - margin, free.shape)[outside]
+        high = np.broadcast_to(self.high + margin, free.shape)[outside]
+        here = free[outside]
         both = np.isfinite(low) & np.isfinite(high)
         # one bound: one mirror; two bounds: the fold repeats every two widths
         mirror = np.where(np.isfinite(low), low, high)

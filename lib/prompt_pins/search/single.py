@@ -27,7 +27,7 @@ from .warm import WarmStart
 class SingleSearch:
     """CMA-ES within a box.  The same options and the same tells give the same asks, bit for bit.
 
-    Its distribution lives in an unbounded space that reflection folds into the box.
+    Its distribution lives in an unbounded space that reflection folds into the box; its mean stays between the mirrors.
     """
 
     def __init__(self, box: Box, options: SearchOptions, warm: WarmStart | None = None) -> None:
@@ -161,9 +161,8 @@ class SingleSearch:
         self._stay_inside()
 
     def _stay_inside(self) -> None:
-        """Bring the mean back into the box, and the rest of the distribution with it."""
-        centroid = self._cma.centroid
-        self._cma.mirror(self.box.reflect(centroid), self.box.parity(centroid))
+        """Bring the mean back between the mirrors, and the rest of the distribution with it."""
+        self._cma.mirror(*self.box.fold(self._cma.centroid))
         self._cma.cap(self._longest)
 
     def _conclude(self, scored: Sequence[float]) -> None:
@@ -230,7 +229,7 @@ class SingleSearch:
 
     def distribution(self) -> WarmStart:
         """The distribution as it stands, with all of its covariance, to start another search from."""
-        return WarmStart(self._cma.centroid.copy(), float(self._cma.sigma), self._cma.C.copy())
+        return WarmStart(self.box.clip(self._cma.centroid), float(self._cma.sigma), self._cma.C.copy())
 
     def state(self) -> dict[str, Any]:
         """Plain numbers for the journal and the plots."""
@@ -243,7 +242,7 @@ class SingleSearch:
             "population": self._cma.lambda_,
             "step_size": float(self._cma.sigma),
             "axis_ratio": self._cma.axis_ratio,
-            "mean": self._cma.centroid.tolist(),
+            "mean": self.box.clip(self._cma.centroid).tolist(),
             "std": self._cma.std.tolist(),
             "best": None if best is None else best[0].tolist(),
             "best_loss": None if best is None else best[1],
