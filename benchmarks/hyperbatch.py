@@ -3,6 +3,7 @@
 python -m benchmarks.hyperbatch --json            every sampler, B in 4, 8, 16, 32, S in 10, 20, 30
 python -m benchmarks.hyperbatch --json --quick    two samplers, two batch sizes, one step count
 python -m benchmarks.hyperbatch --strengths       diversity and cost of the fork strength
+python -m benchmarks.hyperbatch --policies        evaluations and diversity of the fork policies
 python -m benchmarks.hyperbatch --plot FILE       pictures and tables of a result that --out FILE has kept
 
 Trees and independent batches alternate in one process and one thread.  The denoiser is timed by itself at every
@@ -29,6 +30,7 @@ from prompt_pins.headless.engine import DOWN, HeadlessHost
 from prompt_pins.host import PromptPair
 from prompt_pins.loss.ldrflip import mean_errors
 from prompt_pins.sampling import SAMPLERS, ForkOptions, fork_schedule, make_hyperbatch
+from prompt_pins.sampling.schedule import POLICIES
 from torch import Tensor
 
 PROMPTS = (
@@ -195,6 +197,16 @@ def strengths(
         yield {"sampler": name, "strength": strength, "diversity": tree, "plain_diversity": plain[name]}
 
 
+def policies(
+    bench: Bench, names: Sequence[str], repeats: int, batch: int = 8, steps: int = 20
+) -> Iterator[dict[str, Any]]:
+    """Evaluations and mean pairwise FLIP of the trees of each policy."""
+    for name, policy in itertools.product(names, POLICIES):
+        cost = fork_schedule(batch, steps, policy).cost
+        found = _mean_diversity(bench, name, ForkOptions(policy), repeats, batch, steps)
+        yield {"sampler": name, "policy": policy, "evaluations": cost, "diversity": found}
+
+
 def _mean_diversity(bench: Bench, name: str, forks: ForkOptions, repeats: int, batch: int, steps: int) -> float:
     found = []
     for repeat in range(repeats):
@@ -297,9 +309,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--strengths", action="store_true")
+    parser.add_argument("--policies", action="store_true")
     parser.add_argument("--samplers", nargs="+", choices=tuple(SAMPLERS), help="these only")
     parser.add_argument("--scale", type=float, default=UNGUIDED, help="guidance; 1: none")
-    parser.add_argument("--repeats", type=int, default=12, help="trees for each fork strength")
+    parser.add_argument("--repeats", type=int, default=12, help="trees for each fork strength or policy")
     parser.add_argument("--out", type=Path, help="keep the rows here as they come, and go on from them")
     parser.add_argument("--plot", type=Path, help="draw docs/images/hyperbatch*.png from a file of --out")
     options = parser.parse_args()
@@ -318,17 +331,18 @@ def main() -> None:
         bench.scale = options.scale
         for _ in range(WARM):
             bench.call_seconds(1)
-        few = ("DPM++ 2M", "DPM++ SDE") if options.quick or options.strengths else tuple(SAMPLERS)
-        names = options.samplers or few
-        cells = (
-            strengths(bench, names, options.repeats) if options.strengths else grid(bench, names, options.quick, done)
-        )
+        of_one = options.strengths or options.policies
+        names = options.samplers or (("DPM++ 2M", "DPM++ SDE") if options.quick or of_one else tuple(SAMPLERS))
+        if of_one:
+            cells = (strengths if options.strengths else policies)(bench, names, options.repeats)
+        else:
+            cells = grid(bench, names, options.quick, done)
         for row in cells:
             rows.append(row)
             print(told({k: v for k, v in row.items() if not isinstance(v, dict)}), file=sys.stderr, flush=True)
             if options.out:
                 options.out.write_text(json.dumps(rows, indent=1) + "\n")
-    result = {"rows": rows} if options.strengths else {"summary": summary(rows), "rows": rows}
+    result = {"rows": rows} if of_one else {"summary": summary(rows), "rows": rows}
     if options.json:
         print(json.dumps(result, indent=1))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_pins.sampling.meter import Meter, predicted_speedup, tree_text
-from prompt_pins.sampling.schedule import ForkSchedule, fork_schedule
+from prompt_pins.sampling.schedule import POLICIES, ForkSchedule, fork_schedule
 
 
 def test_the_tree_of_8_leaves() -> None:
@@ -37,7 +37,7 @@ def test_large_trees_are_listed() -> None:
     assert len(tree_text(fork_schedule(128, 16)).splitlines()) == 8
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["even", "early", "late", "none"]))
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(POLICIES))
 def test_every_column_shows_its_step(batch: int, steps: int, policy: str) -> None:
     """As many horizontal strokes in a column as images in that step, and one line for each leaf."""
     schedule = fork_schedule(batch, steps, policy)

@@ -20,6 +20,7 @@ from prompt_pins.sampling import (
     make_hyperbatch,
 )
 from prompt_pins.sampling.binding import Binding, Call
+from prompt_pins.sampling.schedule import POLICIES
 from torch import Tensor
 
 from tests.sampling import oracle
@@ -109,7 +110,7 @@ def test_churn(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("policy", ["even", "early", "late"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_leaf_0_is_the_plain_image(name: str, policy: str, dtype: torch.dtype) -> None:
     x, sigmas = start(8).to(dtype), karras_sigmas(11, 0.03, 14.6)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prompt_pins.errors import OptionError
 from prompt_pins.sampling.schedule import ForkOptions, doublings, fork_schedule, independent_levels
 
-POLICIES = st.sampled_from(["even", "early", "late"])
+POLICIES = st.sampled_from(["even", "twin", "early", "late"])
 SIZES = st.integers(1, 70)
 STEPS = st.integers(1, 60)
 
@@ -44,6 +44,13 @@ def test_the_even_tree_of_8_leaves_and_20_steps() -> None:
         (8, 1, "even", (8,)),
         (1, 3, "even", (1, 1, 1)),
         (8, 4, "none", (8, 8, 8, 8)),
+        (8, 20, "twin", (2,) * 7 + (4,) * 7 + (8,) * 6),
+        (4, 6, "twin", (2, 2, 2, 4, 4, 4)),
+        (6, 8, "twin", (2, 2, 2, 4, 4, 4, 6, 6)),
+        (8, 2, "twin", (2, 8)),
+        (2, 5, "twin", (2,) * 5),
+        (1, 5, "twin", (1,) * 5),
+        (8, 1, "twin", (8,)),
         (8, 6, (2, 2, 5), (1, 1, 4, 4, 4, 8)),
         (4, 3, (0, 0), (4, 4, 4)),
         (4, 3, [0, 1], (2, 4, 4)),
@@ -58,7 +65,7 @@ def test_every_tree_is_well_formed(batch: int, steps: int, policy: str) -> None:
     schedule = fork_schedule(batch, steps, policy)
     sizes = schedule.sizes
     assert len(sizes) == steps and sizes[-1] == schedule.batch_size == batch
-    assert sizes[0] == (1 if steps > 1 else batch)
+    assert sizes[0] == (batch if steps == 1 else min(batch, 2) if policy == "twin" else 1)
     assert all(size == batch or size & (size - 1) == 0 for size in sizes)
     assert list(sizes) == sorted(sizes)
     assert schedule.cost <= schedule.plain_cost

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from prompt_pins.sampling import SAMPLERS, ForkOptions, LeafNoise, fork_schedule, karras_sigmas, make_hyperbatch
+from prompt_pins.sampling.schedule import POLICIES
 from torch import Tensor
 
 from tests.sampling.models import Mixture, start
@@ -22,11 +23,11 @@ def apart(images: Tensor) -> float:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("batch, steps", [(2, 2), (8, 2), (8, 3), (5, 4), (6, 9), (16, 20), (4, 1)])
-@pytest.mark.parametrize("policy", ["even", "early", "late", "none"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_siblings_differ(name: str, batch: int, steps: int, policy: str) -> None:
     x = start(batch)
-    if policy != "none" and steps > 1:
-        x = x[:1].expand(batch, -1, -1, -1).contiguous()
+    roots = fork_schedule(batch, steps, policy).sizes[0]
+    x = x[torch.arange(batch) % roots]
     images = make_hyperbatch(name, ForkOptions(policy), seeds=range(batch))(
         Mixture(), x, karras_sigmas(steps, 0.03, 14.6)
     )

@@ -54,7 +54,7 @@ def test_the_samplers_are_listed_once(webui: Webui) -> None:
     assert {f"{name} - Hyperbatch" for name in SAMPLERS} <= set(names)
 
 
-@pytest.mark.parametrize("policy", ["early", "late", "none"])
+@pytest.mark.parametrize("policy", ["twin", "early", "late", "none"])
 def test_the_policy_is_a_setting(webui: Webui, policy: str) -> None:
     settings = {"override_settings": {"prompt_pins_fork_policy": policy}}
     tree = webui.render(sampler_name="DPM++ 2M - Hyperbatch", **settings)

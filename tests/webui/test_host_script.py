@@ -118,6 +118,30 @@ def test_tags_come_from_the_hosts_interrogator_or_are_refused_at_once(webui: Web
         assert status == 422 and "models/torch_deepdanbooru" in str(answer) and len(webui.runs()) == before
 
 
+@pytest.mark.parametrize(
+    ("setting", "given", "used"),
+    [
+        ("even", {}, "twin"),
+        ("late", {}, "late"),
+        ("late", {"fork_policy": "even"}, "even"),
+        ("even", {"preset": "Classic"}, "even"),
+    ],
+)
+def test_forks_are_the_presets_but_for_the_setting_and_the_field(
+    webui: Webui, setting: str, given: dict[str, str], used: str
+) -> None:
+    name = "prompt_pins_fork_policy"
+    small = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}
+    assert webui.call("/sdapi/v1/options", {name: setting})[0] == 200
+    try:
+        status, answer = webui.pin([{**small, **given}], steps=4, batch_size=4)
+    finally:
+        assert webui.call("/sdapi/v1/options", {name: "even"})[0] == 200
+    assert status == 200, answer
+    assert webui.journal(webui.runs()[0])[0]["config"]["fork_policy"] == used
+    assert f"Fork policy: {used}" in json.loads(answer["info"])["infotexts"][0]
+
+
 @pytest.mark.parametrize("kind", ["jpg", "webp"])
 def test_every_image_format_keeps_the_pinned_prompt(webui: Webui, kind: str) -> None:
     options = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0, "image_format": kind}

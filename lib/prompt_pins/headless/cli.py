@@ -22,6 +22,7 @@ from rich.table import Table
 
 from ..errors import PinError
 from ..events import Event, RunStarted
+from ..sampling.schedule import DEFAULT_POLICY
 from ..store import RunFolder, Runs
 from .arguments import analysis_options, merged, with_analysis_options, with_options
 
@@ -190,8 +191,8 @@ def hyperbatch(
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of the batch.")] = 8,
     steps: Annotated[int, typer.Option("--steps", "-s", help="Sampling steps.")] = 20,
     fork_policy: Annotated[
-        str, typer.Option("--fork-policy", help="even, early, late, or fork steps: 5,10,15.")
-    ] = "even",
+        str, typer.Option("--fork-policy", help="even, twin, early, late, or fork steps: 5,10,15.")
+    ] = DEFAULT_POLICY,
     fork_strength: Annotated[
         Optional[float], typer.Option("--fork-strength", help="Of a deterministic sampler.")
     ] = None,

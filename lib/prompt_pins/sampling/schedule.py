@@ -20,7 +20,8 @@ from itertools import pairwise
 from ..config import RenderOptions
 from ..errors import OptionError
 
-POLICIES = ("even", "early", "late", "none")
+POLICIES = ("even", "twin", "early", "late", "none")
+DEFAULT_POLICY = "even"
 DEFAULT_STRENGTH: float = RenderOptions.fork_strength
 
 Policy = str | tuple[int, ...]
@@ -31,16 +32,16 @@ Levels = tuple[tuple[int, ...], ...]
 class ForkOptions:
     """How a batch forks.
 
-    policy: "even" (equal segments), "early" or "late" (forks in the first or the last half), "none" (every
-        image on its own from the start), or the fork steps themselves, one for each doubling (as a tuple, or as
-        text: "5, 10, 15").
+    policy: "even" (equal segments), "twin" (two even trees of half the batch each), "early" or "late" (forks in the
+        first or the last half), "none" (every image on its own from the start), or the fork steps themselves, one
+        for each doubling (as a tuple, or as text: "5, 10, 15").
     strength: rho > 0, for deterministic samplers; the k-th step of a new node after its fork is ancestral with
         eta = min(1, rho - k).  Up to 1 it is the eta of the one ancestral step that leaves the fork.
 
     Raises `OptionError`.
     """
 
-    policy: Policy = "even"
+    policy: Policy = DEFAULT_POLICY
     strength: float = DEFAULT_STRENGTH
 
     def __post_init__(self) -> None:
@@ -124,13 +125,13 @@ def doublings(batch_size: int) -> int:
     return (batch_size - 1).bit_length()
 
 
-def fork_schedule(batch_size: int, steps: int, policy: Policy | Sequence[int] = "even") -> ForkSchedule:
+def fork_schedule(batch_size: int, steps: int, policy: Policy | Sequence[int] = DEFAULT_POLICY) -> ForkSchedule:
     """The batch sizes of `batch_size` >= 1 leaves over `steps` >= 1 steps.
 
     With D doublings, "even" forks every d = S // (D + 1) steps, "early" and "late" every half of that, counted
-    from the start or from the end; where S is too small for a boundary of its own for each doubling, several
-    share one.  An explicit policy names the step that first runs at each doubled size, in ascending order; 0
-    means that the images start apart.
+    from the start or from the end; "twin" starts with two images, and forks at step ceil(k S / D) for k = 1 .. D - 1.
+    Where S is too small for a boundary of its own for each doubling, several share one.  An explicit policy names
+    the step that first runs at each doubled size, in ascending order; 0 means that the images start apart.
 
     Raises `OptionError`.
     """
@@ -145,9 +146,11 @@ def fork_schedule(batch_size: int, steps: int, policy: Policy | Sequence[int] = 
 
 
 def _forks(doubling: int, steps: int, policy: str) -> tuple[int, ...]:
-    """The fork steps of a named policy, each in 1 .. S - 1 (all 0 if there is no such boundary)."""
+    """The fork steps of a named policy, each in 1 .. S - 1, but 0 where images start apart."""
     if policy == "none" or steps == 1:
         return (0,) * doubling
+    if policy == "twin":
+        return (0, *(min(math.ceil(k * steps / doubling), steps - 1) for k in range(1, doubling)))[:doubling]
     segments = doubling + 1
     half = max(1, steps // (2 * segments))
     wanted = [k * (steps // segments) or k * steps // segments for k in range(1, segments)]

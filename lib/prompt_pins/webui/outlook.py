@@ -11,7 +11,7 @@ from ..config import RunConfig
 from ..errors import OptionError
 from ..plan import Plan, make_plan
 from ..sampling import ForkOptions, fork_schedule, independent_levels
-from . import samplers
+from . import compat, samplers
 from .arguments import read_arguments
 from .declared import ScriptOptions
 from .progress import in_words, overview, planned_batches
@@ -79,7 +79,7 @@ def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:
     chosen = question.get("options") or {}
     if not isinstance(chosen, Mapping):
         raise OptionError("options", chosen, "an object of named options")
-    options = read_arguments([chosen])
+    options = {**compat.host_defaults(), **read_arguments([chosen])}
     values = {name: value for name, value in options.items() if name not in ScriptOptions.__dataclass_fields__}
     values |= {name: question[name] for name in ("steps", "batch_size", "sampler") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}

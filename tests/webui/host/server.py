@@ -127,6 +127,7 @@ def add_api(app: FastAPI, runners: dict[str, tuple[Any, list[Any]]]) -> None:
     app.add_api_route("/sdapi/v1/skip", flag("skipped"), methods=["POST"])
     app.add_api_route("/sdapi/v1/progress", progress, methods=["GET"])
     app.add_api_route("/sdapi/v1/options", lambda: shared.opts.data, methods=["GET"])
+    app.add_api_route("/sdapi/v1/options", lambda values=Body(...): shared.opts.data.update(values), methods=["POST"])  # noqa: B008
     app.add_api_route("/sdapi/v1/samplers", lambda: [{"name": s.name} for s in sd_samplers.samplers], methods=["GET"])
 
 
