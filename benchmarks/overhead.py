@@ -1,4 +1,4 @@
-"""The share of a run's wall time in which the host is not generating.
+"""The share of a run's wall time in which the host is not generating, and the search's own share.
 
 python -m benchmarks.overhead --json
 """
@@ -12,13 +12,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prompt_pins import pin
+from prompt_pins import pin, search
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.headless.arguments import read_config
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Batch, PromptPair
+from prompt_pins.plan import make_plan
 from prompt_pins.report import LiveReport
-from prompt_pins.store import Runs
+from prompt_pins.store import Record, Runs
 
 TASK = Path(__file__).parent / "tasks" / "rival-colours.toml"
 
@@ -37,6 +38,19 @@ class TimedHost(HeadlessHost):
             self.seconds += time.perf_counter() - started
 
 
+def search_seconds(config: RunConfig, host: HeadlessHost, record: Record) -> float:
+    """Seconds of asking, telling and the state, with the losses that a run had: the same search again."""
+    space = make_plan(config, host).space
+    began = time.perf_counter()
+    again = search.create(space.original, space.low, space.high, pin.search_options(config))
+    for generation in record.generations:
+        vectors = [space.round(vector) for vector in again.ask()]
+        again.tell(generation.losses, vectors)
+        if again.state() != generation.state:
+            raise AssertionError("the search did not replay")
+    return time.perf_counter() - began
+
+
 def measure(generations: int) -> dict[str, float]:
     """Run the first shipped task for some generations, with its report, as the command line does."""
     config = RunConfig.from_dict({**read_config(TASK), "generations": generations})
@@ -47,7 +61,9 @@ def measure(generations: int) -> dict[str, float]:
             for event in pin.start(config, host, Runs(Path(out))):
                 live.handle(event)
         wall = time.perf_counter() - started
-    return {"overhead": 1.0 - host.seconds / wall, "wall_seconds": wall, "render_seconds": host.seconds}
+        searched = search_seconds(config, host, Runs(Path(out)).find("0").record())
+    figures = {"overhead": 1.0 - host.seconds / wall, "search": searched / wall}
+    return {**figures, "wall_seconds": wall, "render_seconds": host.seconds}
 
 
 def main() -> None:
@@ -57,7 +73,9 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=8)
     arguments = parser.parse_args()
     figures = measure(arguments.generations)
-    print(json.dumps(figures) if arguments.json else f"overhead {figures['overhead']:.1%}")
+    print(
+        json.dumps(figures) if arguments.json else f"overhead {figures['overhead']:.1%}, search {figures['search']:.3%}"
+    )
 
 
 if __name__ == "__main__":
