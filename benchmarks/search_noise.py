@@ -4,7 +4,8 @@
 
 Each image seed has its own best weights near the common ones, its own threshold along the way there at which the image
 tips over, and its own offset.  A batch's loss is the mean plus the standard deviation of its images' losses, its true
-value that of 150 other seeds.  Costs are those of 8 steps: independent batches of plain DEAP, hyperbatches of ours.
+value that of 150 other seeds.  Costs are those of 8 steps: independent batches of plain DEAP, hyperbatches of ours
+(whose images are as independent here as any: what a tree's images have in common is no part of this world).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from deap import cma as deap_cma
 from prompt_pins.sampling.schedule import fork_schedule
-from prompt_pins.search import SearchOptions, create
+from prompt_pins.search import PRESETS, SearchOptions, create
 from prompt_pins.search.individual import Individual, Loss
 
 from .functions import Array
@@ -91,6 +92,7 @@ def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) ->
     fewer = options.get("fewer", ())
     chosen = SearchOptions(cma_seed=seed, **{name: value for name, value in options.items() if name != "fewer"})
     search = create(np.ones(world.size), 0.0, 2.0, chosen)
+    tree = fork_schedule(batch, STEPS, PRESETS[chosen.preset]["fork_policy"]).sizes
     cost, curve, told = 0, [], []
     while search.stop() is None:
         done = search.generation
@@ -100,7 +102,7 @@ def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) ->
         losses = [world.loss(weights, range(first, first + part)) for weights in rows]
         search.tell(losses, rows)
         told += list(zip(losses, map(tuple, rows), strict=True)) if part == batch else []
-        cost += len(rows) * sum(min(part, size) for size in fork_schedule(batch, STEPS).sizes)
+        cost += len(rows) * sum(min(part, size) for size in tree)
         assert search.best is not None
         curve.append((cost, world.loss(search.best[0], UNSEEN)))
     finalists = {(1.0,) * world.size, tuple(np.round(search.state()["mean"], 3)), tuple(search.best[0])}
