@@ -10,12 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .config import RunConfig
-from .errors import OptionError
+from .errors import OptionError, StoreError
 from .prompt import WeightSpace
 from .search.warm import WarmStart
-from .store import Runs
+from .store import Candidate, RunFolder, Runs
+
+REPLAYED = 0.0015
+"""How far a replayed weight may be off: a printed step, as another machine may round the other way."""
 
 Spaces = Callable[[str, str], WeightSpace]
 
@@ -51,6 +55,16 @@ def to_json(warm: WarmStart) -> dict[str, Any]:
 def from_json(value: dict[str, Any] | None) -> WarmStart | None:
     """What `to_json` wrote."""
     return None if value is None else WarmStart(**value)
+
+
+def check_replayed(folder: RunFolder, candidate: Candidate, weights: ArrayLike) -> None:
+    """Raises `StoreError` where a run's candidate is not what its search, begun again, asks for in its place."""
+    if not np.allclose(candidate.weights, weights, rtol=0.0, atol=REPLAYED):
+        place = f"candidate {candidate.index} of generation {candidate.generation}"
+        raise StoreError(
+            f"{folder.path}: {place} has the weights {list(candidate.weights)}, but this version of Prompt Pinning "
+            f"asks for {np.asarray(weights).tolist()}: the run was begun with another version, and goes on with that"
+        )
 
 
 def injected(config: RunConfig, space: WeightSpace, spaces: Spaces) -> list[list[float]]:

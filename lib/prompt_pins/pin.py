@@ -216,7 +216,10 @@ class _Run:
         pending: list[Candidate | Future[Candidate]] = []
         try:
             for index, vector in enumerate(vectors):
-                pending.append(self.replayed.get((generation, index)) or self._start(generation, index, vector))
+                known = self.replayed.get((generation, index))
+                if known is not None:
+                    beginning.check_replayed(self.folder, known, vector)
+                pending.append(known or self._start(generation, index, vector))
                 while pending and (isinstance(pending[0], Candidate) or pending[0].done()):
                     yield self._finish(pending.pop(0))
         except HostInterrupted:

@@ -223,6 +223,22 @@ def test_bad_input_leaves_nothing_behind(
     assert not (tmp_path / "pins").exists()
 
 
+def test_a_run_of_another_version_of_the_search_is_not_gone_on_with(
+    tmp_path: Path, model: HeadlessHost, small: dict[str, Any]
+) -> None:
+    finish(pin.start(RunConfig(**small), Watched(model, HostInterrupted("stop"), 3), Runs(tmp_path)))
+    folder = Runs(tmp_path).find("0")
+    journal = folder.path / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    second = [line for line in lines if line["kind"] == "candidate"][1]
+    second["weights"][0] += 0.01
+    changed = "".join(json.dumps(line) + "\n" for line in lines)
+    journal.write_text(changed)
+    with pytest.raises(StoreError, match=r"candidate 1 of generation 1 has .* another version"):
+        finish(pin.resume(folder, model))
+    assert journal.read_text().startswith(changed)
+
+
 def test_a_finished_run_is_not_resumed(whole: RunFolder, model: HeadlessHost) -> None:
     with pytest.raises(StoreError, match="finished"):
         finish(pin.resume(whole, model))
