@@ -18,14 +18,20 @@ FORMATS = ("text", "csv", "json", "compel")
 COLUMNS = ("name", "prompt", "negative_prompt")
 
 
+def exportable(record: Record) -> Candidate:
+    """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
+    best = record.best
+    if best is None or best.loss is None:
+        raise StoreError("no candidate is done yet, so there is nothing to export")
+    return best
+
+
 def export(name: str, record: Record, notation: str) -> str:
     """The pinned prompt of run `name` in one of `FORMATS`, ended by a line feed.
 
     Raises `StoreError` for a run without a candidate and `PromptError` for what Compel cannot say.
     """
-    best = record.best
-    if best is None or best.loss is None:
-        raise StoreError(f"run {name}: no candidate is done yet, so there is nothing to export")
+    best = exportable(record)
     if notation == "csv":
         return _lines([COLUMNS, style(name, best)])
     if notation == "json":

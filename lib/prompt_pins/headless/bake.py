@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from ..config import RenderOptions, RunConfig
-from ..errors import OptionError, PromptError, StoreError
+from ..errors import OptionError, PromptError
 from ..host import PromptPair
 from ..loss import flip_pairs
+from ..notations import exportable
 from ..prompt.source import clean
 from ..sampling import ForkOptions, make_hyperbatch
 from ..store import Record
@@ -184,9 +185,7 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
 
     The name of a file is the word that stands for its prompt.  Raises `StoreError` and `PromptError`.
     """
-    best = record.best
-    if best is None or best.loss is None:
-        raise StoreError("no candidate is done yet, so there is nothing to export")
+    best = exportable(record)
     job = RunConfig.from_dict({**record.config, **_size(record)})
     pair = PromptPair(best.prompt, best.negative_prompt)
     lines, made = [], []
