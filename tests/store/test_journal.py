@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from prompt_pins.errors import JournalError, StoreError
-from prompt_pins.store import Candidate, Journal, Runs, read_journal, replay, to_json
+from prompt_pins.store import Candidate, Generation, Journal, Runs, read_journal, replay, to_json
 from prompt_pins.store.files import whole_file
 from prompt_pins.store.folder import save_image
 
@@ -103,6 +103,28 @@ def test_a_candidate_survives_its_journal_line() -> None:
     candidate = Candidate(1, 0, "ab", (1.0, 1.25), "a (b:1.25)", "", 0.5, 0.4, None, "00000001/ab", ("0.png",), 75)
     lines = [HEAD, json.loads(json.dumps({**to_json(candidate), "of a later version": 1}))]
     assert replay(lines).candidates == (candidate,)
+
+
+@pytest.mark.parametrize(("policy", "weights"), [("fixed", (1.5,)), ("rotated", (1.25,))])
+def test_the_best_before_a_contest(policy: str, weights: tuple[float, ...]) -> None:
+    """A loss of 0.3 on other images says nothing against 0.4 on these."""
+
+    def scored(generation: int, index: int, weight: float, loss: float) -> dict:
+        name = f"{generation}-{index}"
+        return to_json(Candidate(generation, index, name, (weight,), "", "", loss, loss, None, "", (), 8))
+
+    state = {"best": [1.25], "mean": [1.2]}
+    lines = [
+        {**HEAD, "config": {"seed_policy": policy}},
+        scored(1, 0, 1.25, 0.5),
+        scored(1, 1, 1.5, 0.3),
+        scored(2, 0, 1.75, 0.6),
+        scored(2, 1, 1.25, 0.4),
+        to_json(Generation(2, "2-1", (0.6, 0.4), state)),
+    ]
+    best = replay(json.loads(json.dumps(line)) for line in lines).best
+    assert best is not None and best.weights == weights
+    assert (best.generation, best.loss) == ((1, 0.3) if policy == "fixed" else (2, 0.4))
 
 
 def test_numbers_are_claimed_once_by_many_processes(tmp_path: Path) -> None:

@@ -148,10 +148,18 @@ class Record:
 
     @property
     def best(self) -> Candidate | None:
-        """The pinned prompt: the contest's winner; before the contest, the lowest loss so far (earliest of equals)."""
+        """The pinned prompt: the contest's winner; before the contest, the lowest loss so far (earliest of equals).
+
+        Where each generation has image seeds of its own, losses of two generations cannot be compared: before the
+        contest, the best is the search's own, which was scored again in every generation since.
+        """
         if self.choice is not None:
             return next(c for c in self.candidates if c.id == self.choice.chosen)
-        return min((c for c in self.candidates if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
+        scored = [candidate for candidate in self.candidates if candidate.loss is not None]
+        if self.generations and self.config.get("seed_policy") == "rotated":
+            weights = self.generations[-1].state.get("best")
+            scored = [c for c in scored if list(c.weights) == weights][-1:] or scored
+        return min(scored, key=lambda c: c.loss or 0.0, default=None)
 
     @property
     def original(self) -> Candidate | None:
