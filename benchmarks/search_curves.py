@@ -18,6 +18,7 @@ STYLES = {  # the colour-blind safe palette of Okabe and Ito
     "deap": ("#000000", "--"),
     "Classic": ("#56B4E9", "-."),
     "Balanced": ("#D55E00", "-"),
+    "twin": ("#009E73", "-"),
     "Quick": ("#0072B2", "-"),
 }
 GRID = 50
@@ -41,6 +42,16 @@ def reached(rows: Rows, value: float) -> float:
     grid, medians = median_curve(rows)
     hits = np.flatnonzero(medians <= value)
     return float(grid[hits[0]]) if hits.size else float("inf")
+
+
+def ended(rows: Rows) -> float:
+    """The median of the runs' last values."""
+    return float(np.median([row["curve"][-1][1] for row in rows]))
+
+
+def median(rows: Rows, name: str) -> float:
+    """The median of one figure."""
+    return float(np.median([row[name] for row in rows]))
 
 
 def pooled(rows: Rows) -> tuple[float, float, float]:
@@ -74,26 +85,29 @@ def against(rows: Rows, others: Rows) -> tuple[float, float, float] | None:
 
 
 def summary(rows: Rows) -> list[dict[str, Any]]:
-    """For each task and method that rows were measured of: its end, and what it needs to reach plain DEAP's end."""
+    """For each task and method that rows were measured of: its end, and what it needs to reach plain DEAP's end.
+
+    Plain DEAP's end is that of the same seeds.
+    """
     found = []
     for task in TASKS:
         mine = {method: [r for r in rows if r["task"] == task.name and r["method"] == method] for method in STYLES}
-        ends = {method: float(np.median([r["curve"][-1][1] for r in some])) for method, some in mine.items() if some}
-        spent = {method: float(np.median([r["evaluations"] for r in some])) for method, some in mine.items() if some}
-        for method, end in ends.items():
-            some = mine[method]
+        for method, some in mine.items():
+            if not some:
+                continue
             cosines = [r["cosine"] for r in some if r["cosine"] is not None]
             gain, low, high = pooled(some)
             versus = None if method == "deap" else against(some, mine["deap"])
-            share = reached(some, ends["deap"]) / spent["deap"] if "deap" in ends else None
+            theirs = [r for r in mine["deap"] if r["seed"] in {r["seed"] for r in some}]
+            share = reached(some, ended(theirs)) / median(theirs, "evaluations") if theirs else None
             found.append(
                 {
                     "task": task.name,
                     "method": method,
                     "seeds": len(some),
                     "original": float(np.median([r["curve"][0][1] for r in some])),
-                    "end": end,
-                    "evaluations": spent[method],
+                    "end": ended(some),
+                    "evaluations": median(some, "evaluations"),
                     "share_to_deaps_end": share if share is not None and np.isfinite(share) else None,
                     "better_than_deap": versus,
                     "improvement": gain,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from deap import cma as deap_cma
 from prompt_pins.sampling.schedule import fork_schedule
-from prompt_pins.search import PRESETS, SearchOptions, create
+from prompt_pins.search import SearchOptions, create
 from prompt_pins.search.individual import Individual, Loss
 
 from .functions import Array
@@ -92,7 +92,7 @@ def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) ->
     fewer = options.get("fewer", ())
     chosen = SearchOptions(cma_seed=seed, **{name: value for name, value in options.items() if name != "fewer"})
     search = create(np.ones(world.size), 0.0, 2.0, chosen)
-    tree = fork_schedule(batch, STEPS, PRESETS[chosen.preset]["fork_policy"]).sizes
+    tree = fork_schedule(batch, STEPS).sizes
     cost, curve, told = 0, [], []
     while search.stop() is None:
         done = search.generation

@@ -5,7 +5,8 @@
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.pin` as a user would, on hyperbatches.  Every method is given the original's batch first.
+`prompt_pins.pin` as a user would, on hyperbatches; `twin` is Balanced on trees of two roots.
+Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
 steps), valued by the same loss of an independent batch of 8 seeds that no method sees; valuing is not counted.
@@ -39,7 +40,7 @@ from prompt_pins.targets import read_targets
 from . import search_tasks
 from .search_tasks import Task
 
-METHODS = ("deap", *reversed(PRESETS), "random")
+METHODS = ("deap", *reversed(PRESETS), "twin", "random")
 CURVE_SEEDS, HELD_SEEDS = 8, 16
 DEAP_RADIUS, DEAP_STEP = 0.25, 0.05
 
@@ -184,6 +185,7 @@ RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "random": run_random,
     "deap": run_deap,
     **{name: (lambda bench, name=name: run_preset(bench, preset=name)) for name in PRESETS},
+    "twin": lambda bench: run_preset(bench, preset="Balanced", fork_policy="twin"),
 }
 
 

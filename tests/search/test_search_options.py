@@ -197,10 +197,10 @@ def _env():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_fills_in_what_is_left_empty(name):
-    options = RunConfig(prompt="a cat", preset=name)
+    options = SearchOptions(preset=name)
     assert {field: getattr(options, field) for field in PRESETS[name]} == dict(PRESETS[name])
-    mine = RunConfig(prompt="a cat", preset=name, initial_std=0.077, patience=0, active=False, fork_policy="late")
-    assert (mine.initial_std, mine.patience, mine.active, mine.fork_policy) == (0.077, 0, False, "late")
+    mine = SearchOptions(preset=name, initial_std=0.077, patience=0, active=False)
+    assert (mine.initial_std, mine.patience, mine.active) == (0.077, 0, False)
     assert mine.rates == PRESETS[name]["rates"]
 
 
@@ -210,7 +210,7 @@ def test_two_objectives_keep_their_seeds_fixed_in_every_preset():
 
 
 def test_every_field_of_a_preset_may_be_empty_and_no_other():
-    known = declarations(RunConfig)
+    known = declarations(SearchOptions)
     for values in PRESETS.values():
         assert set(values) == {field for field, declaration in known.items() if declaration.by_preset}
 

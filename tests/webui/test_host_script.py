@@ -120,16 +120,9 @@ def test_tags_come_from_the_hosts_interrogator_or_are_refused_at_once(webui: Web
 
 @pytest.mark.parametrize(
     ("setting", "given", "used"),
-    [
-        ("even", {}, "twin"),
-        ("late", {}, "late"),
-        ("late", {"fork_policy": "even"}, "even"),
-        ("even", {"preset": "Classic"}, "even"),
-    ],
+    [("even", {}, "even"), ("late", {}, "late"), ("late", {"fork_policy": "twin"}, "twin")],
 )
-def test_forks_are_the_presets_but_for_the_setting_and_the_field(
-    webui: Webui, setting: str, given: dict[str, str], used: str
-) -> None:
+def test_forks_are_the_settings_but_for_the_field(webui: Webui, setting: str, given: dict[str, str], used: str) -> None:
     name = "prompt_pins_fork_policy"
     small = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}
     assert webui.call("/sdapi/v1/options", {name: setting})[0] == 200

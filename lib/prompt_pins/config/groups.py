@@ -82,11 +82,10 @@ class RenderOptions:
     width: int = option(0, label="Width", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
     height: int = option(0, label="Height", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
     fork_policy: str = option(
-        None,
+        "even",
         label="Fork policy",
-        by_preset=True,
         help="When a hyperbatch's tree forks: even, twin (two even trees), early, late, none (a plain batch), or fork "
-        "steps such as 5,10,15. Empty: the preset's (Classic even, Balanced and Quick twin).",
+        "steps such as 5,10,15.",
     )
     fork_strength: float = option(
         2.0,

@@ -1,4 +1,4 @@
-"""Named sets of options.  `docs/search.md` tells what each of them costs.  Standard library only."""
+"""Named sets of search options.  `docs/search.md` tells what each of them costs.  Standard library only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ CLASSIC: Mapping[str, Any] = MappingProxyType(
         "patience": 0,
         "min_progress": 0.0,
         "seed_policy": "fixed",
-        "fork_policy": "even",
     }
 )
 """The seed's defaults: plain CMA-ES from a random centroid, for its whole budget."""
@@ -31,7 +30,6 @@ BALANCED: Mapping[str, Any] = MappingProxyType(
         "patience": 12,
         "min_progress": 0.002,
         "seed_policy": "rotated",
-        "fork_policy": "twin",
     }
 )
 """From the original prompt, a step that reaches, new image seeds each generation, an end when nothing is gained."""

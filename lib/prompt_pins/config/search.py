@@ -255,7 +255,7 @@ class SearchOptions:
         for name, value in checked(type(self), values).items():
             object.__setattr__(self, name, value)
         for name, value in PRESETS[self.preset].items():
-            if getattr(self, name, value) is None:  # some are other groups' options
+            if getattr(self, name) is None:
                 object.__setattr__(self, name, "fixed" if name == "seed_policy" and self.objectives == 2 else value)
         if self.lambda_ == 1:
             raise OptionError("lambda_", 1, "0 (worked out from the number of weights), or at least 2")

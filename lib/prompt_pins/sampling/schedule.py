@@ -21,7 +21,7 @@ from ..config import RenderOptions
 from ..errors import OptionError
 
 POLICIES = ("even", "twin", "early", "late", "none")
-DEFAULT_POLICY = "even"
+DEFAULT_POLICY: str = RenderOptions.fork_policy
 DEFAULT_STRENGTH: float = RenderOptions.fork_strength
 
 Policy = str | tuple[int, ...]

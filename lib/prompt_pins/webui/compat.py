@@ -15,8 +15,6 @@ from typing import Any
 
 from modules import processing, sd_samplers, sd_samplers_common, shared
 
-from ..sampling.schedule import DEFAULT_POLICY
-
 INTERRUPTION: type[BaseException] = sd_samplers_common.InterruptedException
 
 _GROWING_LISTS = ("latents_after_sampling", "pixels_after_sampling", "extra_result_images")
@@ -102,12 +100,10 @@ def emphasis_override() -> dict[str, Any]:
 
 
 def host_defaults() -> dict[str, Any]:
-    """Defaults that are the host's own settings; a fork policy that is the samplers' own is left to the preset."""
+    """Defaults that are the host's own settings."""
     wanted = str(setting("samples_format", "png")).lower().replace("jpeg", "jpg")
     known = {"image_format": wanted} if wanted in ("png", "jpg", "webp") else {}
     forks = {name: setting(f"prompt_pins_{name}", None) for name in ("fork_policy", "fork_strength")}
-    if forks["fork_policy"] == DEFAULT_POLICY:
-        del forks["fork_policy"]
     return {**known, **{name: value for name, value in forks.items() if value is not None}}
 
 

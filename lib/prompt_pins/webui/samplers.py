@@ -12,7 +12,6 @@ from modules.sd_samplers_common import SamplerData
 from ..errors import OptionError
 from ..sampling import SAMPLERS, ForkOptions, SamplerInfo, make_hyperbatch
 from ..sampling.binding import Call
-from ..sampling.schedule import DEFAULT_POLICY
 from . import compat
 from .binding import WebuiBinder
 from .declared import DEFAULTS
@@ -64,7 +63,7 @@ def hyperbatch_info(name: str) -> SamplerInfo | None:
 
 def forks_of(p: Any) -> ForkOptions:
     """How this job's hyperbatches fork: its own attributes over the settings.  Raises `OptionError`."""
-    policy = getattr(p, POLICY, None) or compat.setting(POLICY, DEFAULT_POLICY)
+    policy = getattr(p, POLICY, None) or compat.setting(POLICY, DEFAULTS["fork_policy"])
     strength = getattr(p, STRENGTH, None)
     if strength is None:
         strength = compat.setting(STRENGTH, DEFAULTS["fork_strength"])

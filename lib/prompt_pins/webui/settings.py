@@ -10,7 +10,7 @@ from modules import shared
 
 from ..config import RunConfig
 from ..options import declarations
-from ..sampling.schedule import DEFAULT_POLICY, POLICIES
+from ..sampling.schedule import POLICIES
 from . import samplers
 from .declared import DEFAULTS
 
@@ -25,7 +25,7 @@ def add_settings() -> None:
     policy, strength = known["fork_policy"], known["fork_strength"]
     options = {
         samplers.POLICY: shared.OptionInfo(
-            DEFAULT_POLICY,
+            DEFAULTS["fork_policy"],
             f"Hyperbatch: {policy.label.lower()}",
             gr.Radio,
             {"choices": list(POLICIES)},
