@@ -82,6 +82,7 @@ def run_ours(problem: Problem, evaluate: Counter, seed: int, population: int, re
         patience=0,
         generations=10**9,
         initial_std=STEP,
+        seed_policy="fixed",
         rates="tutorial",
         resolution=0.0,
         lambda_=population,

@@ -50,9 +50,10 @@ def test_points_inside_stay_to_the_bit():
 
 def test_each_variable_has_its_own_bounds():
     box = Box.build([1.0, 1.0, 0.9], [0.0, 0.5, -np.inf], [2.0, 1.5, 1.0])
-    np.testing.assert_allclose(box.fold([[-0.25, 1.75, 1.25]])[0], [[0.05, 1.35, 0.75]])
+    near, far = -2.0 * MARGIN, 1.5 + MARGIN
+    np.testing.assert_allclose(box.fold([[-0.25, 1.75, 1.25]])[0], [[2 * near + 0.25, 2 * far - 1.75, 0.75]])
 
 
 def test_points_between_a_bound_and_its_mirror_are_on_the_bound():
     box = Box.build(np.ones(3), 0.0, 2.0)
-    np.testing.assert_array_equal(box.reflect([-0.05, 2.08, 2.1]), [0.0, 2.0, 2.0])
+    np.testing.assert_array_equal(box.reflect([-MARGIN, 2.0 + MARGIN, 2.0 + 2.0 * MARGIN]), [0.0, 2.0, 2.0])

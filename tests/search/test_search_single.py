@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import OptionError
 from prompt_pins.search import PRESETS, SearchOptions, create
+from prompt_pins.search.box import MARGIN
 from prompt_pins.search.warm import WarmStart
 
 from tests.search.search_cases import plain
@@ -283,7 +284,7 @@ def test_rounding_does_not_change_what_the_distribution_learns():
 def test_a_mean_beyond_a_bound_is_mirrored_with_its_distribution():
     """Folded into the box, the distribution is the same before and after."""
     search = create([0.1, 1.0], 0, 2, plain(initial_std=0.1))
-    search._cma.centroid = np.array([-0.25, 1.0])
+    search._cma.centroid = np.array([-0.05 - 4.0 * MARGIN, 1.0])
     search._cma.C = np.array([[1.0, 0.9], [0.9, 1.0]])
     search._cma._decompose(late=False)
     before = search.box.reflect(search._cma.sample(100_000))

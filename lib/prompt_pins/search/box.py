@@ -16,7 +16,7 @@ from ..errors import OptionError
 
 Vector = NDArray[np.float64]
 
-MARGIN = 0.05
+MARGIN = 0.02
 """Between a bound and its mirror, as a share of the range; nothing where only one bound is finite."""
 
 
