@@ -331,18 +331,16 @@ def main() -> None:
         bench.scale = options.scale
         for _ in range(WARM):
             bench.call_seconds(1)
-        of_one = options.strengths or options.policies
-        names = options.samplers or (("DPM++ 2M", "DPM++ SDE") if options.quick or of_one else tuple(SAMPLERS))
-        if of_one:
-            cells = (strengths if options.strengths else policies)(bench, names, options.repeats)
-        else:
-            cells = grid(bench, names, options.quick, done)
+        of_diversity = strengths if options.strengths else policies if options.policies else None
+        few = ("DPM++ 2M", "DPM++ SDE") if options.quick or of_diversity else tuple(SAMPLERS)
+        names = options.samplers or few
+        cells = of_diversity(bench, names, options.repeats) if of_diversity else grid(bench, names, options.quick, done)
         for row in cells:
             rows.append(row)
             print(told({k: v for k, v in row.items() if not isinstance(v, dict)}), file=sys.stderr, flush=True)
             if options.out:
                 options.out.write_text(json.dumps(rows, indent=1) + "\n")
-    result = {"rows": rows} if of_one else {"summary": summary(rows), "rows": rows}
+    result = {"rows": rows} if of_diversity else {"summary": summary(rows), "rows": rows}
     if options.json:
         print(json.dumps(result, indent=1))
 

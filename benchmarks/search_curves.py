@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,19 @@ def reached(rows: Rows, value: float) -> float:
     return float(grid[hits[0]]) if hits.size else float("inf")
 
 
-def ended(rows: Rows) -> float:
+def median(values: Iterable[float]) -> float:
+    """The median of the runs' figures."""
+    return float(np.median(list(values)))
+
+
+def end(rows: Rows) -> float:
     """The median of the runs' last values."""
-    return float(np.median([row["curve"][-1][1] for row in rows]))
+    return median(row["curve"][-1][1] for row in rows)
 
 
-def median(rows: Rows, name: str) -> float:
-    """The median of one figure."""
-    return float(np.median([row[name] for row in rows]))
+def spent(rows: Rows) -> float:
+    """The median of the runs' evaluations."""
+    return median(row["evaluations"] for row in rows)
 
 
 def pooled(rows: Rows) -> tuple[float, float, float]:
@@ -79,9 +84,8 @@ def against(rows: Rows, others: Rows) -> tuple[float, float, float] | None:
         chosen = rng.integers(images, size=(runs, 1, images))
         before, after = np.take_along_axis(drawn, chosen, axis=2).mean(axis=(0, 2))
         gains.append(1.0 - after / before)
-    low, high = np.percentile(gains, [2.5, 97.5])
     before, after = pairs.mean(axis=(0, 2))
-    return float(1.0 - after / before), float(low), float(high)
+    return float(1.0 - after / before), *contest.interval(gains)
 
 
 def summary(rows: Rows) -> list[dict[str, Any]]:
@@ -97,22 +101,23 @@ def summary(rows: Rows) -> list[dict[str, Any]]:
                 continue
             cosines = [r["cosine"] for r in some if r["cosine"] is not None]
             gain, low, high = pooled(some)
-            versus = None if method == "deap" else against(some, mine["deap"])
-            theirs = [r for r in mine["deap"] if r["seed"] in {r["seed"] for r in some}]
-            share = reached(some, ended(theirs)) / median(theirs, "evaluations") if theirs else None
+            seeds = {r["seed"] for r in some}
+            theirs = [r for r in mine["deap"] if r["seed"] in seeds]
+            versus = None if method == "deap" else against(some, theirs)
+            share = reached(some, end(theirs)) / spent(theirs) if theirs else None
             found.append(
                 {
                     "task": task.name,
                     "method": method,
                     "seeds": len(some),
-                    "original": float(np.median([r["curve"][0][1] for r in some])),
-                    "end": ended(some),
-                    "evaluations": median(some, "evaluations"),
+                    "original": median(r["curve"][0][1] for r in some),
+                    "end": end(some),
+                    "evaluations": spent(some),
                     "share_to_deaps_end": share if share is not None and np.isfinite(share) else None,
                     "better_than_deap": versus,
                     "improvement": gain,
                     "interval": [low, high],
-                    "cosine": float(np.median(cosines)) if cosines else None,
+                    "cosine": median(cosines) if cosines else None,
                 }
             )
     return found

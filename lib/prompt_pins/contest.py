@@ -67,11 +67,16 @@ def improvement(original: ArrayLike, pinned: ArrayLike, seed: int) -> tuple[floa
     rng = np.random.Generator(np.random.PCG64(seed))
     rows = rng.integers(pairs.shape[1], size=(RESAMPLES, pairs.shape[1]))
     means = pairs[:, rows].mean(axis=2)
-    drawn = _ratio(means[0], means[1])
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
+    low, high = interval(_ratio(means[0], means[1]))
     centre = _ratio(pairs[0].mean(), pairs[1].mean())
-    return float(centre), float(low), float(high)
+    return float(centre), low, high
+
+
+def interval(drawn: ArrayLike) -> tuple[float, float]:
+    """The percentile interval of what resampling has drawn, (RESAMPLES,)."""
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(np.asarray(drawn, dtype=np.float64), [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def _ratio(original: ArrayLike, pinned: ArrayLike) -> np.ndarray:

@@ -20,9 +20,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..config import RenderOptions
 from ..errors import PinError
 from ..events import Event, RunStarted
-from ..sampling.schedule import DEFAULT_POLICY
 from ..store import RunFolder, Runs
 from .arguments import analysis_options, merged, with_analysis_options, with_options
 
@@ -192,7 +192,7 @@ def hyperbatch(
     steps: Annotated[int, typer.Option("--steps", "-s", help="Sampling steps.")] = 20,
     fork_policy: Annotated[
         str, typer.Option("--fork-policy", help="even, twin, early, late, or fork steps: 5,10,15.")
-    ] = DEFAULT_POLICY,
+    ] = RenderOptions.fork_policy,
     fork_strength: Annotated[
         Optional[float], typer.Option("--fork-strength", help="Of a deterministic sampler.")
     ] = None,

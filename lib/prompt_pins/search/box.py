@@ -75,11 +75,12 @@ class Box:
         folded, sign = free.copy(), np.ones_like(free)
         span = self.high - self.low
         margin = np.where(np.isfinite(span), MARGIN * span, 0.0)
-        outside = (free < self.low - margin) | (free > self.high + margin)
+        low, high = self.low - margin, self.high + margin
+        outside = (free < low) | (free > high)
         if not outside.any():
             return folded, sign
-        low = np.broadcast_to(self.low - margin, free.shape)[outside]
-        high = np.broadcast_to(self.high + margin, free.shape)[outside]
+        low = np.broadcast_to(low, free.shape)[outside]
+        high = np.broadcast_to(high, free.shape)[outside]
         here = free[outside]
         both = np.isfinite(low) & np.isfinite(high)
         # one bound: one mirror; two bounds: the fold repeats every two widths

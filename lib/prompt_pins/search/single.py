@@ -227,9 +227,14 @@ class SingleSearch:
         """Why the search is over, in words; None: ask for another generation."""
         return self._reason
 
+    @property
+    def _centre(self) -> Vector:
+        """The distribution's mean as a point of the box (N,)."""
+        return self.box.clip(self._cma.centroid)
+
     def distribution(self) -> WarmStart:
         """The distribution as it stands, with all of its covariance, to start another search from."""
-        return WarmStart(self.box.clip(self._cma.centroid), float(self._cma.sigma), self._cma.C.copy())
+        return WarmStart(self._centre, float(self._cma.sigma), self._cma.C.copy())
 
     def state(self) -> dict[str, Any]:
         """Plain numbers for the journal and the plots."""
@@ -242,7 +247,7 @@ class SingleSearch:
             "population": self._cma.lambda_,
             "step_size": float(self._cma.sigma),
             "axis_ratio": self._cma.axis_ratio,
-            "mean": self.box.clip(self._cma.centroid).tolist(),
+            "mean": self._centre.tolist(),
             "std": self._cma.std.tolist(),
             "best": None if best is None else best[0].tolist(),
             "best_loss": None if best is None else best[1],

@@ -157,8 +157,10 @@ class Record:
             return next(c for c in self.candidates if c.id == self.choice.chosen)
         scored = [candidate for candidate in self.candidates if candidate.loss is not None]
         if self.generations and self.config.get("seed_policy") == "rotated":
-            weights = self.generations[-1].state.get("best")
-            scored = [c for c in scored if list(c.weights) == weights][-1:] or scored
+            own = tuple(self.generations[-1].state.get("best") or ())
+            again = [candidate for candidate in scored if candidate.weights == own]
+            if again:
+                return again[-1]
         return min(scored, key=lambda c: c.loss or 0.0, default=None)
 
     @property
