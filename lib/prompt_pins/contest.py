@@ -20,36 +20,40 @@ Fits = tuple[float, ...]
 Measure = Callable[[Candidate], Fits]
 
 
-def finalists(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The original (the first candidate), the last one (the centre of the search) and the `count` lowest losses.
+def finalists(candidates: Sequence[Candidate], count: int, rotated: bool) -> list[Candidate]:
+    """The original (the first candidate), the last one (the centre of the search) and the `count` best others.
 
-    Each prompt once; candidates that failed are left out.  A prompt that was scored on several rows of seeds has the
-    mean of its losses, and comes before those that had only one chance to be lucky.
+    Best is the lowest loss; where each generation has image seeds of its own (`rotated`), the furthest below the centre
+    that was scored on the same seeds.  Each prompt once; candidates that failed are left out.
     """
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for candidate in candidates:
-        if candidate.loss is not None:
-            key = (candidate.prompt, candidate.negative_prompt)
-            rows.setdefault(key, {})[candidate.id] = candidate.loss
-
-    def rank(candidate: Candidate) -> tuple[bool, float]:
-        losses = list(rows[candidate.prompt, candidate.negative_prompt].values())
-        return len(losses) == 1, float(np.mean(losses))
-
-    ranked = sorted((c for c in candidates if c.loss is not None), key=rank)
+    scored = [candidate for candidate in candidates if candidate.loss is not None]
+    merits = _advantages(candidates) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
     chosen: dict[tuple[str, str], Candidate] = {}
     for candidate in [*candidates[:1], *candidates[-1:]]:
         if candidate.loss is not None:
             chosen[candidate.prompt, candidate.negative_prompt] = candidate
-    taken = 0
-    for candidate in ranked:
-        key = (candidate.prompt, candidate.negative_prompt)
-        if taken == count:
-            break
-        if key not in chosen:
-            chosen[key] = candidate
-            taken += 1
+    most = len(chosen) + count
+    for _, candidate in sorted(merits, key=lambda pair: pair[0]):
+        if len(chosen) < most:
+            chosen.setdefault((candidate.prompt, candidate.negative_prompt), candidate)
     return list(chosen.values())
+
+
+def _advantages(candidates: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
+    """(loss less that of the centre on the same seeds, candidate), of the later half of the generations.
+
+    There the centre moves little, so that advantages can be compared.  A generation's last row is its centre; the first
+    generation has the original, its first row, in its place.
+    """
+    searched = candidates[:-1]
+    centres = {candidate.generation: candidate.loss for candidate in searched}
+    centres |= {candidate.generation: candidate.loss for candidate in searched[:1]}
+    found = []
+    for candidate in searched:
+        centre = centres[candidate.generation]
+        if candidate.loss is not None and centre is not None and 2 * candidate.generation > max(centres):
+            found.append((candidate.loss - centre, candidate))
+    return found
 
 
 def lowest(fits: Sequence[Fits]) -> int:

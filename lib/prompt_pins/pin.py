@@ -175,7 +175,8 @@ class _Run:
             return
         started = time.perf_counter()
         fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
-        contestants = contest.finalists(self.candidates, self.config.finalists)
+        rotated = self.config.seed_policy == "rotated"
+        contestants = contest.finalists(self.candidates, self.config.finalists, rotated)
         fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
         cost = len(fresh) * self.config.steps * len(contestants)
         chosen = contestants[contest.lowest(fits)].id
@@ -295,8 +296,7 @@ class _Run:
     def _over_budget(self) -> str | None:
         images = sum(len(c.images) for c in self.candidates if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
-        rows = self.plan.population + (self.config.seed_policy == "rotated")  # the best is scored again
-        return budget.exceeded(images, self.seconds, rows * self.config.batch_size)
+        return budget.exceeded(images, self.seconds, self.plan.rows * self.config.batch_size)
 
 
 def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> Search:

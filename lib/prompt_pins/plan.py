@@ -16,11 +16,13 @@ from .prompt.nodes import Vary
 class Plan:
     """population: candidates of a generation; generations: at most; levels: the tree of a batch.
 
+    rows: batches of a generation at most, which are one more where the centre is scored in each (rotated seeds).
     evaluations: denoiser evaluations of one batch, in images x steps; plain_evaluations: without the tree.
     """
 
     space: WeightSpace
     population: int
+    rows: int
     generations: int
     batch_size: int
     levels: tuple[tuple[int, ...], ...]
@@ -78,6 +80,7 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
     return Plan(
         space,
         resolved.lambda_,
+        resolved.lambda_ + (config.seed_policy == "rotated"),
         resolved.generations,
         size,
         host.levels(size, config, forked=True),

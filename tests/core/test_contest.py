@@ -33,23 +33,31 @@ def candidate(index: int, loss: float | None, prompt: str) -> Candidate:
 def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> None:
     losses = [("original", 5.0), ("b", 1.0), ("b", 1.0), ("c", None), ("d", 3.0), ("e", 2.0), ("centre", 4.0)]
     candidates = [candidate(i, loss, prompt) for i, (prompt, loss) in enumerate(losses)]
-    assert [c.prompt for c in finalists(candidates, 2)] == ["original", "centre", "b", "e"]
-    assert [c.prompt for c in finalists(candidates, 9)] == ["original", "centre", "b", "e", "d"]
+    assert [c.prompt for c in finalists(candidates, 2, False)] == ["original", "centre", "b", "e"]
+    assert [c.prompt for c in finalists(candidates, 9, False)] == ["original", "centre", "b", "e", "d"]
     assert lowest([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
 
 
-def test_a_prompt_that_held_on_several_seeds_comes_before_a_lucky_one() -> None:
-    told = [
-        ("original", "0", 5.0),
-        ("steady", "1", 2.0),
-        ("lucky", "2", 1.0),
-        ("steady", "3", 2.2),
-        ("worse", "4", 2.0),
-    ]
-    told += [("worse", "5", 3.0), ("centre", "6", 4.0)]
-    candidates = [replace(candidate(i, loss, prompt), id=name) for i, (prompt, name, loss) in enumerate(told)]
-    assert [c.prompt for c in finalists(candidates, 2)] == ["original", "centre", "steady", "worse"]
-    assert [c.prompt for c in finalists(candidates, 3)][-1] == "lucky"
+def test_with_rotated_seeds_finalists_are_those_furthest_below_the_centre_of_their_own_generation() -> None:
+    told: list[tuple[int, str, float | None]] = [
+        (1, "original", 5.0), (1, "early", 0.1), (2, "before", 0.2), (2, "first centre", 3.0),
+        (3, "lucky seeds", 1.0), (3, "level", 1.1), (3, "second centre", 1.0),
+        (4, "ahead", 2.0), (4, "failed", None), (4, "little ahead", 2.9), (4, "third centre", 3.0),
+        (5, "lost", 0.1), (5, "fourth centre", None),
+        (6, "centre", 4.0),
+    ]  # fmt: skip
+    candidates = [replace(candidate(i, loss, name), generation=g) for i, (g, name, loss) in enumerate(told)]
+    found = [c.prompt for c in finalists(candidates, 9, True)]
+    assert found == [
+        "original", "centre", "ahead", "little ahead", "lucky seeds", "second centre", "third centre", "level"
+    ]  # fmt: skip
+    assert [c.prompt for c in finalists(candidates, 2, True)] == found[:4]
+
+
+def test_with_rotated_seeds_one_generation_is_compared_with_the_original() -> None:
+    told = [(1, "original", 2.0), (1, "b", 1.0), (1, "c", 3.0), (2, "centre", 1.0)]
+    candidates = [replace(candidate(i, loss, name), generation=g) for i, (g, name, loss) in enumerate(told)]
+    assert [c.prompt for c in finalists(candidates, 1, True)] == ["original", "centre", "b"]
 
 
 def test_the_interval_covers_the_true_improvement() -> None:

@@ -248,24 +248,49 @@ def test_screened_candidates_rank_behind_and_are_never_the_best():
     np.testing.assert_array_equal(screened.ask(), ranked.ask())
 
 
-def test_rotated_seeds_score_the_best_again():
-    """Row lambda_ is the best so far; a candidate takes its place only by beating it on the same seeds."""
+def test_rotated_seeds_score_the_centre_which_is_the_best():
+    """Row lambda_ is the distribution's centre; it is the best whatever a candidate had on one row of seeds."""
     search = create(np.ones(3), 0, 2, plain(seed_policy="rotated", lambda_=4))
-    search.ask()
+    assert search.ask().shape == (4, 3)
     search.tell([1.0, 0.5, 2.0, 3.0])
-    champion = search.best[0]
+    assert search.best[1] == 0.5
     rows = search.ask()
     assert rows.shape == (5, 3)
-    np.testing.assert_array_equal(rows[4], champion)
-    search.tell([0.9, 0.8, 0.95, 1.0, 0.7])
-    np.testing.assert_array_equal(search.best[0], champion)
-    assert search.best[1] == pytest.approx(0.6)
-    rows = search.ask()
-    search.tell([0.9, 0.8, 0.95, 1.0, 0.85])
-    np.testing.assert_array_equal(search.best[0], rows[1])
-    rows = search.ask()
+    np.testing.assert_array_equal(rows[4], search.state()["mean"])
+    search.tell([0.9, 0.1, 0.95, 1.0, 0.7])
+    np.testing.assert_array_equal(search.best[0], rows[4])
+    assert search.best[1] == 0.7
+    search.ask()
     search.tell([1.0, 1.0, 1.1, 1.0, None])
     np.testing.assert_array_equal(search.best[0], rows[4])
+
+
+def test_a_scored_centre_changes_nothing_that_the_distribution_learns():
+    fixed, rotated = (
+        create(np.ones(5), 0, 2, plain(seed_policy=policy, cma_seed=2)) for policy in ("fixed", "rotated")
+    )
+    for _ in range(8):
+        rows = fixed.ask()
+        np.testing.assert_array_equal(rotated.ask()[: len(rows)], rows)
+        fixed.tell(sphere(rows))
+        rotated.tell(sphere(rotated.ask()))
+
+
+def test_a_restart_with_rotated_seeds_has_to_beat_the_run_before():
+    search = create(np.ones(3), 0, 2, plain(seed_policy="rotated", lambda_=4, restarts=1, patience=2))
+    first = None
+    while search.restart == 0:
+        first = search.best
+        rows = search.ask()
+        search.tell([0.5 + 0.01 * index for index in range(len(rows))])
+    before = search.best[0]
+    assert first is not None and search.state()["restarted_because"].code == "stagnation"
+    rows = search.ask()
+    search.tell([0.1] * (len(rows) - 1) + [0.6])
+    np.testing.assert_array_equal(search.best[0], before)
+    rows = search.ask()
+    search.tell([0.1, 0.2] * (len(rows) // 2) + [0.3])
+    np.testing.assert_array_equal(search.best[0], rows[-1])
 
 
 def test_rounding_does_not_change_what_the_distribution_learns():

@@ -184,7 +184,20 @@ def test_flatness():
     assert not is_flat([0.0, 1e-300])
 
 
-def test_the_budget_of_candidates_counts_the_best_that_is_scored_again():
+@pytest.mark.parametrize(("slope", "generations"), [(0.0, 9), (-0.01, 30)])
+def test_with_rotated_seeds_patience_compares_the_centres_of_two_spans(slope, generations):
+    """One lucky row of seeds is no progress, and one unlucky row is no end of it."""
+    options = SearchOptions(lambda_=4, seed_policy="rotated", patience=4, min_progress=0.002, generations=30)
+    search = create(np.ones(4), 0, 2, options)
+    while search.stop() is None:
+        luck = 0.4 if search.generation % 4 == 0 else 1.0
+        level = luck + slope * search.generation
+        search.tell([level + 0.01 * index for index in range(len(search.ask()))])
+    assert search.generation == generations
+    assert search.stop().code == ("generations" if slope else "stagnation")
+
+
+def test_the_budget_of_candidates_counts_the_centre():
     search = create(np.ones(4), 0, 2, SearchOptions(lambda_=4, seed_policy="rotated", max_evaluations=13))
     while search.stop() is None:
         rows = search.ask()

@@ -246,8 +246,9 @@ class SearchOptions:
         label="Image seeds",
         choices=SEED_POLICIES,
         by_preset=True,
-        help="The same image seeds in every generation, or new ones, with the best candidate scored again. Empty: the "
-        "preset's (Classic and Quick fixed, Balanced rotated; fixed with two objectives).",
+        help="The same image seeds in every generation, or new ones; then each generation scores the search's centre, "
+        "too, which is the best so far. Empty: the preset's (Classic and Quick fixed, Balanced rotated; fixed with two "
+        "objectives).",
     )
 
     def __post_init__(self) -> None:

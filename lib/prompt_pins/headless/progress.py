@@ -53,28 +53,30 @@ class Screen:
         elif isinstance(event, events.CandidateDone):
             candidate = event.candidate
             self.images += len(candidate.images) if candidate.evaluations else 0
-            self._seen(candidate.loss)
-            done = candidate.generation - 1 + (candidate.index + 1) / self.plan.population
+            self._first(candidate.loss)
+            done = candidate.generation - 1 + (candidate.index + 1) / self.plan.rows
             self.bar.update(self.task, completed=min(done, self.plan.generations), description=self._words())
-        elif isinstance(event, events.GenerationDone) and not self.console.is_terminal:
-            number = event.generation.generation
-            self.console.print(
-                f"generation {number}/{self.plan.generations}  {self._words()}", highlight=False, soft_wrap=True
-            )
+        elif isinstance(event, events.GenerationDone):
+            self.best = event.generation.state["best_loss"]
+            self._line(event.generation.generation)
         elif isinstance(event, events.Chosen):
             self.bar.update(self.task, description="comparing with the original on unseen seeds")
 
+    def _line(self, number: int) -> None:
+        if not self.console.is_terminal:
+            words = f"generation {number}/{self.plan.generations}  {self._words()}"
+            self.console.print(words, highlight=False, soft_wrap=True)
+
     def _resumed(self, record: Record) -> None:
         for candidate in record.candidates:
-            self._seen(candidate.loss)
+            self._first(candidate.loss)
         if record.generations:
+            self.best = record.generations[-1].state["best_loss"]
             self.console.print(f"resumed after generation {len(record.generations)}", highlight=False)
 
-    def _seen(self, loss: float | None) -> None:
-        if loss is None:
-            return
-        self.first = loss if self.first is None else self.first
-        self.best = loss if self.best is None else min(self.best, loss)
+    def _first(self, loss: float | None) -> None:
+        if self.first is None:
+            self.first = self.best = loss
 
     def _words(self) -> str:
         speed = self.images / max(time.perf_counter() - self.started, 1e-9)

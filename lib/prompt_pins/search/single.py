@@ -23,6 +23,9 @@ from .stopping import StopReason
 from .strategy import ActiveStrategy
 from .warm import WarmStart
 
+LEVEL = 5
+"""Centres whose mean loss tells how good a run of CMA-ES is, where each generation has image seeds of its own."""
+
 
 class SingleSearch:
     """CMA-ES within a box.  The same options and the same tells give the same asks, bit for bit.
@@ -39,7 +42,8 @@ class SingleSearch:
         self.evaluations = 0
         self.restart = 0
         self._rng = np.random.Generator(np.random.PCG64(options.cma_seed))
-        self._best: tuple[Vector, list[float]] | None = None
+        self._best: tuple[Vector, float] | None = None
+        self._to_beat = math.inf
         self._queue = Queue(box, self.limiter)
         self._rows: Vector | None = None
         self._population: list[Individual] = []
@@ -70,6 +74,7 @@ class SingleSearch:
         self._run_best = math.inf
         self._run_generation = 0
         self._idle = 0
+        self._centres: list[float] = []
         self._history: list[float] = []
 
     def inject(self, vectors: Iterable[ArrayLike]) -> None:
@@ -79,16 +84,16 @@ class SingleSearch:
     def ask(self) -> Vector:
         """Candidates (rows, N) to score, all within the bounds and the size limit; the same until `tell`.
 
-        rows is lambda_; one more, the last, when the best so far is to be scored again (rotated seeds).
+        rows is lambda_; with rotated seeds, from the second generation on, one more, the last: the centre.
         """
         if self._rows is None:
             self._rows = self._draw()
         return self._rows.copy()
 
     @property
-    def _rescored(self) -> tuple[Vector, list[float]] | None:
-        """The best so far where every generation scores it again; else None."""
-        return self._best if self.options.seed_policy == "rotated" else None
+    def _scores_centre(self) -> bool:
+        """Whether the coming generation scores the distribution's centre, too: where it has image seeds of its own."""
+        return self.options.seed_policy == "rotated" and self.generation > 0
 
     def _draw(self) -> Vector:
         lambda_ = self._cma.lambda_
@@ -97,8 +102,8 @@ class SingleSearch:
         points = np.concatenate([np.reshape(injected, (len(injected), self.box.size)), drawn])
         self._population = [Individual(x, Loss(), row, row < len(injected)) for row, x in enumerate(points.tolist())]
         rows = self.limiter.closest(self.box.reflect(points))
-        if self._rescored is not None:
-            rows = np.concatenate([rows, self._rescored[0][None]])
+        if self._scores_centre:
+            rows = np.concatenate([rows, self.limiter.closest(self._centre[None])])
         return np.asarray(rows)
 
     def tell(
@@ -115,41 +120,63 @@ class SingleSearch:
         """
         answer = Answer.read(self._rows, losses, vectors, partial)
         drawn = len(self._population)
-        progress = self._keep_best(answer.rows, answer.full, drawn)
+        self._keep_best(answer.rows, answer.full, drawn)
         self._learn(answer.ranked)
         self._rows = None
         self.generation += 1
         self._run_generation += 1
         self.evaluations += len(answer.rows)
-        self._idle = 0 if progress else self._idle + 1
         scored = [loss for loss in answer.full[:drawn] if loss is not None]
         self._failed_generations = 0 if scored else self._failed_generations + 1
         self._history.append(min(scored, default=math.inf))
         self._conclude(scored)
 
-    def _keep_best(self, rows: Vector, full: Sequence[float | None], drawn: int) -> bool:
-        """Update the best candidate; whether this run of CMA-ES made progress."""
-        before = self._run_best
-        if self._rescored is not None:
-            again = full[drawn]
-            if again is not None:
-                self._rescored[1].append(again)
-                before = again
-        ranked = sorted((value, row) for row, value in enumerate(full[:drawn]) if value is not None)
+    def _keep_best(self, rows: Vector, full: Sequence[float | None], drawn: int) -> None:
+        """Update the best: the lowest loss or, where each generation has image seeds of its own, the latest centre.
+
+        One row of seeds says little of a candidate; the centre is what many rows have led to.
+        """
+        self._idle += 1
+        if len(full) > drawn:
+            centre = full[drawn]
+            if centre is not None:
+                self._centres.append(centre)
+                if self._level < self._to_beat:
+                    self._best = (rows[drawn].copy(), centre)
+            return
+        ranked = sorted((value, row) for row, value in enumerate(full) if value is not None)
         if not ranked:
-            return False
+            return
         loss, row = ranked[0]
-        incumbent = math.inf if self._best is None else self._best[1][-1]
-        if loss < incumbent:
-            self._best = (rows[row].copy(), [loss])
-        progress = loss < before - self.options.min_progress * abs(before) if math.isfinite(before) else True
-        if progress:
-            self._run_best = loss
-        return progress
+        if self._best is None or loss < self._best[1]:
+            self._best = (rows[row].copy(), loss)
+        if not math.isfinite(self._run_best) or loss < self._enough(self._run_best):
+            self._run_best, self._idle = loss, 0
+
+    @property
+    def _level(self) -> float:
+        """The mean loss of this run's last centres; infinite without one."""
+        return float(np.mean(self._centres[-LEVEL:])) if self._centres else math.inf
+
+    def _enough(self, loss: float) -> float:
+        """What is lower than this is progress from `loss`."""
+        return loss - self.options.min_progress * abs(loss)
+
+    def _stagnant(self) -> bool:
+        """Whether nothing was gained for as long as the user's patience.
+
+        The best has not fallen or, where each generation has image seeds of its own, the centres of that many
+        generations are in the mean no lower than those of as many before.
+        """
+        patience = self.options.patience
+        if not self._centres:
+            return 0 < patience <= self._idle
+        before, recent = self._centres[-2 * patience : -patience], self._centres[-patience:]
+        return 0 < patience == len(before) and float(np.mean(recent)) >= self._enough(float(np.mean(before)))
 
     def _learn(self, ranked: Sequence[float | None]) -> None:
         assert self._rows is not None
-        for individual, value in zip(self._population, ranked):  # a row scored again is nobody's
+        for individual, value in zip(self._population, ranked):  # the centre is nobody's
             if value is None:
                 continue
             values: tuple[float, ...] = (value,)
@@ -172,12 +199,13 @@ class SingleSearch:
             ended = self._run_ended(scored)
             if ended is not None and self.restart < self.options.restarts:
                 self.restart += 1
+                self._to_beat = min(self._to_beat, self._level)
                 self._ended = ended
                 self._begin(self.options.restart_start)
             else:
                 final = ended
         budget = self.options.max_evaluations
-        rows = self._cma.lambda_ + (self._rescored is not None)
+        rows = self._cma.lambda_ + self._scores_centre
         if final is None and budget and self.evaluations + rows > budget:
             final = stopping.evaluations_used(self.evaluations, budget)
         self._reason = final
@@ -207,7 +235,7 @@ class SingleSearch:
             return stopping.step_too_large(cma.sigma)
         if cma.axis_ratio > stopping.MAX_AXIS_RATIO:
             return stopping.ill_conditioned(cma.axis_ratio)
-        if options.patience and self._idle >= options.patience:
+        if self._stagnant():
             return stopping.stagnated(options.patience, options.min_progress)
         window = 10 + math.ceil(30 * self.box.size / cma.lambda_)
         recent = [*self._history[-window:], *scored]
@@ -217,11 +245,11 @@ class SingleSearch:
 
     @property
     def best(self) -> tuple[Vector, float] | None:
-        """The best candidate as it was scored (N,), and its loss (the mean, if scored more than once)."""
+        """The best as it was scored (N,), and its loss."""
         if self._best is None:
             return None
-        vector, losses = self._best
-        return vector.copy(), float(np.mean(losses))
+        vector, loss = self._best
+        return vector.copy(), loss
 
     def stop(self) -> StopReason | None:
         """Why the search is over, in words; None: ask for another generation."""

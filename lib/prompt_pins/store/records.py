@@ -151,7 +151,7 @@ class Record:
         """The pinned prompt: the contest's winner; before the contest, the lowest loss so far (earliest of equals).
 
         Where each generation has image seeds of its own, losses of two generations cannot be compared: before the
-        contest, the best is the search's own, which was scored again in every generation since.
+        contest, the best is the search's own.
         """
         if self.choice is not None:
             return next(c for c in self.candidates if c.id == self.choice.chosen)

@@ -36,6 +36,7 @@ class Progress:
         self.folder: RunFolder | None = None
         self.target: Image.Image | None = None
         self.best: Candidate | None = None
+        self.done: dict[tuple[float, ...], Candidate] = {}  # of this generation, by weights
         self.start: float | None = None
         self.curve: list[float] = []
         self._count()
@@ -51,6 +52,7 @@ class Progress:
         elif isinstance(event, events.CandidateDone):
             self._candidate(event.candidate)
         elif isinstance(event, events.GenerationDone):
+            self._settle(event.generation)
             if self.best is not None and self.best.loss is not None:
                 self.curve.append(self.best.loss)
             self._picture()
@@ -65,15 +67,29 @@ class Progress:
 
     def _replayed(self, record: Record) -> None:
         """A run that goes on: what was rendered before is not ahead."""
-        done = [candidate for candidate in record.candidates if candidate.loss is not None]
-        if not done:
+        for candidate in record.candidates:
+            self._note(candidate)
+        if self.best is None:
             return
         self.batches -= len(record.candidates)
         self._count()
-        self.start = done[0].loss
-        self.best = min(done, key=lambda candidate: candidate.loss or 0.0)
+        if record.generations:
+            self._settle(record.generations[-1])
         if record.target_images and self.folder is not None:
             self.target = _thumbnail(self.folder.path / record.target_images[0])
+
+    def _note(self, candidate: Candidate) -> None:
+        """One more that is done.  The first is the best until the search names one, at the end of a generation."""
+        if candidate.loss is None:
+            return
+        self.done[candidate.weights] = candidate
+        if self.best is None:
+            self.best, self.start = candidate, candidate.loss
+
+    def _settle(self, generation: Generation) -> None:
+        """The best is the one that the search takes for it."""
+        self.best = self.done.get(tuple(generation.state["best"] or ()), self.best)
+        self.done.clear()
 
     def _log(self, generation: Generation) -> None:
         if self.console and self.best is not None and self.best.loss is not None:
@@ -82,11 +98,10 @@ class Progress:
             tqdm.write(f"Prompt pinning: generation {generation.generation}, best loss {self.best.loss:.6g}{size}")
 
     def _candidate(self, candidate: Candidate) -> None:
-        if candidate.loss is not None:
-            self.start = candidate.loss if self.start is None else self.start
-            if self.best is None or self.best.loss is None or candidate.loss < self.best.loss:
-                self.best = candidate
-                self._picture()
+        first = self.best is None
+        self._note(candidate)
+        if first:
+            self._picture()
         shared.state.textinfo = self.words(candidate.generation)
 
     def words(self, generation: int) -> str:
@@ -123,7 +138,7 @@ def planned_batches(plan: Plan, config: RunConfig) -> int:
     """Batches that the run renders at most: search, its centre, the contest and the check."""
     contest = math.ceil(config.contest_seeds / plan.batch_size) * (config.finalists + 2) if config.finalists else 0
     check = 2 * math.ceil(config.held_out / plan.batch_size)
-    return plan.population * plan.generations + 1 + contest + check
+    return plan.rows * plan.generations + 1 + contest + check
 
 
 def overview(plan: Plan) -> str:
