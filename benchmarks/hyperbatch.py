@@ -135,7 +135,7 @@ def diversity(images: Tensor) -> float:
 
 def compare(bench: Bench, name: str, batch: int, steps: int, repeats: int) -> dict[str, Any]:
     """One cell of the table: trees against independent batches of one sampler, batch size and step count."""
-    sizes = sorted(set(fork_schedule(batch, steps).sizes))
+    sizes = sorted(set(fork_schedule(batch, steps, "even").sizes))
     alone: dict[int, list[Seconds]] = {size: [] for size in sizes}
     runs: dict[str, list[Sampled]] = {"even": [], "none": []}
     for repeat in range(repeats):
@@ -149,7 +149,7 @@ def compare(bench: Bench, name: str, batch: int, steps: int, repeats: int) -> di
     tree, plain = runs["even"], runs["none"]
     wall, cpu = (speedups(tree, plain, alone, clock) for clock in ("wall", "cpu"))
     spread = {key: statistics.fmean(diversity(run.images) for run in value) for key, value in runs.items()}
-    schedule = fork_schedule(batch, steps)
+    schedule = fork_schedule(batch, steps, "even")
     return {
         "sampler": name,
         "batch_size": batch,
@@ -242,7 +242,7 @@ def plot(rows: Sequence[dict[str, Any]], file: Path, width: float) -> None:
     for k, steps in enumerate(STEPS):
         cells = [row for row in rows if row["steps"] == steps]
         batches, shift = sorted({row["batch_size"] for row in cells}), 1 + 0.06 * (k - 1)
-        ratios = [fork_schedule(b, steps).cost / (b * steps) for b in batches]
+        ratios = [fork_schedule(b, steps, "even").cost / (b * steps) for b in batches]
         axes[0].plot(batches, ratios, color=f"C{k}", label=f"{steps} steps")
         predicted = [_mean(1 / row["predicted_speedup"] for row in cells if row["batch_size"] == b) for b in batches]
         axes[1].plot(batches, predicted, color=f"C{k}")
@@ -264,7 +264,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures that are claimed."""
     reached = sorted(row["of_predicted"] for row in rows)
     return {
-        "even_8_20": [fork_schedule(8, 20).cost, fork_schedule(8, 20).plain_cost],
+        "even_8_20": [fork_schedule(8, 20, "even").cost, fork_schedule(8, 20, "even").plain_cost],
         "of_predicted_min": reached[0],
         "of_predicted_median": statistics.median(reached),
         "cpu_of_predicted_min": min(row["cpu_of_predicted"] for row in rows),
@@ -283,7 +283,7 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
             sorted(row[key] for row in group)
             for key in ("cpu_predicted_speedup", "cpu_speedup", "cpu_of_predicted", "diversity_ratio")
         )
-        schedule = fork_schedule(batch, steps)
+        schedule = fork_schedule(batch, steps, "even")
         lines.append(
             f"| {batch} | {steps} | {schedule.cost} of {schedule.plain_cost} | {statistics.median(predicted):.2f} | "
             f"{statistics.median(measured):.2f} | {reached[0]:.2f}, {statistics.median(reached):.2f} | "

@@ -45,6 +45,18 @@ def test_pin_tells_the_end_in_a_few_lines(finished: tuple[Path, str]) -> None:
     assert (out / "00000000" / "index.html").is_file()
 
 
+def test_each_generation_is_a_line_with_the_loss_of_what_the_search_takes_for_the_best(
+    finished: tuple[Path, str],
+) -> None:
+    out, printed = finished
+    record = Runs(out).find("0").record()
+    assert record.config["seed_policy"] == "rotated"
+    told = [line for line in printed.splitlines() if line.startswith("generation ")]
+    for number, (line, generation) in enumerate(zip(told, record.generations, strict=True), 1):
+        expected = f"best {generation.state['best_loss']:.4f} (start {record.candidates[0].loss:.4f})"
+        assert line.startswith(f"generation {number}/2  {expected}")
+
+
 def test_report_rebuilds_a_deleted_page(finished: tuple[Path, str]) -> None:
     out, _ = finished
     page = out / "00000000" / "index.html"
@@ -122,6 +134,8 @@ def test_a_damaged_journal_is_named_by_its_line(finished: tuple[Path, str], tmp_
 
 def test_the_meter_tells_the_price_and_the_worth() -> None:
     done = program("hyperbatch", "--batch-size", "8", "--steps", "20")
+    assert "evaluations: 90 of 160, 70 saved" in done.stdout
+    done = program("hyperbatch", "--batch-size", "8", "--steps", "20", "--fork-policy", "even")
     assert "evaluations: 75 of 160, 85 saved" in done.stdout
     done = program("hyperbatch", "-b", "4", "-s", "3", "--prompt", "a circle", "--json")
     meter = json.loads(done.stdout)

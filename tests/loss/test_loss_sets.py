@@ -105,7 +105,7 @@ def test_the_seeds_rule() -> None:
     """Without tree or consistency: mean plus population standard deviation of all pair losses."""
     table = random_table(6, 2, np.random.default_rng(0))
     table = replace(table, target_weights=np.ones(2))
-    found, _ = tree_loss(table, None, LossOptions(hyperbatch_force=False))
+    found, _ = tree_loss(table, None, LossOptions(consistency=None, hyperbatch_force=False))
     values = table.values()
     assert len(values) == 6 * 2 + 15
     assert found == pytest.approx(values.mean() + values.std())

@@ -87,6 +87,12 @@ def test_any_prompt_is_read_back(prompt: str, monkeypatch: pytest.MonkeyPatch) -
     assert_read_back(config, shlex.split(command(config)), monkeypatch)
 
 
+def test_a_value_of_an_earlier_version_that_no_command_line_can_say_is_left_out() -> None:
+    config = RunConfig.from_dict({"prompt": "a cat", "consistency": None, "steps": 7}).to_dict()
+    assert config["consistency"] is None
+    assert shlex.split(command(config)) == ["prompt-pins", "pin", "a cat", "--steps", "7"]
+
+
 def assert_read_back(config: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[RunConfig] = []
 

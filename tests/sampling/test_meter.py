@@ -12,7 +12,7 @@ from prompt_pins.sampling.schedule import POLICIES, ForkSchedule, fork_schedule
 
 
 def test_the_tree_of_8_leaves() -> None:
-    assert tree_text(fork_schedule(8, 8)).splitlines() == [
+    assert tree_text(fork_schedule(8, 8, "even")).splitlines() == [
         "leaf 0 ──┬─┬─┬─",
         "leaf 4   │ │ └─",
         "leaf 2   │ └─┬─",
@@ -25,7 +25,7 @@ def test_the_tree_of_8_leaves() -> None:
 
 
 def test_several_doublings_at_one_boundary() -> None:
-    assert tree_text(fork_schedule(4, 2)).splitlines() == ["leaf 0 ─┬", "leaf 1  ├", "leaf 2  ├", "leaf 3  └"]
+    assert tree_text(fork_schedule(4, 2, "even")).splitlines() == ["leaf 0 ─┬", "leaf 1  ├", "leaf 2  ├", "leaf 3  └"]
 
 
 def test_plain_batches_have_no_lines_between_them() -> None:
@@ -33,8 +33,8 @@ def test_plain_batches_have_no_lines_between_them() -> None:
 
 
 def test_large_trees_are_listed() -> None:
-    assert tree_text(fork_schedule(128, 16)).splitlines()[0] == "steps 1 to 2: 1 images"
-    assert len(tree_text(fork_schedule(128, 16)).splitlines()) == 8
+    assert tree_text(fork_schedule(128, 16, "even")).splitlines()[0] == "steps 1 to 2: 1 images"
+    assert len(tree_text(fork_schedule(128, 16, "even")).splitlines()) == 8
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(POLICIES))
@@ -47,7 +47,7 @@ def test_every_column_shows_its_step(batch: int, steps: int, policy: str) -> Non
 
 
 def test_numbers() -> None:
-    schedule = fork_schedule(8, 20)
+    schedule = fork_schedule(8, 20, "even")
     meter = Meter(schedule, {1: 1.0, 2: 1.5, 4: 2.5, 8: 4.5}, (0.2, 0.25))
     assert meter.lines() == [
         "evaluations: 75 of 160, 85 saved",
@@ -64,6 +64,6 @@ def test_numbers() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_proportional_times_predict_the_ratio_of_evaluations(batch: int, steps: int) -> None:
-    schedule: ForkSchedule = fork_schedule(batch, steps)
+    schedule: ForkSchedule = fork_schedule(batch, steps, "even")
     seconds = {size: 0.25 * size for size in schedule.sizes}
     assert predicted_speedup(schedule, seconds) == pytest.approx(schedule.speedup)

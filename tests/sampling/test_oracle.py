@@ -101,7 +101,7 @@ def test_churn(name: str) -> None:
 
     @contextlib.contextmanager
     def host_bind(call: Call) -> Iterator[Binding]:
-        yield Binding(fork_schedule(3, call.steps), 1.0, host, lambda rows: {})
+        yield Binding(fork_schedule(3, call.steps, "even"), 1.0, host, lambda rows: {})
 
     forked = make_hyperbatch(name, binder=host_bind)(Mixture(), x, sigmas, **churn)
     queue = iter(draw[:1] for draw in draws)

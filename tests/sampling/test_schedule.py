@@ -20,7 +20,7 @@ STEPS = st.integers(1, 60)
 
 
 def test_the_even_tree_of_8_leaves_and_20_steps() -> None:
-    schedule = fork_schedule(8, 20)
+    schedule = fork_schedule(8, 20, "even")
     assert schedule.sizes == (1,) * 5 + (2,) * 5 + (4,) * 5 + (8,) * 5
     assert (schedule.cost, schedule.plain_cost) == (75, 160)
     assert schedule.speedup == 160 / 75

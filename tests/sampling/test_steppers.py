@@ -69,7 +69,7 @@ def test_a_new_node_keeps_its_parents_path_up_to_the_middle_of_the_step() -> Non
 
     @contextmanager
     def bind(call: Call) -> Iterator[Binding]:
-        yield Binding(fork_schedule(2, 2), 1.0, Marked([0, 1], call.x), lambda rows: {})
+        yield Binding(fork_schedule(2, 2, "even"), 1.0, Marked([0, 1], call.x), lambda rows: {})
 
     sigmas = torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)
     seen: list[Tensor] = []

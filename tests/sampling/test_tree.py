@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.sampling.models import Mixture, start
 
+EVEN = ForkOptions("even")
 NOISY = [name for name, info in SAMPLERS.items() if info.stochastic]
 SIGMAS = karras_sigmas(9, 0.03, 14.6)
 
@@ -39,8 +40,8 @@ def test_siblings_differ(name: str, batch: int, steps: int, policy: str) -> None
 @pytest.mark.parametrize("options", [{"eta": 0.0}, {"s_noise": 0.0}])
 def test_siblings_differ_without_own_noise(name: str, options: dict[str, float]) -> None:
     x = start(1).expand(8, -1, -1, -1)
-    tree = make_hyperbatch(name, seeds=range(8))(Mixture(by_row=True), x, SIGMAS, **options)
-    alone = make_hyperbatch(name, seeds=[0])(Mixture(by_row=True), x[:1], SIGMAS, **options)
+    tree = make_hyperbatch(name, EVEN, seeds=range(8))(Mixture(by_row=True), x, SIGMAS, **options)
+    alone = make_hyperbatch(name, EVEN, seeds=[0])(Mixture(by_row=True), x[:1], SIGMAS, **options)
     assert apart(tree) > 1e-4 and torch.equal(tree[:1], alone)
 
 
@@ -62,7 +63,7 @@ def test_the_model_sees_the_schedule(name: str, batch: int, steps: int, policy: 
 def test_no_call_is_spent_on_equal_images(name: str) -> None:
     seen: list[dict[str, Tensor]] = []
     x = start(1).expand(8, -1, -1, -1)
-    make_hyperbatch(name, seeds=range(8))(Mixture(), x, SIGMAS, callback=seen.append)
+    make_hyperbatch(name, EVEN, seeds=range(8))(Mixture(), x, SIGMAS, callback=seen.append)
     assert all(apart(step["x"]) > 1e-6 for step in seen if len(step["x"]) > 1)
 
 
@@ -70,14 +71,14 @@ def test_no_call_is_spent_on_equal_images(name: str) -> None:
 def test_a_leaf_depends_only_on_the_seeds_of_its_path(name: str) -> None:
     """Leaf 5 of 8 hangs on nodes 0, 1 and 5: all other seeds may change, and only they."""
     x = start(8)
-    one = make_hyperbatch(name, seeds=[0, 1, 2, 3, 4, 5, 6, 7])(Mixture(by_row=True), x, SIGMAS)
-    two = make_hyperbatch(name, seeds=[0, 1, 92, 93, 94, 5, 96, 97])(Mixture(by_row=True), x, SIGMAS)
+    one = make_hyperbatch(name, EVEN, seeds=[0, 1, 2, 3, 4, 5, 6, 7])(Mixture(by_row=True), x, SIGMAS)
+    two = make_hyperbatch(name, EVEN, seeds=[0, 1, 92, 93, 94, 5, 96, 97])(Mixture(by_row=True), x, SIGMAS)
     assert torch.equal(one[[0, 1, 5]], two[[0, 1, 5]])
     assert all(not torch.equal(one[leaf], two[leaf]) for leaf in (2, 3, 4, 6, 7))
     for moved in (1, 5):
         seeds = list(range(8))
         seeds[moved] = 99
-        assert not torch.equal(one[5], make_hyperbatch(name, seeds=seeds)(Mixture(by_row=True), x, SIGMAS)[5])
+        assert not torch.equal(one[5], make_hyperbatch(name, EVEN, seeds=seeds)(Mixture(by_row=True), x, SIGMAS)[5])
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -101,7 +102,7 @@ def test_forks_before_step_0_are_a_plain_batch(name: str) -> None:
     forked = make_hyperbatch(name, ForkOptions((0, 0)), seeds=range(4))(Mixture(), x, SIGMAS)
     plain = make_hyperbatch(name, ForkOptions("none"), seeds=range(4))(Mixture(), x, SIGMAS)
     assert torch.equal(forked, plain)
-    singles = [make_hyperbatch(name, seeds=[leaf])(Mixture(), x[leaf : leaf + 1], SIGMAS) for leaf in range(4)]
+    singles = [make_hyperbatch(name, EVEN, seeds=[leaf])(Mixture(), x[leaf : leaf + 1], SIGMAS) for leaf in range(4)]
     torch.testing.assert_close(plain, torch.cat(singles), rtol=1e-9, atol=1e-9)
 
 
@@ -124,7 +125,7 @@ def test_half_precision_stays_half(name: str) -> None:
         dtypes.extend([x.dtype, sigma.dtype])
         return Mixture()(x, sigma)
 
-    images = make_hyperbatch(name)(model, x, SIGMAS)
+    images = make_hyperbatch(name, EVEN)(model, x, SIGMAS)
     assert images.dtype == torch.bfloat16 and set(dtypes) == {torch.bfloat16}
 
 
@@ -132,7 +133,7 @@ def test_x_is_not_changed() -> None:
     x = start(8)
     before = x.clone()
     for name in SAMPLERS:
-        make_hyperbatch(name)(Mixture(), x, SIGMAS)
+        make_hyperbatch(name, EVEN)(Mixture(), x, SIGMAS)
     assert torch.equal(x, before)
 
 

@@ -82,10 +82,10 @@ class RenderOptions:
     width: int = option(0, label="Width", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
     height: int = option(0, label="Height", low=0, high=8192, help="In pixels, a multiple of 8; 0: the model's own.")
     fork_policy: str = option(
-        "even",
+        "twin",
         label="Fork policy",
-        help="When a hyperbatch's tree forks: even, twin (two even trees), early, late, none (a plain batch), or fork "
-        "steps such as 5,10,15.",
+        help="When a hyperbatch forks: twin (two trees of half the batch), even (one tree), early, late, none (a plain "
+        "batch), or fork steps such as 5,10,15.",
     )
     fork_strength: float = option(
         2.0,
@@ -109,11 +109,12 @@ class LossGroup:
         67.02, label="Pixels per degree", low=5.0, high=500.0, help="Viewing distance of ꟻLIP."
     )
     consistency: float | None = option(
-        None,
+        0.25,
         label="Consistency",
         low=0.0,
         high=1.0,
-        help="Share of the images' likeness to one another; empty: every pair of images counts alike.",
+        help="Share of the images' likeness to one another in the loss; the rest is their likeness to the target. With 8 "
+        "images and one target every pair counts alike at 0.78.",
     )
     dispersion: str = option(
         "std",

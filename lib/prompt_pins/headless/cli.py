@@ -191,7 +191,7 @@ def hyperbatch(
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of the batch.")] = 8,
     steps: Annotated[int, typer.Option("--steps", "-s", help="Sampling steps.")] = 20,
     fork_policy: Annotated[
-        str, typer.Option("--fork-policy", help="even, twin, early, late, or fork steps: 5,10,15.")
+        str, typer.Option("--fork-policy", help="twin, even, early, late, none, or fork steps: 5,10,15.")
     ] = RenderOptions.fork_policy,
     fork_strength: Annotated[
         Optional[float], typer.Option("--fork-strength", help="Of a deterministic sampler.")

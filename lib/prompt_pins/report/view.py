@@ -167,13 +167,16 @@ _SPELLED = {"negative_prompt": "negative"}
 
 
 def command(config: Mapping[str, Any]) -> str:
-    """The command line that repeats a run: the prompt, and every option that is not at its default."""
+    """The command line that repeats a run: the prompt, and every option that is not at its default.
+
+    An empty value, which an earlier version's run may have where there is a default now, cannot be said on it.
+    """
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
     config = chosen(config)
     prompt = str(config.get("prompt", ""))
     parts = ["prompt-pins", "pin", *([] if prompt.startswith("-") else [prompt])]
     for name, default in defaults.items():
-        if name == "prompt" or name not in config or _plain(config[name]) == _plain(default):
+        if name == "prompt" or config.get(name) is None or _plain(config[name]) == _plain(default):
             continue
         flag, value = "--" + _SPELLED.get(name, name).rstrip("_").replace("_", "-"), config[name]
         if isinstance(value, bool):

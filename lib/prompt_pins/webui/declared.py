@@ -69,7 +69,9 @@ class Shown:
             return "optional number" if self.declaration.by_preset else "number"
         if typing.get_origin(self.hint) is tuple:
             return "list"
-        return "text" if self.hint is str else "optional number"
+        if self.hint is str:
+            return "text"
+        return "optional number" if self.default is None else "number"
 
     @property
     def choices(self) -> tuple[str, ...]:
