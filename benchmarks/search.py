@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--functions", nargs="+", choices=functions.NAMES, default=None)
     parser.add_argument("--rows", type=Path, default=None, help="part two: a file to go on with, a row for each run")
     parser.add_argument("--tasks", nargs="+", default=None, help="part two: some of the tasks")
-    parser.add_argument("--methods", nargs="+", default=None, help="part two: deap Balanced Quick Classic twin random")
+    parser.add_argument("--methods", nargs="+", default=None, help="part two: deap Balanced Quick Classic even random")
     parser.add_argument("--checkpoint", default="", help="part two: another model than the embedded one")
     parser.add_argument("--plot", type=Path, default=None, help="part two: draw the curves into this file")
     chosen = parser.parse_args(arguments)

@@ -18,7 +18,7 @@ STYLES = {  # the colour-blind safe palette of Okabe and Ito
     "deap": ("#000000", "--"),
     "Classic": ("#56B4E9", "-."),
     "Balanced": ("#D55E00", "-"),
-    "twin": ("#009E73", "-"),
+    "even": ("#009E73", "-."),
     "Quick": ("#0072B2", "-"),
 }
 GRID = 50

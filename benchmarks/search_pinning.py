@@ -5,7 +5,7 @@
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.pin` as a user would, on hyperbatches; `twin` is Balanced on trees of two roots.
+`prompt_pins.pin` as a user would, on hyperbatches; `even` is Balanced on trees of one root.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
@@ -18,7 +18,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ from prompt_pins.targets import read_targets
 from . import search_tasks
 from .search_tasks import Task
 
-METHODS = ("deap", *reversed(PRESETS), "twin", "random")
-CURVE_SEEDS, HELD_SEEDS = 8, 16
+METHODS = ("deap", *reversed(PRESETS), "even", "random")
+CURVE_SEEDS, HELD_SEEDS, MATTER_SEEDS = 8, 16, 32
 DEAP_RADIUS, DEAP_STEP = 0.25, 0.05
 
 Trace = list[tuple[int, float, tuple[float, ...]]]
@@ -77,22 +77,42 @@ class Bench:
         levels = self.host.levels(config.batch_size, config, forked=False)
         return batch.evaluations, score_batch(batch.images, self.targets, levels, loss_options(config)).loss
 
-    def unseen(self, vector: Sequence[float], count: int) -> tuple[float, tuple[float, ...]]:
+    def unseen(self, vector: Sequence[float], count: int, seed: int | None = None) -> tuple[float, tuple[float, ...]]:
         """(loss of an independent batch on unseen seeds, each of its images' mean loss to the targets)."""
-        row = seeds.held_out_seeds(self.config.seed, count)
+        row = seeds.held_out_seeds(self.config.seed if seed is None else seed, count)
         batch = self.host.render(PromptPair(*self.plan.space.render(vector)), row, self.config, forked=False)
         levels = self.host.levels(count, self.config, forked=False)
         scored = score_batch(batch.images, self.targets, levels, loss_options(self.config))
         return scored.loss, tuple(fit for fit, _ in scored.per_image)
 
+    def matters(self) -> list[str]:
+        """The words with hidden weights that the images depend on, measured on seeds that are the same for every run.
+
+        The word's hidden weight alone brings the original nearer to the targets, or the hidden prompt without it is
+        further from them, by more than two standard errors.
+        """
+        space, hidden = self.plan.space, self.task.hidden
+
+        def fits(weights: Mapping[str, float]) -> np.ndarray:
+            vector = [weights.get(word, start) for word, start in zip(space.labels, space.original, strict=True)]
+            return np.array(self.unseen(vector, MATTER_SEEDS, seed=0)[1])
+
+        def clear(gain: np.ndarray) -> bool:
+            return bool(gain.mean() > 2.0 * gain.std(ddof=1) / math.sqrt(gain.size))
+
+        original, whole = fits({}), fits(hidden)
+        return [
+            word
+            for word in hidden
+            if clear(original - fits({word: hidden[word]})) or clear(fits({**hidden, word: 1.0}) - whole)
+        ]
+
     def cosine(self, vector: Sequence[float]) -> float | None:
-        """Between the weights' changes and the hidden ones', on the words that have hidden weights."""
+        """Between the weights' changes and the hidden ones', on the words with hidden weights that matter."""
         if not self.task.hidden:
             return None
-        space = self.plan.space
-        chosen = [
-            (index, self.task.hidden[word]) for index, word in enumerate(space.labels) if word in self.task.hidden
-        ]
+        space, matters = self.plan.space, self.matters()
+        chosen = [(index, self.task.hidden[word]) for index, word in enumerate(space.labels) if word in matters]
         found = np.array([vector[index] - space.original[index] for index, _ in chosen])
         hidden = np.array([weight - 1.0 for _, weight in chosen])
         length = float(np.linalg.norm(found) * np.linalg.norm(hidden))
@@ -185,7 +205,7 @@ RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "random": run_random,
     "deap": run_deap,
     **{name: (lambda bench, name=name: run_preset(bench, preset=name)) for name in PRESETS},
-    "twin": lambda bench: run_preset(bench, preset="Balanced", fork_policy="twin"),
+    "even": lambda bench: run_preset(bench, preset="Balanced", fork_policy="even"),
 }
 
 
