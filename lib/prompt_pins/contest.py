@@ -7,11 +7,15 @@ May import numpy; never torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .store import Candidate
+
+if TYPE_CHECKING:
+    from .config import RunConfig
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -20,19 +24,22 @@ Fits = tuple[float, ...]
 Measure = Callable[[Candidate], Fits]
 
 
-def finalists(candidates: Sequence[Candidate], count: int, rotated: bool) -> list[Candidate]:
-    """The original (the first candidate), the last one (the centre of the search) and the `count` best others.
+def finalists(candidates: Sequence[Candidate], config: RunConfig, own: Sequence[ArrayLike] = ()) -> list[Candidate]:
+    """The original (the first candidate), the last one (the search's centre) and the `config.finalists` best others.
 
-    Best is the lowest loss; where each generation has image seeds of its own (`rotated`), the furthest below the centre
-    that was scored on the same seeds.  Each prompt once; candidates that failed are left out.
+    Best is the lowest loss.  Where each generation has image seeds of its own it is the furthest below the centre that
+    was scored on the same seeds, and candidates of the user's own, weights (N,), come on top, as they are early ones.
+    Each prompt once; candidates that failed are left out.
     """
     scored = [candidate for candidate in candidates if candidate.loss is not None]
-    merits = _advantages(candidates) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
     chosen: dict[tuple[str, str], Candidate] = {}
-    for candidate in [*candidates[:1], *candidates[-1:]]:
+    rotated = config.seed_policy == "rotated"
+    injected = {tuple(np.asarray(vector, dtype=np.float64).tolist()) for vector in own} if rotated else set()
+    for candidate in [*candidates[:1], *candidates[-1:], *(c for c in scored if c.weights in injected)]:
         if candidate.loss is not None:
             chosen[candidate.prompt, candidate.negative_prompt] = candidate
-    most = len(chosen) + count
+    most = len(chosen) + config.finalists
+    merits = _advantages(candidates) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
     for _, candidate in sorted(merits, key=lambda pair: pair[0]):
         if len(chosen) < most:
             chosen.setdefault((candidate.prompt, candidate.negative_prompt), candidate)

@@ -141,7 +141,7 @@ class _Run:
     def _generation(self, number: int) -> Events:
         started = time.perf_counter()
         asked = self.search.ask()
-        vectors = np.array([self.plan.space.round(vector) for vector in asked])
+        vectors = np.array([self.plan.space.round(vector.tolist()) for vector in asked])
         done: list[Candidate] = []
         for candidate in self._evaluate(number, vectors):
             done.append(candidate)
@@ -175,8 +175,8 @@ class _Run:
             return
         started = time.perf_counter()
         fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
-        rotated = self.config.seed_policy == "rotated"
-        contestants = contest.finalists(self.candidates, self.config.finalists, rotated)
+        own = [self.plan.space.round(vector.tolist()) for vector in self.search.injected]
+        contestants = contest.finalists(self.candidates, self.config, own)
         fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
         cost = len(fresh) * self.config.steps * len(contestants)
         chosen = contestants[contest.lowest(fits)].id

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_pins.config import RunConfig
 from prompt_pins.contest import finalists, improvement, lowest
 from prompt_pins.seeds import SEEDS, contest_seeds, held_out_seeds, search_seeds
 from prompt_pins.store import Candidate
@@ -30,11 +31,15 @@ def candidate(index: int, loss: float | None, prompt: str) -> Candidate:
     return Candidate(1, index, prompt, (), prompt, "", loss, loss, None, "", (), 0)
 
 
+def config(count: int, policy: str) -> RunConfig:
+    return RunConfig(prompt="a cat", finalists=count, seed_policy=policy)
+
+
 def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> None:
     losses = [("original", 5.0), ("b", 1.0), ("b", 1.0), ("c", None), ("d", 3.0), ("e", 2.0), ("centre", 4.0)]
     candidates = [candidate(i, loss, prompt) for i, (prompt, loss) in enumerate(losses)]
-    assert [c.prompt for c in finalists(candidates, 2, False)] == ["original", "centre", "b", "e"]
-    assert [c.prompt for c in finalists(candidates, 9, False)] == ["original", "centre", "b", "e", "d"]
+    assert [c.prompt for c in finalists(candidates, config(2, "fixed"))] == ["original", "centre", "b", "e"]
+    assert [c.prompt for c in finalists(candidates, config(9, "fixed"))] == ["original", "centre", "b", "e", "d"]
     assert lowest([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
 
 
@@ -47,17 +52,34 @@ def test_with_rotated_seeds_finalists_are_those_furthest_below_the_centre_of_the
         (6, "centre", 4.0),
     ]  # fmt: skip
     candidates = [replace(candidate(i, loss, name), generation=g) for i, (g, name, loss) in enumerate(told)]
-    found = [c.prompt for c in finalists(candidates, 9, True)]
+    found = [c.prompt for c in finalists(candidates, config(9, "rotated"))]
     assert found == [
         "original", "centre", "ahead", "little ahead", "lucky seeds", "second centre", "third centre", "level"
     ]  # fmt: skip
-    assert [c.prompt for c in finalists(candidates, 2, True)] == found[:4]
+    assert [c.prompt for c in finalists(candidates, config(2, "rotated"))] == found[:4]
 
 
 def test_with_rotated_seeds_one_generation_is_compared_with_the_original() -> None:
     told = [(1, "original", 2.0), (1, "b", 1.0), (1, "c", 3.0), (2, "centre", 1.0)]
     candidates = [replace(candidate(i, loss, name), generation=g) for i, (g, name, loss) in enumerate(told)]
-    assert [c.prompt for c in finalists(candidates, 1, True)] == ["original", "centre", "b"]
+    assert [c.prompt for c in finalists(candidates, config(1, "rotated"))] == ["original", "centre", "b"]
+
+
+def test_with_rotated_seeds_a_candidate_of_the_users_own_is_a_finalist() -> None:
+    told = [
+        (1, "original", 2.0),
+        (1, "own", 1.9),
+        (1, "c", 1.0),
+        (2, "d", 1.0),
+        (2, "first centre", 1.0),
+        (3, "centre", 1.0),
+    ]
+    candidates = [
+        replace(candidate(i, loss, name), generation=g, weights=(1.0, i / 8)) for i, (g, name, loss) in enumerate(told)
+    ]
+    found = finalists(candidates, config(0, "rotated"), [np.array([1.0, 0.125])])
+    assert [c.prompt for c in found] == ["original", "centre", "own"]
+    assert len(finalists(candidates, config(0, "fixed"), [np.array([1.0, 0.125])])) == 2
 
 
 def test_the_interval_covers_the_true_improvement() -> None:

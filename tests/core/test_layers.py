@@ -41,7 +41,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "notations": ({"errors", "prompt", "store"}, set()),
     "beginning": ({"config", "errors", "prompt", "search", "store"}, {"numpy"}),
-    "contest": ({"store"}, {"numpy"}),
+    "contest": ({"config", "store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),
     "scoring": ({"config", "errors", "host", "loss", "plan", "prompt", "store"}, {"numpy"}),

@@ -113,8 +113,8 @@ class LossGroup:
         label="Consistency",
         low=0.0,
         high=1.0,
-        help="Share of the images' likeness to one another in the loss; the rest is their likeness to the target. With 8 "
-        "images and one target every pair counts alike at 0.78.",
+        help="Share of the images' likeness to one another in the loss; the rest is their likeness to the target. With "
+        "8 images and one target every pair counts alike at 0.78.",
     )
     dispersion: str = option(
         "std",
@@ -167,7 +167,7 @@ class BudgetOptions:
         low=0,
         high=100,
         help="So many of the best candidates, the centre of the search and the original meet on fresh seeds, "
-        "and the best of them is the pinned prompt; 0: the lowest loss is.",
+        "and the best of them is the pinned prompt; 0: the search's own best is.",
     )
     contest_seeds: int = option(
         16, label="Contest seeds", low=1, high=4096, help="Independent images of each finalist."

@@ -18,12 +18,16 @@ from .limiter import SizeLimiter
 
 
 class Queue:
-    """Candidates that wait to take the place of drawn ones; the original weights are the first."""
+    """Candidates that wait to take the place of drawn ones; the original weights are the first.
+
+    added: (N,) those of the user's own, as they are scored.
+    """
 
     def __init__(self, box: Box, limiter: SizeLimiter) -> None:
         self._box = box
         self._limiter = limiter
         self._waiting: list[Vector] = [box.original]
+        self.added: list[Vector] = []
 
     def add(self, vectors: Iterable[ArrayLike]) -> None:
         """Append candidates (N,), moved into the bounds and the size limit.  Raises `OptionError`."""
@@ -31,7 +35,8 @@ class Queue:
             point = np.array(vector, dtype=np.float64)
             if point.shape != self._box.original.shape or not np.isfinite(point).all():
                 raise OptionError("candidate", vector, f"{self._box.size} finite numbers")
-            self._waiting.append(self._limiter.closest(self._box.clip(point)))
+            self.added.append(self._limiter.closest(self._box.clip(point)))
+            self._waiting.append(self.added[-1])
 
     def take(self, room: int) -> list[Vector]:
         """The next ones: at most half of a generation of `room` candidates, but one at least."""

@@ -81,6 +81,11 @@ class SingleSearch:
         """Queue candidates (N,) of the user's own; each takes the place of a drawn one in the coming generations."""
         self._queue.add(vectors)
 
+    @property
+    def injected(self) -> list[Vector]:
+        """The user's own candidates (N,), within the bounds and the size limit."""
+        return self._queue.added
+
     def ask(self) -> Vector:
         """Candidates (rows, N) to score, all within the bounds and the size limit; the same until `tell`.
 
