@@ -24,18 +24,20 @@ Fits = tuple[float, ...]
 Measure = Callable[[Candidate], Fits]
 
 
-def finalists(candidates: Sequence[Candidate], config: RunConfig, own: Sequence[ArrayLike] = ()) -> list[Candidate]:
+def finalists(
+    candidates: Sequence[Candidate], config: RunConfig, early: Sequence[Sequence[float]] = ()
+) -> list[Candidate]:
     """The original (the first candidate), the last one (the search's centre) and the `config.finalists` best others.
 
     Best is the lowest loss.  Where each generation has image seeds of its own it is the furthest below the centre that
-    was scored on the same seeds, and candidates of the user's own, weights (N,), come on top, as they are early ones.
+    was scored on the same seeds, in the later half of the search; those of the weights `early` come on top.
     Each prompt once; candidates that failed are left out.
     """
     scored = [candidate for candidate in candidates if candidate.loss is not None]
     chosen: dict[tuple[str, str], Candidate] = {}
     rotated = config.seed_policy == "rotated"
-    injected = {tuple(np.asarray(vector, dtype=np.float64).tolist()) for vector in own} if rotated else set()
-    for candidate in [*candidates[:1], *candidates[-1:], *(c for c in scored if c.weights in injected)]:
+    kept = set(map(tuple, early)) if rotated else set()
+    for candidate in [*candidates[:1], *candidates[-1:], *(c for c in scored if c.weights in kept)]:
         if candidate.loss is not None:
             chosen[candidate.prompt, candidate.negative_prompt] = candidate
     most = len(chosen) + config.finalists

@@ -175,8 +175,8 @@ class _Run:
             return
         started = time.perf_counter()
         fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
-        own = [self.plan.space.round(vector.tolist()) for vector in self.search.injected]
-        contestants = contest.finalists(self.candidates, self.config, own)
+        early = [self.plan.space.round(vector.tolist()) for vector in self.search.remembered]
+        contestants = contest.finalists(self.candidates, self.config, early)
         fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
         cost = len(fresh) * self.config.steps * len(contestants)
         chosen = contestants[contest.lowest(fits)].id

@@ -58,7 +58,8 @@ def test_a_warm_run_goes_on_without_the_earlier_one(tmp_path: Path, model: Headl
 
 def test_own_candidates_are_tried(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
     own = "a (red:1.412) (blue:0.6) circle, white background"
-    finish(pin.start(RunConfig(**{**small, **SHORT, "inject": (own,), "seed_policy": "rotated", "finalists": 1}), model, Runs(tmp_path)))
+    config = RunConfig(**{**small, **SHORT, "inject": (own,), "seed_policy": "rotated", "finalists": 1})
+    finish(pin.start(config, model, Runs(tmp_path)))
     record = Runs(tmp_path).find("0").record()
     first = [dict(zip(record.space["labels"], c.weights, strict=True)) for c in record.candidates[:2]]
     assert set(first[0].values()) == {1.0}

@@ -77,9 +77,9 @@ def test_with_rotated_seeds_a_candidate_of_the_users_own_is_a_finalist() -> None
     candidates = [
         replace(candidate(i, loss, name), generation=g, weights=(1.0, i / 8)) for i, (g, name, loss) in enumerate(told)
     ]
-    found = finalists(candidates, config(0, "rotated"), [np.array([1.0, 0.125])])
+    found = finalists(candidates, config(0, "rotated"), [[1.0, 0.125]])
     assert [c.prompt for c in found] == ["original", "centre", "own"]
-    assert len(finalists(candidates, config(0, "fixed"), [np.array([1.0, 0.125])])) == 2
+    assert len(finalists(candidates, config(0, "fixed"), [[1.0, 0.125]])) == 2
 
 
 def test_the_interval_covers_the_true_improvement() -> None:

@@ -284,6 +284,7 @@ def test_a_restart_with_rotated_seeds_has_to_beat_the_run_before():
         rows = search.ask()
         search.tell([0.5 + 0.01 * index for index in range(len(rows))])
     before = search.best[0]
+    np.testing.assert_array_equal(search.remembered, [before])
     assert first is not None and search.state()["restarted_because"].code == "stagnation"
     rows = search.ask()
     search.tell([0.1] * (len(rows) - 1) + [0.6])

@@ -55,8 +55,8 @@ class TwoObjectiveSearch:
         self._queue.add(vectors)
 
     @property
-    def injected(self) -> list[Vector]:
-        """The user's own candidates (N,), within the bounds and the size limit."""
+    def remembered(self) -> list[Vector]:
+        """The user's own candidates (N,), to look at again in the end."""
         return self._queue.added
 
     def ask(self) -> Vector:

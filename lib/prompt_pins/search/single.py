@@ -44,6 +44,7 @@ class SingleSearch:
         self._rng = np.random.Generator(np.random.PCG64(options.cma_seed))
         self._best: tuple[Vector, float] | None = None
         self._to_beat = math.inf
+        self._outlived: list[Vector] = []
         self._queue = Queue(box, self.limiter)
         self._rows: Vector | None = None
         self._population: list[Individual] = []
@@ -82,9 +83,9 @@ class SingleSearch:
         self._queue.add(vectors)
 
     @property
-    def injected(self) -> list[Vector]:
-        """The user's own candidates (N,), within the bounds and the size limit."""
-        return self._queue.added
+    def remembered(self) -> list[Vector]:
+        """Candidates (N,) to look at again in the end: the user's own, and the best at each restart."""
+        return [*self._queue.added, *self._outlived]
 
     def ask(self) -> Vector:
         """Candidates (rows, N) to score, all within the bounds and the size limit; the same until `tell`.
@@ -205,6 +206,7 @@ class SingleSearch:
             if ended is not None and self.restart < self.options.restarts:
                 self.restart += 1
                 self._to_beat = min(self._to_beat, self._level)
+                self._outlived += [] if self._best is None else [self._best[0]]
                 self._ended = ended
                 self._begin(self.options.restart_start)
             else:
