@@ -196,10 +196,12 @@ def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
     found: Best = []
     spent = 0
     for generation in record.generations:
-        spent += sum(c.evaluations for c in record.candidates if c.generation == generation.generation)
         best = tuple(bench.plan.space.round(generation.state["best"]))
-        if not found or best != found[-1][1]:
-            found.append((spent, best))
+        for candidate in record.candidates:
+            if candidate.generation == generation.generation:
+                spent += candidate.evaluations
+                if candidate.weights == best and (not found or best != found[-1][1]):
+                    found.append((spent, best))
     spent = record.evaluations
     if record.choice is not None and record.best is not None:
         spent += record.choice.evaluations

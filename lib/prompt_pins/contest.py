@@ -51,12 +51,11 @@ def finalists(
 def _advantages(candidates: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
     """(loss less that of the centre on the same seeds, candidate), of the later half of the generations.
 
-    There the centre moves little, so that advantages can be compared.  A generation's last row is its centre; the first
-    generation has the original, its first row, in its place.
+    There the centre moves little, so that advantages can be compared.  A generation's first row is its centre; in the
+    first generation it is the original.
     """
     searched = candidates[:-1]
-    centres = {candidate.generation: candidate.loss for candidate in searched}
-    centres |= {candidate.generation: candidate.loss for candidate in searched[:1]}
+    centres = {candidate.generation: candidate.loss for candidate in reversed(searched)}
     found = []
     for candidate in searched:
         centre = centres[candidate.generation]

@@ -45,16 +45,16 @@ def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> Non
 
 def test_with_rotated_seeds_finalists_are_those_furthest_below_the_centre_of_their_own_generation() -> None:
     told: list[tuple[int, str, float | None]] = [
-        (1, "original", 5.0), (1, "early", 0.1), (2, "before", 0.2), (2, "first centre", 3.0),
-        (3, "lucky seeds", 1.0), (3, "level", 1.1), (3, "second centre", 1.0),
-        (4, "ahead", 2.0), (4, "failed", None), (4, "little ahead", 2.9), (4, "third centre", 3.0),
-        (5, "lost", 0.1), (5, "fourth centre", None),
+        (1, "original", 5.0), (1, "early", 0.1), (2, "first centre", 3.0), (2, "before", 0.2),
+        (3, "second centre", 1.0), (3, "lucky seeds", 1.0), (3, "level", 1.1),
+        (4, "third centre", 3.0), (4, "ahead", 2.0), (4, "failed", None), (4, "little ahead", 2.9),
+        (5, "fourth centre", None), (5, "lost", 0.1),
         (6, "centre", 4.0),
     ]  # fmt: skip
     candidates = [replace(candidate(i, loss, name), generation=g) for i, (g, name, loss) in enumerate(told)]
     found = [c.prompt for c in finalists(candidates, config(9, "rotated"))]
     assert found == [
-        "original", "centre", "ahead", "little ahead", "lucky seeds", "second centre", "third centre", "level"
+        "original", "centre", "ahead", "little ahead", "second centre", "lucky seeds", "third centre", "level"
     ]  # fmt: skip
     assert [c.prompt for c in finalists(candidates, config(2, "rotated"))] == found[:4]
 
@@ -70,8 +70,8 @@ def test_with_rotated_seeds_a_candidate_of_the_users_own_is_a_finalist() -> None
         (1, "original", 2.0),
         (1, "own", 1.9),
         (1, "c", 1.0),
-        (2, "d", 1.0),
         (2, "first centre", 1.0),
+        (2, "d", 1.0),
         (3, "centre", 1.0),
     ]
     candidates = [

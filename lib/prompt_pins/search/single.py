@@ -90,7 +90,7 @@ class SingleSearch:
     def ask(self) -> Vector:
         """Candidates (rows, N) to score, all within the bounds and the size limit; the same until `tell`.
 
-        rows is lambda_; with rotated seeds, from the second generation on, one more, the last: the centre.
+        rows is lambda_; with rotated seeds, from the second generation on, one more, the first: the centre.
         """
         if self._rows is None:
             self._rows = self._draw()
@@ -106,11 +106,11 @@ class SingleSearch:
         injected = self._queue.take(lambda_)
         drawn = self.limiter.draw(self._cma.sample, lambda_ - len(injected))
         points = np.concatenate([np.reshape(injected, (len(injected), self.box.size)), drawn])
-        self._population = [Individual(x, Loss(), row, row < len(injected)) for row, x in enumerate(points.tolist())]
-        rows = self.limiter.closest(self.box.reflect(points))
-        if self._scores_centre:
-            rows = np.concatenate([rows, self.limiter.closest(self._centre[None])])
-        return np.asarray(rows)
+        scored = self._centre[None][: int(self._scores_centre)]
+        self._population = [
+            Individual(x, Loss(), len(scored) + place, place < len(injected)) for place, x in enumerate(points.tolist())
+        ]
+        return self.limiter.closest(np.concatenate([scored, self.box.reflect(points)]))
 
     def tell(
         self,
@@ -125,14 +125,14 @@ class SingleSearch:
         partial: rows whose loss is only an estimate (screened out early): they rank behind the others.
         """
         answer = Answer.read(self._rows, losses, vectors, partial)
-        drawn = len(self._population)
+        drawn = self._population[0].row
         self._keep_best(answer.rows, answer.full, drawn)
-        self._learn(answer.ranked)
+        self._learn(answer.ranked[drawn:])
         self._rows = None
         self.generation += 1
         self._run_generation += 1
         self.evaluations += len(answer.rows)
-        scored = [loss for loss in answer.full[:drawn] if loss is not None]
+        scored = [loss for loss in answer.full[drawn:] if loss is not None]
         self._failed_generations = 0 if scored else self._failed_generations + 1
         self._history.append(min(scored, default=math.inf))
         self._conclude(scored)
@@ -141,14 +141,15 @@ class SingleSearch:
         """Update the best: the lowest loss or, where each generation has image seeds of its own, the latest centre.
 
         One row of seeds says little of a candidate; the centre is what many rows have led to.
+        drawn: the first row that was drawn.
         """
         self._idle += 1
-        if len(full) > drawn:
-            centre = full[drawn]
+        if drawn:
+            centre = full[0]
             if centre is not None:
                 self._centres.append(centre)
                 if self._level < self._to_beat:
-                    self._best = (rows[drawn].copy(), centre)
+                    self._best = (rows[0].copy(), centre)
             return
         ranked = sorted((value, row) for row, value in enumerate(full) if value is not None)
         if not ranked:
@@ -182,7 +183,7 @@ class SingleSearch:
 
     def _learn(self, ranked: Sequence[float | None]) -> None:
         assert self._rows is not None
-        for individual, value in zip(self._population, ranked):  # the centre is nobody's
+        for individual, value in zip(self._population, ranked):
             if value is None:
                 continue
             values: tuple[float, ...] = (value,)
