@@ -60,6 +60,7 @@ def test_medians_and_the_share_of_deaps_evaluations(tmp_path):
     lines = {line["method"]: line for line in search_curves.summary([*deap, *ours])}
     assert lines["deap"]["end"] == 0.6 and lines["deap"]["share_to_deaps_end"] == 1.0
     assert lines["Balanced"]["share_to_deaps_end"] == pytest.approx(0.1, abs=0.01)
+    assert lines["Balanced"]["share_of_the_median_run"] == pytest.approx(0.1, abs=0.01)
     assert lines["Balanced"]["improvement"] == 0.5
     grid, medians = search_curves.median_curve(ours)
     assert (np.diff(medians) <= 0).all() and grid[-1] == 300
