@@ -137,8 +137,8 @@ def shown(gain: float, low: float, high: float) -> str:
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a Markdown table."""
-    head = "| task | method | seeds | loss before | loss at the end | evaluations | of DEAP's, to DEAP's end: the median "
-    text = [head + "curve | median run | better on unseen seeds | than DEAP's end | cosine |", "|---" * 11 + "|"]
+    head = "| task | method | seeds | loss before | loss at the end | evaluations | of DEAP's, to its end: the median "
+    text = [head + "curve | the median run | better on unseen seeds | than DEAP's end | cosine |", "|---" * 11 + "|"]
     for line in lines:
         shares = (line["share_to_deaps_end"], line["share_of_the_median_run"])
         share = " | ".join("–" if value is None else f"{value:.2f}" for value in shares)
