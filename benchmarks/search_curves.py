@@ -153,7 +153,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Rows, path: Path) -> None:
-    """Median curves of every method, a panel for each task."""
+    """Median curves of every method, a panel for each task, and plain DEAP's end.  Rows of ends alone have no curve."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -164,6 +164,9 @@ def plot(rows: Rows, path: Path) -> None:
         axes.set_title(task.name, fontsize=10)
         for method, (colour, dashes) in STYLES.items():
             mine = [row for row in rows if row["task"] == task.name and row["method"] == method]
+            if mine and method == "deap":
+                axes.axhline(end(mine), color="#CC79A7", linestyle=":", label="plain DEAP's end", linewidth=1.2)
+            mine = [row for row in mine if len(row["curve"]) > 2]
             if mine:
                 axes.step(
                     *median_curve(mine), where="post", color=colour, linestyle=dashes, label=method, linewidth=1.6

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prompt_pins.config import RenderOptions
 
 from tests.webui.client import Webui, encoded
 
@@ -120,7 +121,7 @@ def test_tags_come_from_the_hosts_interrogator_or_are_refused_at_once(webui: Web
 
 @pytest.mark.parametrize(
     ("setting", "given", "used"),
-    [("even", {}, "even"), ("late", {}, "late"), ("late", {"fork_policy": "twin"}, "twin")],
+    [("even", {}, "even"), ("late", {}, "late"), ("late", {"fork_policy": "early"}, "early")],
 )
 def test_forks_are_the_settings_but_for_the_field(webui: Webui, setting: str, given: dict[str, str], used: str) -> None:
     name = "prompt_pins_fork_policy"
@@ -129,7 +130,7 @@ def test_forks_are_the_settings_but_for_the_field(webui: Webui, setting: str, gi
     try:
         status, answer = webui.pin([{**small, **given}], steps=4, batch_size=4)
     finally:
-        assert webui.call("/sdapi/v1/options", {name: "even"})[0] == 200
+        assert webui.call("/sdapi/v1/options", {name: RenderOptions.fork_policy})[0] == 200
     assert status == 200, answer
     assert webui.journal(webui.runs()[0])[0]["config"]["fork_policy"] == used
     assert f"Fork policy: {used}" in json.loads(answer["info"])["infotexts"][0]
@@ -237,7 +238,10 @@ def test_the_plan_in_words(webui: Webui) -> None:
     question = {"prompt": "a red circle", "sampler": "DPM++ 2M - Hyperbatch", "steps": 20, "batch_size": 8}
     status, answer = webui.call("/prompt-pins/v1/plan", {**question, "options": {"generations": 5}})
     assert status == 200 and "3 weights vary" in answer["words"] and "tree saves" in answer["words"]
-    assert answer["tree"] == "1 image in steps 1–5, 2 in 6–10, 4 in 11–15, 8 in 16–20"
+    assert answer["tree"] == "2 images in steps 1–7, 4 in 8–14, 8 in 15–20"
+    one_root = {**question, "options": {"fork_policy": "even"}}
+    words = webui.call("/prompt-pins/v1/plan", one_root)[1]["tree"]
+    assert words == "1 image in steps 1–5, 2 in 6–10, 4 in 11–15, 8 in 16–20"
     assert webui.call("/prompt-pins/v1/plan", {**question, "sampler": "DPM++ 2M"})[1]["tree"] == ""
     for wrong in (
         {"prompt": ""},
