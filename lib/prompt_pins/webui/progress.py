@@ -36,7 +36,7 @@ class Progress:
         self.folder: RunFolder | None = None
         self.target: Image.Image | None = None
         self.best: Candidate | None = None
-        self.done: dict[tuple[float, ...], Candidate] = {}  # of this generation, by weights
+        self.done: dict[tuple[float, ...], Candidate] = {}  # by weights, the latest of each
         self.start: float | None = None
         self.curve: list[float] = []
         self._count()
@@ -89,7 +89,6 @@ class Progress:
     def _settle(self, generation: Generation) -> None:
         """The best is the one that the search takes for it."""
         self.best = self.done.get(tuple(generation.state["best"] or ()), self.best)
-        self.done.clear()
 
     def _log(self, generation: Generation) -> None:
         if self.console and self.best is not None and self.best.loss is not None:
