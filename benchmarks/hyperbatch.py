@@ -263,8 +263,9 @@ def _mean(values: Iterator[float]) -> float:
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures that are claimed."""
     reached = sorted(row["of_predicted"] for row in rows)
+    schedule = fork_schedule(8, 20, "even")
     return {
-        "even_8_20": [fork_schedule(8, 20, "even").cost, fork_schedule(8, 20, "even").plain_cost],
+        "even_8_20": [schedule.cost, schedule.plain_cost],
         "of_predicted_min": reached[0],
         "of_predicted_median": statistics.median(reached),
         "cpu_of_predicted_min": min(row["cpu_of_predicted"] for row in rows),

@@ -110,7 +110,8 @@ def summary(rows: Rows) -> list[dict[str, Any]]:
             seeds = {r["seed"] for r in some}
             theirs = [r for r in mine["deap"] if r["seed"] in seeds]
             versus = None if method == "deap" else against(some, theirs)
-            shares = [found(some, end(theirs)) / spent(theirs) for found in (reached, hit)] if theirs else [np.inf] * 2
+            needed = [reached(some, end(theirs)), hit(some, end(theirs))] if theirs else []
+            shares = [cost / spent(theirs) if np.isfinite(cost) else None for cost in needed] or [None, None]
             found.append(
                 {
                     "task": task.name,
@@ -119,8 +120,8 @@ def summary(rows: Rows) -> list[dict[str, Any]]:
                     "original": median(r["curve"][0][1] for r in some),
                     "end": end(some),
                     "evaluations": spent(some),
-                    "share_to_deaps_end": shares[0] if np.isfinite(shares[0]) else None,
-                    "share_of_the_median_run": shares[1] if np.isfinite(shares[1]) else None,
+                    "share_to_deaps_end": shares[0],
+                    "share_of_the_median_run": shares[1],
                     "better_than_deap": versus,
                     "improvement": gain,
                     "interval": [low, high],

@@ -106,11 +106,11 @@ class SingleSearch:
         injected = self._queue.take(lambda_)
         drawn = self.limiter.draw(self._cma.sample, lambda_ - len(injected))
         points = np.concatenate([np.reshape(injected, (len(injected), self.box.size)), drawn])
-        scored = self._centre[None][: int(self._scores_centre)]
+        first = [self._centre] if self._scores_centre else []
         self._population = [
-            Individual(x, Loss(), len(scored) + place, place < len(injected)) for place, x in enumerate(points.tolist())
+            Individual(x, Loss(), len(first) + place, place < len(injected)) for place, x in enumerate(points.tolist())
         ]
-        return self.limiter.closest(np.concatenate([scored, self.box.reflect(points)]))
+        return self.limiter.closest(np.array([*first, *self.box.reflect(points)]))
 
     def tell(
         self,
