@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .config import RunConfig
+from .contest import advantages
 from .errors import OptionError, StoreError
 from .prompt import WeightSpace
 from .search.warm import WarmStart
@@ -27,7 +28,8 @@ Spaces = Callable[[str, str], WeightSpace]
 def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart | None:
     """The distribution that an earlier run's best candidates make; `None` if not asked for.
 
-    Words are matched by their text; one that the earlier run did not vary starts at its original weight.
+    Where each of its generations had image seeds of its own, the best are the furthest below the centre on the same
+    seeds.  Words are matched by their text; one that the earlier run did not vary starts at its original weight.
 
     Raises `OptionError` for a run that has no word in common or no loss, `StoreError` for none.
     """
@@ -36,14 +38,16 @@ def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart |
     record = runs.find(config.warm_start).record()
     labels = list(record.space.get("labels", ()))
     common = [label for label in space.labels if label in labels]
-    scored = [candidate for candidate in record.candidates if candidate.loss is not None]
+    scored = [(candidate.loss, candidate) for candidate in record.candidates if candidate.loss is not None]
+    if record.config.get("seed_policy") == "rotated":
+        scored = advantages(record.candidates) or scored
     if not common or not scored:
         raise OptionError("warm_start", config.warm_start, "a run with a word in common and at least one loss")
     vectors = np.tile(np.array(space.original, dtype=np.float64), (len(scored), 1))
-    earlier = np.array([candidate.weights for candidate in scored], dtype=np.float64)
+    earlier = np.array([candidate.weights for _, candidate in scored], dtype=np.float64)
     for label in common:
         vectors[:, space.labels.index(label)] = earlier[:, labels.index(label)]
-    return WarmStart.from_candidates(vectors, np.array([candidate.loss for candidate in scored]))
+    return WarmStart.from_candidates(vectors, np.array([merit for merit, _ in scored]))
 
 
 def to_json(warm: WarmStart) -> dict[str, Any]:

@@ -41,23 +41,22 @@ def finalists(
         if candidate.loss is not None:
             chosen[candidate.prompt, candidate.negative_prompt] = candidate
     most = len(chosen) + config.finalists
-    merits = _advantages(candidates) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
+    merits = advantages(candidates[:-1]) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
     for _, candidate in sorted(merits, key=lambda pair: pair[0]):
         if len(chosen) < most:
             chosen.setdefault((candidate.prompt, candidate.negative_prompt), candidate)
     return list(chosen.values())
 
 
-def _advantages(candidates: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
+def advantages(candidates: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
     """(loss less that of the centre on the same seeds, candidate), of the later half of the generations.
 
     There the centre moves little, so that advantages can be compared.  A generation's first row is its centre; in the
     first generation it is the original.
     """
-    searched = candidates[:-1]
-    centres = {candidate.generation: candidate.loss for candidate in reversed(searched)}
+    centres = {candidate.generation: candidate.loss for candidate in reversed(candidates)}
     found = []
-    for candidate in searched:
+    for candidate in candidates:
         centre = centres[candidate.generation]
         if candidate.loss is not None and centre is not None and 2 * candidate.generation > max(centres):
             found.append((candidate.loss - centre, candidate))

@@ -20,12 +20,15 @@ from tests.core.test_pin import Killed, Watched, content, finish
 SHORT = {"generations": 1, "finalists": 0, "held_out": 0}
 
 
+@pytest.mark.parametrize("policy", ["fixed", "rotated"])
 def test_a_warm_start_begins_at_the_earlier_runs_best(
-    tmp_path: Path, model: HeadlessHost, small: dict[str, Any]
+    tmp_path: Path, model: HeadlessHost, small: dict[str, Any], policy: str
 ) -> None:
     runs = Runs(tmp_path)
-    finish(pin.start(RunConfig(**{**small, **SHORT, "generations": 2, "initial_std": 0.3}), model, runs))
-    best = min((c for c in runs.find("0").record().candidates if c.loss is not None), key=lambda c: c.loss or 0.0)
+    longer = {**small, **SHORT, "generations": 2, "initial_std": 0.3, "seed_policy": policy}
+    finish(pin.start(RunConfig(**longer), model, runs))
+    known = [c for c in runs.find("0").record().candidates if policy == "fixed" or c.generation == 2]
+    best = min((c for c in known if c.loss is not None), key=lambda c: c.loss or 0.0)
     warm = RunConfig(**{**small, **SHORT, "prompt": "a red blue star, white background", "warm_start": "0"})
     finish(pin.start(warm, model, runs))
     told = read_journal(runs.find("1").journal_path)[0]["warm"]

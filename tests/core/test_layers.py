@@ -40,7 +40,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy"},
     ),
     "notations": ({"errors", "prompt", "store"}, set()),
-    "beginning": ({"config", "errors", "prompt", "search", "store"}, {"numpy"}),
+    "beginning": ({"config", "contest", "errors", "prompt", "search", "store"}, {"numpy"}),
     "contest": ({"config", "store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),
