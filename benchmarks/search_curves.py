@@ -19,6 +19,7 @@ STYLES = {  # the colour-blind safe palette of Okabe and Ito
     "Classic": ("#56B4E9", "-."),
     "Balanced": ("#D55E00", "-"),
     "even": ("#009E73", "-."),
+    "whole": ("#CC79A7", "-."),
     "Quick": ("#0072B2", "-"),
 }
 GRID = 50

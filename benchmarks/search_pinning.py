@@ -5,7 +5,8 @@
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.pin` as a user would, on hyperbatches; `even` is Balanced on trees of one root.
+`prompt_pins.pin` as a user would, on hyperbatches; `even` is Balanced on trees of one root, `whole` with whole batches
+from the start.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
@@ -41,7 +42,7 @@ from prompt_pins.targets import read_targets
 from . import search_tasks
 from .search_tasks import Task
 
-METHODS = ("deap", *reversed(PRESETS), "even", "random")
+METHODS = ("deap", *reversed(PRESETS), "even", "whole", "random")
 CURVE_SEEDS, HELD_SEEDS, MATTER_SEEDS = 16, 16, 32
 COMMON = 0  # the seed whose unseen seeds value every run
 DEAP_RADIUS, DEAP_STEP = 0.25, 0.05
@@ -215,6 +216,7 @@ RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "deap": run_deap,
     **{name: (lambda bench, name=name: run_preset(bench, preset=name)) for name in PRESETS},
     "even": lambda bench: run_preset(bench, preset="Balanced", fork_policy="even"),
+    "whole": lambda bench: run_preset(bench, preset="Balanced", early_generations=0),
 }
 
 

@@ -236,7 +236,8 @@ class _Run:
         """Render a candidate and hand it to the worker; one that is known already is not rendered again."""
         if self.host.interrupted():
             raise HostInterrupted(search.INTERRUPTED)
-        row = seeds.search_seeds(self.config.seed, self.config.batch_size, generation, self.config.seed_policy)
+        config, planned = self.config, self.plan.of(generation)
+        row = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)[: planned.size]
         pair = PromptPair(*self.plan.space.render(vector.tolist()))
         name = candidate_id(pair, row)
         weights = tuple(float(weight) for weight in vector)
@@ -248,18 +249,18 @@ class _Run:
         started = time.perf_counter()
         blank = Candidate(
             generation, index, name, weights, pair.positive, pair.negative, None, None, None,
-            f"{generation:08d}/{name}", image_names(row, self.config.image_format), 0,
+            f"{generation:08d}/{name}", image_names(row, config.image_format), 0,
         )  # fmt: skip
         try:
-            batch = self.rendered.pop(name, None) or self.host.render(pair, row, self.config, forked=True)
+            batch = self.rendered.pop(name, None) or self.host.render(pair, row, config, forked=True)
         except HostError as error:
             return dataclasses.replace(blank, images=(), error=str(error))
         blank = dataclasses.replace(
             blank, evaluations=batch.evaluations, seconds={"render": time.perf_counter() - started}
         )
-        if self.config.image_format == "png":  # other formats do not keep every bit
+        if config.image_format == "png":  # other formats do not keep every bit
             self.images[name] = batch.images
-        return self.worker.submit(self.scorer.candidate, blank, batch, self.plan.levels, row)
+        return self.worker.submit(self.scorer.candidate, blank, batch, planned.levels, row)
 
     def _finish(self, item: Candidate | Future[Candidate]) -> Candidate:
         candidate = item.result() if isinstance(item, Future) else item
@@ -296,7 +297,7 @@ class _Run:
     def _over_budget(self) -> str | None:
         images = sum(len(c.images) for c in self.candidates if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
-        return budget.exceeded(images, self.seconds, self.plan.rows * self.config.batch_size)
+        return budget.exceeded(images, self.seconds, self.plan.rows * self.plan.of(self.search.generation + 1).size)
 
 
 def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> Search:

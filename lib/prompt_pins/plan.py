@@ -11,34 +11,82 @@ from .host import Host
 from .prompt import WeightSpace
 from .prompt.nodes import Vary
 
+LEAST_HALVED = 4
+"""Images of a batch whose half still has images to compare with each other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchPlan:
+    """size: images; levels: their tree; evaluations: of the denoiser, in images x steps; plain_evaluations: without
+    the tree."""
+
+    size: int
+    levels: tuple[tuple[int, ...], ...]
+    evaluations: int
+    plain_evaluations: int
+
+    @classmethod
+    def build(cls, size: int, config: RunConfig, host: Host) -> BatchPlan:
+        """A batch of `size` images as the host renders it."""
+        forked, plain = (host.evaluations(size, config, forked=forked) for forked in (True, False))
+        return cls(size, host.levels(size, config, forked=True), forked, plain)
+
+    @property
+    def saved(self) -> float:
+        """The share of denoiser evaluations that the tree saves, from 0 to below 1."""
+        return 1.0 - self.evaluations / self.plain_evaluations
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """population: candidates of a generation; generations: at most; levels: the tree of a batch.
+    """population: candidates of a generation; generations: at most.
 
     rows: batches of a generation at most, which are one more where the centre is scored in each (rotated seeds).
-    evaluations: denoiser evaluations of one batch, in images x steps; plain_evaluations: without the tree.
+    batch: of a candidate; early: of a candidate of the first `early_generations`.
     """
 
     space: WeightSpace
     population: int
     rows: int
     generations: int
-    batch_size: int
-    levels: tuple[tuple[int, ...], ...]
-    evaluations: int
-    plain_evaluations: int
+    batch: BatchPlan
+    early: BatchPlan
+    early_generations: int
+
+    def of(self, generation: int) -> BatchPlan:
+        """The batches of a generation, from 1."""
+        return self.early if generation <= self.early_generations else self.batch
+
+    @property
+    def images(self) -> int:
+        """What the search renders at most, without the last centre."""
+        return self._sum(self.early.size, self.batch.size)
+
+    @property
+    def evaluations(self) -> int:
+        """Denoiser evaluations of the search at most, without the last centre."""
+        return self._sum(self.early.evaluations, self.batch.evaluations)
+
+    def _sum(self, early: int, later: int) -> int:
+        return self.rows * (self.early_generations * early + (self.generations - self.early_generations) * later)
+
+    @property
+    def in_words(self) -> str:
+        """`11 candidates × 32 generations × 8 images (4 in the first 8)`."""
+        early = f" ({self.early.size} in the first {self.early_generations})" if self.early_generations else ""
+        return f"{self.population} candidates × {self.generations} generations × {self.batch.size} images{early}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the journal, without the space."""
-        names = ("population", "generations", "batch_size", "evaluations", "plain_evaluations")
-        plain = {name: getattr(self, name) for name in names}
-        return {**plain, "levels": [list(level) for level in self.levels]}
-
-    @property
-    def saved(self) -> float:
-        """The share of denoiser evaluations that the tree saves, from 0 to below 1."""
-        return 1.0 - self.evaluations / self.plain_evaluations
+        names = ("population", "generations", "early_generations")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "batch_size": self.batch.size,
+            "early_batch_size": self.early.size,
+            "evaluations": self.batch.evaluations,
+            "plain_evaluations": self.batch.plain_evaluations,
+            "levels": [list(level) for level in self.batch.levels],
+        }
 
 
 WordWeights = list[tuple[str, float]]
@@ -76,16 +124,16 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
     """The plan of a configuration on a host.  Raises `PromptError` if nothing may vary, `OptionError`."""
     space = make_space(config, host, config.prompt, config.negative_prompt)
     resolved = SearchOptions.resolve(config, space.size)
-    size = config.batch_size
+    batch = BatchPlan.build(config.batch_size, config, host)
+    halved = resolved.early_generations if config.batch_size >= LEAST_HALVED else 0
     return Plan(
         space,
         resolved.lambda_,
         resolved.lambda_ + (config.seed_policy == "rotated"),
         resolved.generations,
-        size,
-        host.levels(size, config, forked=True),
-        host.evaluations(size, config, forked=True),
-        host.evaluations(size, config, forked=False),
+        batch,
+        BatchPlan.build((config.batch_size + 1) // 2, config, host) if halved else batch,
+        halved,
     )
 
 

@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, model: HeadlessHost, red: st
     """A run that nothing disturbed."""
     runs = Runs(tmp_path_factory.mktemp("whole"))
     config = RunConfig(
-        prompt="a red blue circle, white background", target=(red,), steps=3, batch_size=3,
+        prompt="a red blue circle, white background", target=(red,), steps=3, batch_size=4,
         generations=3, lambda_=4, held_out=3, contest_seeds=2, finalists=1,
     )  # fmt: skip
     finish(pin.start(config, model, runs))
@@ -78,12 +78,22 @@ def test_a_run_leaves_the_folder_of_the_design(whole: RunFolder) -> None:
         folder = whole.path / candidate.folder
         stats = json.loads((folder / "batch_stats.json").read_text())
         assert stats["calculated_loss"] == candidate.loss
-        assert len(stats["calculated_loss_list"]) == 3 * 1 + 3
+        count = len(candidate.images)
+        assert len(stats["calculated_loss_list"]) == count * 1 + count * (count - 1) // 2
         assert [word for word, _ in stats["pos_weights"]][:2] == ["a", "red"]
         for name in candidate.images:
             with Image.open(folder / name) as image:
                 assert image.size == (128, 128)
                 assert image.info["parameters"].startswith(candidate.prompt)
+
+
+def test_the_first_generations_render_half_of_the_images(whole: RunFolder) -> None:
+    record = whole.record()
+    assert record.config["early_generations"] == 8 and record.plan["early_generations"] == 1
+    assert {len(c.images) for c in record.candidates if c.generation == 1} == {2}
+    assert {len(c.images) for c in record.candidates if c.generation > 1} == {4}
+    seeds = [json.loads((whole.path / c.folder / "batch_stats.json").read_text())["seeds"] for c in record.candidates]
+    assert seeds[0] == [1, 2] and seeds[-1] == [13, 14, 15, 16]
 
 
 def test_the_first_candidate_is_the_users_prompt(whole: RunFolder) -> None:

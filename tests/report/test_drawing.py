@@ -100,6 +100,11 @@ def test_mosaic_holds_every_image_once(count: int) -> None:
     assert all((seen == 100 + i).sum() == 8 * 8 * 3 for i in range(count))
 
 
+def test_mosaics_of_fewer_images_are_as_large() -> None:
+    images = [np.zeros((8, 8, 3), dtype=np.uint8)] * 8
+    assert gif.mosaic(images[:4], 96, 8).shape == gif.mosaic(images, 96).shape
+
+
 def test_thumbs_are_small_and_missing_ones_are_empty(tmp_path: Path) -> None:
     Image.fromarray(picture(1, 400, 300)).save(tmp_path / "a.png")
     (tmp_path / "torn.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from prompt_pins import report
+from prompt_pins.report.artist import Artist
 from prompt_pins.report.gif import LIMIT
 from prompt_pins.store import RunFolder
 
@@ -136,6 +139,15 @@ def test_gifs_have_their_frames_and_size(built: Path) -> None:
     with Image.open(built / "final_summary.gif") as image:
         assert image.n_frames == 3 and image.size[0] == 64  # type: ignore[attr-defined]
     assert (built / "evolution.gif").stat().st_size < LIMIT
+
+
+def test_generations_of_half_batches_are_frames_of_the_evolution_too(built: Path, tmp_path: Path) -> None:
+    folder = RunFolder(shutil.copytree(built, tmp_path / built.name))
+    record = folder.record()
+    half = [replace(c, images=c.images[: 1 if c.generation == 1 else None]) for c in record.candidates]
+    Artist.of(folder, record).run_gifs(replace(record, candidates=tuple(half)))
+    with Image.open(folder.path / "evolution.gif") as image:
+        assert image.n_frames == 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kept", ["none", "best"])

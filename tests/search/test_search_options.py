@@ -227,6 +227,23 @@ def test_a_preset_is_read_back_from_its_resolved_values():
     assert RunConfig.from_record(old).patience == 9
 
 
+def test_a_journal_from_before_half_batches_goes_on_with_whole_ones():
+    config = RunConfig(prompt="a cat")
+    assert config.early_generations == 8
+    kept = {field: value for field, value in config.to_dict().items() if field != "early_generations"}
+    assert RunConfig.from_record(kept) == RunConfig(prompt="a cat", early_generations=0)
+
+
+@pytest.mark.parametrize(
+    ("early", "generations", "policy", "expected"), [(8, 0, "rotated", 8), (8, 5, "rotated", 2), (8, 0, "fixed", 0)]
+)
+def test_half_batches_are_at_most_half_of_the_generations_and_need_seeds_of_their_own(
+    early, generations, policy, expected
+):
+    options = SearchOptions(early_generations=early, generations=generations, seed_policy=policy)
+    assert options.resolve(4).early_generations == expected
+
+
 def test_a_covariance_matrix_of_the_users_own():
     flat = create(np.ones(2), 0, 2, SearchOptions(cmatrix=(4.0, 1.0)))
     full = create(np.ones(2), 0, 2, SearchOptions(cmatrix=(4.0, 0.0, 0.0, 1.0)))

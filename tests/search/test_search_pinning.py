@@ -82,5 +82,8 @@ def test_a_search_over_few_images_reaches_it():
     curve = search_noise.run_ours(world, 4, 1, {"preset": "Quick"})
     assert curve[-1][1] < 0.6 * world.loss(np.ones(5), search_noise.UNSEEN)
     assert [cost for cost, _ in curve] == sorted(cost for cost, _ in curve)
-    whole = search_noise.run_ours(world, 4, 1, {"preset": "Quick", "fewer": (4, 2)})
-    assert whole[0][0] < curve[0][0]
+    early, whole = (
+        search_noise.run_ours(world, 4, 1, {"preset": "Balanced", "generations": 4, "early_generations": count})
+        for count in (1, 0)
+    )
+    assert early[0][0] < whole[0][0] and early[1][0] - early[0][0] == whole[1][0] - whole[0][0]

@@ -184,10 +184,12 @@ def test_flatness():
     assert not is_flat([0.0, 1e-300])
 
 
-@pytest.mark.parametrize(("slope", "generations"), [(0.0, 9), (-0.01, 30)])
-def test_with_rotated_seeds_patience_compares_the_centres_of_two_spans(slope, generations):
-    """One lucky row of seeds is no progress, and one unlucky row is no end of it."""
-    options = SearchOptions(lambda_=4, seed_policy="rotated", patience=4, min_progress=0.002, generations=30)
+@pytest.mark.parametrize(("slope", "early", "generations"), [(0.0, 0, 9), (0.0, 6, 14), (-0.01, 0, 30), (-0.01, 6, 30)])
+def test_with_rotated_seeds_patience_compares_the_centres_of_two_spans(slope, early, generations):
+    """One lucky row of seeds is no progress, and one unlucky row is no end of it; half batches do not count."""
+    options = SearchOptions(
+        lambda_=4, seed_policy="rotated", patience=4, min_progress=0.002, generations=30, early_generations=early
+    )
     search = create(np.ones(4), 0, 2, options)
     while search.stop() is None:
         luck = 0.4 if search.generation % 4 == 0 else 1.0

@@ -16,6 +16,7 @@ CLASSIC: Mapping[str, Any] = MappingProxyType(
         "patience": 0,
         "min_progress": 0.0,
         "seed_policy": "fixed",
+        "early_generations": 0,
     }
 )
 """The seed's defaults: plain CMA-ES from a random centroid, for its whole budget."""
@@ -30,12 +31,13 @@ BALANCED: Mapping[str, Any] = MappingProxyType(
         "patience": 12,
         "min_progress": 0.002,
         "seed_policy": "rotated",
+        "early_generations": 8,
     }
 )
 """From the original prompt, a step that reaches, new image seeds each generation, an end when nothing is gained."""
 
 QUICK: Mapping[str, Any] = MappingProxyType(
-    {**BALANCED, "lambda_": 6, "patience": 6, "min_progress": 0.01, "seed_policy": "fixed"}
+    {**BALANCED, "lambda_": 6, "patience": 6, "min_progress": 0.01, "seed_policy": "fixed", "early_generations": 0}
 )
 """Small generations and little patience: a first answer for few images."""
 

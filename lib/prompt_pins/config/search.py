@@ -250,6 +250,15 @@ class SearchOptions:
         "too, which is the best so far. Empty: the preset's (Classic and Quick fixed, Balanced rotated; fixed with two "
         "objectives).",
     )
+    early_generations: int = option(
+        None,
+        label="Generations of half batches",
+        low=0,
+        by_preset=True,
+        help="With new image seeds in each generation, the candidates of so many of the first generations, at most "
+        "half of all, have half of the images (of 4 and more). 0: none. Empty: the preset's (Classic and Quick 0, "
+        "Balanced 8).",
+    )
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -278,8 +287,10 @@ class SearchOptions:
             raise OptionError("mu", mu, f"at most lambda_, which is {lambda_} for {size} weights")
         mo_mu = self.mo_mu or population
         limit = self.size_limit
+        generations = self.generations or max(16, int(16 * math.floor(math.log(size))))
         return Resolved(
-            generations=self.generations or max(16, int(16 * math.floor(math.log(size)))),
+            generations=generations,
+            early_generations=min(self.early_generations, generations // 2) if self.seed_policy == "rotated" else 0,
             lambda_=lambda_,
             mu=mu,
             mo_mu=mo_mu,
@@ -298,6 +309,7 @@ class Resolved:
     """The parameters whose defaults depend on the number of variables or on the size limit."""
 
     generations: int
+    early_generations: int
     lambda_: int
     mu: int
     mo_mu: int

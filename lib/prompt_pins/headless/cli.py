@@ -253,7 +253,7 @@ def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[E
     folder: RunFolder | None = None
     failure: PinError | None = None
     plan = make_plan(settings, host)
-    with _signals(host, received), LiveReport() as live, Screen(console, plan, settings.batch_size) as screen:
+    with _signals(host, received), LiveReport() as live, Screen(console, plan) as screen:
         try:
             for event in begin():
                 folder = event.folder if isinstance(event, RunStarted) else folder

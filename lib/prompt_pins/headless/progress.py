@@ -15,8 +15,8 @@ from ..store import Record, RunFolder
 class Screen:
     """A listener that shows a run: a live bar on a terminal, a line for each generation elsewhere."""
 
-    def __init__(self, console: Console, plan: Plan, batch_size: int) -> None:
-        self.console, self.plan, self.batch_size = console, plan, batch_size
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self.console, self.plan = console, plan
         self.images = 0
         self.started = time.perf_counter()
         self.first: float | None = None
@@ -36,8 +36,8 @@ class Screen:
     def __enter__(self) -> Screen:
         plan = self.plan
         self.console.print(
-            f"pinning {plan.space.size} words · {plan.population} candidates × {plan.generations} generations × "
-            f"{self.batch_size} images (tree: {plan.evaluations} of {plan.plain_evaluations} evaluations)",
+            f"pinning {plan.space.size} words · {plan.in_words} · "
+            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations",
             highlight=False,
         )
         self.bar.start()

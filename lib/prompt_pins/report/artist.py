@@ -149,12 +149,14 @@ class Artist:
             return
         by_id = {c.id: c for c in reversed(record.candidates)}
         winners = [(g.generation, by_id[g.best]) for g in record.generations if g.best in by_id]
+        most = max((len(candidate.images) for _, candidate in winners), default=0)
         frames = []
         for place in spread_evenly(range(len(winners)), 100):
             number, candidate = winners[place]
             images = read_images(self.root / candidate.folder, candidate.images, MOSAIC_SIDE)
             if images:
-                frames.append(caption(mosaic(images, MOSAIC_SIDE), f"generation {number}   loss {candidate.loss:.4f}"))
+                words = f"generation {number}   loss {candidate.loss:.4f}"
+                frames.append(caption(mosaic(images, MOSAIC_SIDE, most), words))
         if frames:
             frames = [frame for frame in frames if frame.shape == frames[0].shape]
             write_gif(self.root / "evolution.gif", frames, 300, shared=False)

@@ -50,7 +50,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     first_stats = read_stats(root / original.folder) if original else BatchStats()
     best_stats = read_stats(root / best.folder) if best else BatchStats()
     positive, negative = heat(record, first_stats, best_stats)
-    levels = record.plan.get("levels") or ()
+    levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
     return {
         "name": root.name,

@@ -138,10 +138,14 @@ def shrink(frame: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
 
 
-def mosaic(images: Sequence[np.ndarray], side: int, columns: int | None = None) -> np.ndarray:
-    """All images (each H x W x 3, alike) in a grid at most `side` pixels wide and high; grey where there is none."""
-    columns = columns or _columns(len(images))
-    rows = -(-len(images) // columns)
+def mosaic(images: Sequence[np.ndarray], side: int, places: int = 0) -> np.ndarray:
+    """All images (each H x W x 3, alike) in a grid at most `side` pixels wide and high; grey where there is none.
+
+    places: the grid has room for at least as many.
+    """
+    places = max(places, len(images))
+    columns = _columns(places)
+    rows = -(-places // columns)
     tiles = [shrink(image, max(16, side // max(columns, rows))) for image in images]
     height, width = tiles[0].shape[:2]
     canvas = np.full((rows * height, columns * width, 3), 96, dtype=np.uint8)

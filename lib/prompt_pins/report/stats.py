@@ -39,6 +39,7 @@ class BatchStats:
     positive: Pairs = ()
     negative: Pairs = ()
     seeds: tuple[int, ...] = ()
+    levels: tuple[tuple[int, ...], ...] = ()
 
 
 def read_stats(folder: Path) -> BatchStats:
@@ -70,7 +71,13 @@ def parse_stats(value: Mapping[str, Any]) -> BatchStats:
         _words(value, "pos_weights"),
         _words(value, "neg_weights"),
         tuple(seed for seed in _list(value, "seeds") if isinstance(seed, int)),
+        tuple(_leaves(level) for level in _list(value, "levels")),
     )
+
+
+def _leaves(level: Any) -> tuple[int, ...]:
+    """The node of each leaf; empty, which is no level, for what is none."""
+    return tuple(level) if isinstance(level, list) and all(isinstance(node, int) for node in level) else ()
 
 
 def _level(place: int, item: Mapping[str, Any]) -> LevelStats:

@@ -135,6 +135,8 @@ class SingleSearch:
         scored = [loss for loss in answer.full[drawn:] if loss is not None]
         self._failed_generations = 0 if scored else self._failed_generations + 1
         self._history.append(min(scored, default=math.inf))
+        if self.generation == self.resolved.early_generations:  # losses of half batches and whole ones do not compare
+            self._centres, self._to_beat = [], math.inf
         self._conclude(scored)
 
     def _keep_best(self, rows: Vector, full: Sequence[float | None], drawn: int) -> None:
@@ -176,7 +178,7 @@ class SingleSearch:
         generations are in the mean no lower than those of as many before.
         """
         patience = self.options.patience
-        if not self._centres:
+        if self.options.seed_policy == "fixed":
             return 0 < patience <= self._idle
         before, recent = self._centres[-2 * patience : -patience], self._centres[-patience:]
         return 0 < patience == len(before) and float(np.mean(recent)) >= self._enough(float(np.mean(before)))

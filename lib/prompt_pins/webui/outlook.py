@@ -14,7 +14,7 @@ from ..sampling import ForkOptions, fork_schedule, independent_levels
 from . import compat, samplers
 from .arguments import read_arguments
 from .declared import ScriptOptions
-from .progress import in_words, overview, planned_batches
+from .progress import in_words, overview, planned_evaluations
 
 MAX_PROMPT = 20_000
 
@@ -55,7 +55,7 @@ def _words(question: Mapping[str, Any], plan: Plan, config: RunConfig, pace: Cal
     seconds_per_evaluation = pace(pixels if all(sides) else 0)
     if seconds_per_evaluation is None:
         return words
-    evaluations = planned_batches(plan, config) * plan.evaluations
+    evaluations = planned_evaluations(plan, config)
     return f"{words} · at most about {in_words(evaluations * seconds_per_evaluation)}"
 
 

@@ -32,6 +32,7 @@ class Progress:
     def __init__(self, plan: Plan, config: RunConfig, host: WebuiHost, console: bool = False) -> None:
         self.plan, self.config, self.host, self.console = plan, config, host, console
         self.batches = planned_batches(plan, config)
+        self.images = planned_images(plan, config)
         self.started = time.perf_counter()
         self.folder: RunFolder | None = None
         self.target: Image.Image | None = None
@@ -72,6 +73,7 @@ class Progress:
         if self.best is None:
             return
         self.batches -= len(record.candidates)
+        self.images -= sum(len(candidate.images) for candidate in record.candidates)
         self._count()
         if record.generations:
             self._settle(record.generations[-1])
@@ -111,7 +113,7 @@ class Progress:
         elapsed = time.perf_counter() - self.started
         if self.host.images:
             parts.append(f"{self.host.images / elapsed:.3g} img/s")
-            done = max(1, self.host.images) / max(1, self.batches * self.plan.batch_size)
+            done = max(1, self.host.images) / max(1, self.images)
             parts.append("at most " + in_words(elapsed * max(0.0, 1.0 - done) / done) + " left")
         return " · ".join([*parts, "Interrupt keeps everything"])
 
@@ -135,16 +137,34 @@ class Progress:
 
 def planned_batches(plan: Plan, config: RunConfig) -> int:
     """Batches that the run renders at most: search, its centre, the contest and the check."""
-    contest = math.ceil(config.contest_seeds / plan.batch_size) * (config.finalists + 2) if config.finalists else 0
-    check = 2 * math.ceil(config.held_out / plan.batch_size)
-    return plan.rows * plan.generations + 1 + contest + check
+    contest, check = (math.ceil(seeds / plan.batch.size) for seeds in (config.contest_seeds, config.held_out))
+    return plan.rows * plan.generations + 1 + contest * contestants(config) + 2 * check
+
+
+def planned_images(plan: Plan, config: RunConfig) -> int:
+    """Images of those batches."""
+    return plan.images + plan.batch.size + _independent(config)
+
+
+def planned_evaluations(plan: Plan, config: RunConfig) -> int:
+    """Denoiser evaluations of those batches, the images of the contest and the check independent of each other."""
+    alone = plan.batch.plain_evaluations // plan.batch.size
+    return plan.evaluations + plan.batch.evaluations + _independent(config) * alone
+
+
+def contestants(config: RunConfig) -> int:
+    """Candidates that meet in the contest at most, without the user's own and those before restarts."""
+    return config.finalists + 2 if config.finalists else 0
+
+
+def _independent(config: RunConfig) -> int:
+    return config.contest_seeds * contestants(config) + 2 * config.held_out
 
 
 def overview(plan: Plan) -> str:
-    """`14 words vary · 11 candidates × 42 generations × 8 images · tree saves 53 %`."""
-    size = f"{plan.population} candidates × {plan.generations} generations × {plan.batch_size} images"
-    saves = f" · tree saves {plan.saved:.0%}" if plan.saved > 0 else ""
-    return f"{plan.space.size} weights vary · {size}{saves}"
+    """`14 weights vary · 11 candidates × 32 generations × 8 images (4 in the first 8) · tree saves 44 %`."""
+    saves = f" · tree saves {plan.batch.saved:.0%}" if plan.batch.saved > 0 else ""
+    return f"{plan.space.size} weights vary · {plan.in_words}{saves}"
 
 
 def in_words(seconds: float) -> str:
