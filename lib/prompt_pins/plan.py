@@ -31,6 +31,10 @@ class BatchPlan:
         forked, plain = (host.evaluations(size, config, forked=forked) for forked in (True, False))
         return cls(size, host.levels(size, config, forked=True), forked, plain)
 
+    def deepened(self, count: int) -> BatchPlan:
+        """With `count` levels, the last one repeated: losses are sums over levels, and are to be compared."""
+        return dataclasses.replace(self, levels=self.levels + self.levels[-1:] * (count - len(self.levels)))
+
     @property
     def saved(self) -> float:
         """The share of denoiser evaluations that the tree saves, from 0 to below 1."""
@@ -132,7 +136,7 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
         resolved.lambda_ + (config.seed_policy == "rotated"),
         resolved.generations,
         batch,
-        BatchPlan.build((config.batch_size + 1) // 2, config, host) if halved else batch,
+        BatchPlan.build((config.batch_size + 1) // 2, config, host).deepened(len(batch.levels)) if halved else batch,
         halved,
     )
 

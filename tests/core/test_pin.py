@@ -92,8 +92,9 @@ def test_the_first_generations_render_half_of_the_images(whole: RunFolder) -> No
     assert record.config["early_generations"] == 8 and record.plan["early_generations"] == 1
     assert {len(c.images) for c in record.candidates if c.generation == 1} == {2}
     assert {len(c.images) for c in record.candidates if c.generation > 1} == {4}
-    seeds = [json.loads((whole.path / c.folder / "batch_stats.json").read_text())["seeds"] for c in record.candidates]
-    assert seeds[0] == [1, 2] and seeds[-1] == [13, 14, 15, 16]
+    first, *_, last = (json.loads((whole.path / c.folder / "batch_stats.json").read_text()) for c in record.candidates)
+    assert first["seeds"] == [1, 2] and last["seeds"] == [13, 14, 15, 16]
+    assert first["levels"] == [[0, 0], [0, 1], [0, 1]] and last["levels"] == [[0] * 4, [0, 1, 0, 1], [0, 1, 2, 3]]
 
 
 def test_the_first_candidate_is_the_users_prompt(whole: RunFolder) -> None:

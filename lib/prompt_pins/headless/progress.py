@@ -39,6 +39,7 @@ class Screen:
             f"pinning {plan.space.size} words · {plan.in_words} · "
             f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations",
             highlight=False,
+            soft_wrap=True,
         )
         self.bar.start()
         return self

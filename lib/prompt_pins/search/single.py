@@ -135,7 +135,7 @@ class SingleSearch:
         scored = [loss for loss in answer.full[drawn:] if loss is not None]
         self._failed_generations = 0 if scored else self._failed_generations + 1
         self._history.append(min(scored, default=math.inf))
-        if self.generation == self.resolved.early_generations:  # losses of half batches and whole ones do not compare
+        if self.generation == self.resolved.early_generations:  # losses of half and whole batches are only about alike
             self._centres, self._to_beat = [], math.inf
         self._conclude(scored)
 
