@@ -39,7 +39,7 @@ FILES = (
 )
 GIFS = (
     ("evolution.gif", "The best batch of each generation", "Evolution: the best batch of each generation"),
-    ("final_summary.gif", "Original and pinned side by side, seed by seed", "Original and pinned, seed by seed"),
+    ("final_summary.gif", "Original and pinned side by side, image by image", "Original and pinned, image by image"),
     ("best.gif", "The images of the pinned prompt", "The pinned prompt's images"),
 )
 
@@ -59,6 +59,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "targets": _pictures(thumbs, record.target_images, "Target"),
         "original": _batch(thumbs, original, "Original prompt"),
         "pinned": _batch(thumbs, best, "Pinned prompt"),
+        "same_seeds": first_stats.seeds == best_stats.seeds,
         "original_fit": original.fit if original else None,
         "pinned_fit": best.fit if best else None,
         "fit_gain": gain(original.fit, best.fit) if original and best else None,
