@@ -129,7 +129,8 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
     space = make_space(config, host, config.prompt, config.negative_prompt)
     resolved = SearchOptions.resolve(config, space.size)
     batch = BatchPlan.build(config.batch_size, config, host)
-    halved = resolved.early_generations if config.batch_size >= LEAST_HALVED else 0
+    steps_named = config.fork_policy.lstrip()[:1].isdigit()  # one for each doubling of a whole batch
+    halved = resolved.early_generations if config.batch_size >= LEAST_HALVED and not steps_named else 0
     return Plan(
         space,
         resolved.lambda_,

@@ -16,6 +16,7 @@ from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.errors import HostError, HostInterrupted, PinError, StoreError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Batch, PromptPair
+from prompt_pins.plan import make_plan
 from prompt_pins.store import Record, RunFolder, Runs, read_journal
 
 
@@ -95,6 +96,18 @@ def test_the_first_generations_render_half_of_the_images(whole: RunFolder) -> No
     first, *_, last = (json.loads((whole.path / c.folder / "batch_stats.json").read_text()) for c in record.candidates)
     assert first["seeds"] == [1, 2] and last["seeds"] == [13, 14, 15, 16]
     assert first["levels"] == [[0, 0], [0, 1], [0, 1]] and last["levels"] == [[0] * 4, [0, 1, 0, 1], [0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "early"),
+    [({}, (2, 1)), ({"batch_size": 5}, (3, 1)), ({"batch_size": 3}, (3, 0)), ({"fork_policy": " 0,1"}, (4, 0))],
+)
+def test_small_batches_and_those_with_fork_steps_are_never_halved(
+    model: HeadlessHost, small: dict[str, Any], changes: dict[str, Any], early: tuple[int, int]
+) -> None:
+    plan = make_plan(RunConfig(**{**small, "batch_size": 4, **changes}), model)
+    assert (plan.early.size, plan.early_generations) == early
+    assert len(plan.early.levels) == len(plan.batch.levels)
 
 
 def test_the_first_candidate_is_the_users_prompt(whole: RunFolder) -> None:

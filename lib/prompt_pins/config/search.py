@@ -256,8 +256,8 @@ class SearchOptions:
         low=0,
         by_preset=True,
         help="With new image seeds in each generation, the candidates of so many of the first generations, at most "
-        "half of all, have half of the images (of 4 and more). 0: none. Empty: the preset's (Classic and Quick 0, "
-        "Balanced 8).",
+        "half of all, have half of the images (of 4 and more; not where Fork policy names steps). 0: none. Empty: the "
+        "preset's (Classic and Quick 0, Balanced 8).",
     )
 
     def __post_init__(self) -> None:
