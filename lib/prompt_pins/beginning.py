@@ -39,7 +39,7 @@ def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart |
     labels = list(record.space.get("labels", ()))
     common = [label for label in space.labels if label in labels]
     scored = [(candidate.loss, candidate) for candidate in record.candidates if candidate.loss is not None]
-    if record.config.get("seed_policy") == "rotated":
+    if record.rotated:
         scored = advantages(record.candidates) or scored
     if not common or not scored:
         raise OptionError("warm_start", config.warm_start, "a run with a word in common and at least one loss")

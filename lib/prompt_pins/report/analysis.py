@@ -82,7 +82,7 @@ def within(values: Array, groups: NDArray[np.int64]) -> Array:
 
 def _groups(record: Record, candidates: Sequence[Candidate]) -> NDArray[np.int64] | None:
     """The generation of each candidate where each generation has its own seeds; otherwise None."""
-    if record.config.get("seed_policy") != "rotated":
+    if not record.rotated:
         return None
     return np.array([candidate.generation for candidate in candidates], dtype=np.int64)
 

@@ -147,6 +147,11 @@ class Record:
     held: Held | None
 
     @property
+    def rotated(self) -> bool:
+        """Whether each generation has image seeds of its own, so that losses of two cannot be compared."""
+        return self.config.get("seed_policy") == "rotated"
+
+    @property
     def best(self) -> Candidate | None:
         """The pinned prompt: the contest's winner; before the contest, the lowest loss so far (earliest of equals).
 
@@ -156,7 +161,7 @@ class Record:
         if self.choice is not None:
             return next(c for c in self.candidates if c.id == self.choice.chosen)
         scored = [candidate for candidate in self.candidates if candidate.loss is not None]
-        if self.generations and self.config.get("seed_policy") == "rotated":
+        if self.generations and self.rotated:
             own = tuple(self.generations[-1].state.get("best") or ())
             again = [candidate for candidate in scored if candidate.weights == own]
             if again:
