@@ -167,7 +167,7 @@ def plot(rows: Rows, path: Path) -> None:
         for method, (colour, dashes) in STYLES.items():
             mine = [row for row in rows if row["task"] == task.name and row["method"] == method]
             if mine and method == "deap":
-                axes.axhline(end(mine), color="#CC79A7", linestyle=":", label="plain DEAP's end", linewidth=1.2)
+                axes.axhline(end(mine), color=colour, linestyle=":", label="plain DEAP's end", linewidth=1.2)
             mine = [row for row in mine if len(row["curve"]) > 2]
             if mine:
                 axes.step(
