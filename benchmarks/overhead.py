@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prompt_pins import pin, search
+from prompt_pins import beginning, pin, search
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.headless.arguments import read_config
 from prompt_pins.headless.engine import HeadlessHost
@@ -42,7 +42,7 @@ def search_seconds(config: RunConfig, host: HeadlessHost, record: Record) -> flo
     """Seconds of asking, telling and the state, with the losses that a run had: the same search again."""
     space = make_plan(config, host).space
     began = time.perf_counter()
-    again = search.create(space.original, space.low, space.high, pin.search_options(config))
+    again = search.create(space.original, space.low, space.high, beginning.search_options(config))
     for generation in record.generations:
         vectors = [space.round(vector) for vector in again.ask()]
         again.tell(generation.losses, vectors)

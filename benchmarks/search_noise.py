@@ -20,6 +20,7 @@ from deap import cma as deap_cma
 from prompt_pins.sampling.schedule import fork_schedule
 from prompt_pins.search import SearchOptions, create
 from prompt_pins.search.individual import Individual, Loss
+from prompt_pins.surface import Surface
 
 from .functions import Array
 from .search_pinning import DEAP_RADIUS, DEAP_STEP, deap_budget
@@ -28,11 +29,13 @@ STEPS, UNSEEN, CONTEST = 8, range(10**6, 10**6 + 150), range(5 * 10**5, 5 * 10**
 CASES = ((5, 4), (5, 8), (12, 8))
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "Balanced": {"preset": "Balanced"},
+    "Balanced, without the simplest finalist": {"preset": "Balanced", "simplify": False},
     "Balanced, whole batches from the start": {"preset": "Balanced", "early_generations": 0},
     "Balanced, half batches for half of the generations": {"preset": "Balanced", "early_generations": 1000},
     "Balanced, step 0.15": {"preset": "Balanced", "initial_std": 0.15},
     "Balanced, fixed seeds": {"preset": "Balanced", "seed_policy": "fixed"},
     "Quick": {"preset": "Quick"},
+    "Quick, without the simplest finalist": {"preset": "Quick", "simplify": False},
     "Quick, rotated seeds": {"preset": "Quick", "seed_policy": "rotated"},
 }
 Curve = list[tuple[int, float]]
@@ -89,9 +92,11 @@ def run_deap(world: World, batch: int, seed: int) -> Curve:
 
 
 def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) -> Curve:
-    """The search and its contest, as a run's."""
-    chosen = SearchOptions(cma_seed=seed, **options)
-    search = create(np.ones(world.size), 0.0, 2.0, chosen)
+    """The search and its contest, as a run's.  options: of the search, and `simplify`."""
+    simplify = options.get("simplify", True)
+    chosen = SearchOptions(cma_seed=seed, **{name: value for name, value in options.items() if name != "simplify"})
+    box = np.ones(world.size), np.zeros(world.size), np.full(world.size, 2.0)
+    search = create(*box, chosen)
     early, rotated = chosen.resolve(world.size).early_generations, chosen.seed_policy == "rotated"
     cost, curve, told = 0, [], []
     while search.stop() is None:
@@ -102,15 +107,19 @@ def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) ->
         losses = [world.loss(weights, range(first, first + part)) for weights in rows]
         search.tell(losses, rows)
         merits = [loss - losses[0] if rotated else loss for loss in losses]
-        told += [(done, merit, tuple(row)) for merit, row in zip(merits, rows, strict=True)]
+        told += [(done, merit, loss, tuple(row)) for merit, loss, row in zip(merits, losses, rows, strict=True)]
         cost += len(rows) * fork_schedule(part, STEPS).cost
         assert search.best is not None
         curve.append((cost, world.loss(search.best[0], UNSEEN)))
-    later = sorted((merit, weights) for done, merit, weights in told if not rotated or 2 * done >= search.generation)
-    finalists = {(1.0,) * world.size, tuple(np.round(search.state()["mean"], 3))}
-    finalists |= {weights for _, weights in later[:3]}
+    later = sorted((merit, weights) for done, merit, _, weights in told if not rotated or 2 * done >= search.generation)
+    answers = [np.round(search.state()["mean"], 3)]
+    if simplify:
+        done, _, losses, points = zip(*told, strict=True)
+        groups = np.array(done) if rotated else np.zeros(len(done), np.int64)
+        answers.append(np.round(Surface(points, losses, groups, answers[0]).nearest(*box), 3))
+    finalists = {(1.0,) * world.size, *map(tuple, answers)} | {weights for _, weights in later[:3]}
     ordered = [np.array(weights) for weights in sorted(finalists)]
-    cost += fork_schedule(batch, STEPS).cost + len(ordered) * len(CONTEST) * STEPS
+    cost += len(answers) * fork_schedule(batch, STEPS).cost + len(ordered) * len(CONTEST) * STEPS
     fits = [world.images(weights, CONTEST).mean() for weights in ordered]
     return [*curve, (cost, world.loss(ordered[int(np.argmin(fits))], UNSEEN))]
 

@@ -5,6 +5,7 @@ Imports numpy; never torch.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from .config import RunConfig
 from .contest import advantages
 from .errors import OptionError, StoreError
 from .prompt import WeightSpace
+from .search import SearchOptions
 from .search.warm import WarmStart
 from .store import Candidate, RunFolder, Runs
 
@@ -69,6 +71,12 @@ def check_replayed(folder: RunFolder, candidate: Candidate, weights: ArrayLike) 
             f"{folder.path}: {place} has the weights {list(candidate.weights)}, but this version of Prompt Pinning "
             f"asks for {np.asarray(weights).tolist()}: the run was begun with another version, and goes on with that"
         )
+
+
+def search_options(config: RunConfig) -> SearchOptions:
+    """The search's share of a configuration."""
+    names = (field.name for field in dataclasses.fields(SearchOptions))
+    return SearchOptions(**{name: getattr(config, name) for name in names})
 
 
 def injected(config: RunConfig, space: WeightSpace, spaces: Spaces) -> list[list[float]]:

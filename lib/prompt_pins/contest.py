@@ -27,21 +27,22 @@ Measure = Callable[[Candidate], Fits]
 def finalists(
     candidates: Sequence[Candidate], config: RunConfig, early: Sequence[Sequence[float]] = ()
 ) -> list[Candidate]:
-    """The original (the first candidate), the last one (the search's centre) and the `config.finalists` best others.
+    """The original (the first candidate), the search's answers (the last generation) and `config.finalists` others.
 
-    Best is the lowest loss.  Where each generation has image seeds of its own it is the furthest below the centre that
-    was scored on the same seeds, in the later half of the search; those of the weights `early` come on top.
+    These are the best: the lowest loss.  Where each generation has image seeds of its own, the furthest below the
+    centre that was scored on the same seeds, in the later half of the search; those of the weights `early` come on top.
     Each prompt once; candidates that failed are left out.
     """
     scored = [candidate for candidate in candidates if candidate.loss is not None]
     chosen: dict[tuple[str, str], Candidate] = {}
     rotated = config.seed_policy == "rotated"
+    searched = [candidate for candidate in candidates if candidate.generation < candidates[-1].generation]
     kept = set(map(tuple, early)) if rotated else set()
-    for candidate in [*candidates[:1], *candidates[-1:], *(c for c in scored if c.weights in kept)]:
+    for candidate in [*candidates[:1], *candidates[len(searched) :], *(c for c in scored if c.weights in kept)]:
         if candidate.loss is not None:
             chosen[candidate.prompt, candidate.negative_prompt] = candidate
     most = len(chosen) + config.finalists
-    merits = advantages(candidates[:-1]) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
+    merits = advantages(searched) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
     for _, candidate in sorted(merits, key=lambda pair: pair[0]):
         if len(chosen) < most:
             chosen.setdefault((candidate.prompt, candidate.negative_prompt), candidate)

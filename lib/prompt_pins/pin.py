@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import beginning, contest, events, search, seeds
+from . import beginning, contest, events, search, seeds, surface
 from .config import RunConfig
 from .errors import HostError, HostInterrupted, PinError, StoreError
 from .host import Batch, Host, PromptPair
@@ -101,7 +101,7 @@ class _Run:
         while reason is None:
             yield from self._generation(self.search.generation + 1)
             reason = self.search.stop() or self._over_budget()
-        yield from self._centre()
+        yield from self._answers()
         yield from self._contest()
         yield from self._check()
         yield self._end("finished", reason)
@@ -163,10 +163,16 @@ class _Run:
             self.seconds += record.seconds["wall"]
             yield events.GenerationDone(record)
 
-    def _centre(self) -> Events:
-        """The centre of the final distribution is one more candidate."""
-        vector = self.plan.space.round(self.search.state()["mean"])
-        for candidate in self._evaluate(self.search.generation + 1, np.array([vector])):
+    def _answers(self) -> Events:
+        """The search's answers: the centre of the final distribution and the simplest weights about as good."""
+        space, generation = self.plan.space, self.search.generation
+        answers = [space.round(self.search.state()["mean"])]
+        if self.config.simplify and self.config.finalists:
+            searched = [candidate for candidate in self.candidates if candidate.generation <= generation]
+            box = (space.original, space.low, space.high)
+            simplest = space.round(surface.simplest(searched, answers[0], box, self.record.rotated).tolist())
+            answers += [] if simplest in (answers[0], space.round(space.original)) else [simplest]
+        for candidate in self._evaluate(generation + 1, np.array(answers)):
             if self._is_new(candidate):
                 yield self._keep(candidate)
 
@@ -304,15 +310,9 @@ def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -
     """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
     space = plan.space
     own = beginning.injected(config, space, lambda positive, negative: make_space(config, host, positive, negative))
-    found = search.create(space.original, space.low, space.high, search_options(config), warm)
+    found = search.create(space.original, space.low, space.high, beginning.search_options(config), warm)
     found.inject(own)
     return found
-
-
-def search_options(config: RunConfig) -> search.SearchOptions:
-    """The search's share of a configuration."""
-    names = (field.name for field in dataclasses.fields(search.SearchOptions))
-    return search.SearchOptions(**{name: getattr(config, name) for name in names})
 
 
 def now() -> str:

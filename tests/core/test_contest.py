@@ -37,9 +37,15 @@ def config(count: int, policy: str) -> RunConfig:
 
 def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> None:
     losses = [("original", 5.0), ("b", 1.0), ("b", 1.0), ("c", None), ("d", 3.0), ("e", 2.0), ("centre", 4.0)]
-    candidates = [candidate(i, loss, prompt) for i, (prompt, loss) in enumerate(losses)]
+    searched = [candidate(i, loss, prompt) for i, (prompt, loss) in enumerate(losses[:-1])]
+    answers = [replace(candidate(i, loss, prompt), generation=2) for i, (prompt, loss) in enumerate(losses[-1:])]
+    candidates = searched + answers
     assert [c.prompt for c in finalists(candidates, config(2, "fixed"))] == ["original", "centre", "b", "e"]
     assert [c.prompt for c in finalists(candidates, config(9, "fixed"))] == ["original", "centre", "b", "e", "d"]
+    simplest = replace(candidate(1, 9.0, "simplest"), generation=2)
+    assert [c.prompt for c in finalists([*candidates, simplest], config(1, "fixed"))] == [
+        "original", "centre", "simplest", "b"
+    ]  # fmt: skip
     assert lowest([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
 
 
@@ -49,14 +55,15 @@ def test_with_rotated_seeds_finalists_are_those_furthest_below_the_centre_of_the
         (3, "second centre", 1.0), (3, "lucky seeds", 1.0), (3, "level", 1.1),
         (4, "third centre", 3.0), (4, "ahead", 2.0), (4, "failed", None), (4, "little ahead", 2.9),
         (5, "fourth centre", None), (5, "lost", 0.1),
-        (6, "centre", 4.0),
+        (6, "centre", 4.0), (6, "simplest", 3.0),
     ]  # fmt: skip
     candidates = [replace(candidate(i, loss, name), generation=g) for i, (g, name, loss) in enumerate(told)]
     found = [c.prompt for c in finalists(candidates, config(9, "rotated"))]
     assert found == [
-        "original", "centre", "ahead", "little ahead", "second centre", "lucky seeds", "third centre", "level"
+        "original", "centre", "simplest",
+        "ahead", "little ahead", "second centre", "lucky seeds", "third centre", "level",
     ]  # fmt: skip
-    assert [c.prompt for c in finalists(candidates, config(2, "rotated"))] == found[:4]
+    assert [c.prompt for c in finalists(candidates, config(2, "rotated"))] == found[:5]
 
 
 def test_with_rotated_seeds_one_generation_is_compared_with_the_original() -> None:

@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "store": ({"errors", "store"}, {"numpy", "PIL"}),
     "report": (
-        {"errors", "options", "config", "events", "notations", "store", "report"},
+        {"errors", "options", "config", "events", "notations", "store", "surface", "report"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
     ),
     "effects": (set(), {"numpy"}),
@@ -42,13 +42,14 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "notations": ({"errors", "prompt", "store"}, set()),
     "beginning": ({"config", "contest", "errors", "prompt", "search", "store"}, {"numpy"}),
     "contest": ({"config", "store"}, {"numpy"}),
+    "surface": ({"store"}, {"numpy"}),
     "plan": ({"config", "host", "prompt"}, set()),
     "targets": ({"config", "errors", "host", "loss", "store"}, {"numpy"}),
     "scoring": ({"config", "errors", "host", "loss", "plan", "prompt", "store"}, {"numpy"}),
     "pin": (
         {
             "beginning", "config", "contest", "errors", "events", "host", "plan", "prompt", "scoring", "search",
-            "seeds", "store", "targets",
+            "seeds", "store", "surface", "targets",
         },
         {"numpy"},
     ),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from prompt_pins import events, pin
+from prompt_pins import events, pin, surface
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.errors import HostError, HostInterrupted, PinError, StoreError
 from prompt_pins.headless.engine import HeadlessHost
@@ -62,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, model: HeadlessHost, red: st
     runs = Runs(tmp_path_factory.mktemp("whole"))
     config = RunConfig(
         prompt="a red blue circle, white background", target=(red,), steps=3, batch_size=4,
-        generations=3, lambda_=4, held_out=3, contest_seeds=2, finalists=1,
+        generations=3, lambda_=4, held_out=3, contest_seeds=2, finalists=1, cma_seed=7,
     )  # fmt: skip
     finish(pin.start(config, model, runs))
     return runs.find("0")
@@ -136,6 +136,27 @@ def test_the_winner_is_the_contests_and_is_checked_on_unseen_seeds(whole: RunFol
         assert (whole.path / path).is_file()
 
 
+def test_the_searchs_answers_are_its_centre_and_the_simplest_and_both_meet_in_the_contest(whole: RunFolder) -> None:
+    record = whole.record()
+    space, searched = record.space, [c for c in record.candidates if c.generation <= 3]
+    centre, simple = (c for c in record.candidates if c.generation == 4)
+    assert centre.weights == pytest.approx(record.generations[-1].state["mean"], abs=0.0006)
+    box = (space["original"], space["low"], space["high"])
+    assert simple.weights == pytest.approx(surface.simplest(searched, centre.weights, box, rotated=True), abs=0.0006)
+    assert np.linalg.norm(np.array(simple.weights) - 1.0) < np.linalg.norm(np.array(centre.weights) - 1.0)
+    assert record.choice is not None
+    assert record.choice.contestants[:3] == (searched[0].id, centre.id, simple.id)
+
+
+@pytest.mark.parametrize("changes", [{"simplify": False}, {"finalists": 0}])
+def test_without_the_simplest_finalist_the_centre_is_the_only_answer(
+    model: HeadlessHost, small: dict[str, Any], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    runs = Runs(tmp_path)
+    finish(pin.start(RunConfig(**{**small, "generations": 1, "held_out": 0, **changes}), model, runs))
+    assert len([c for c in runs.find("0").record().candidates if c.generation == 2]) == 1
+
+
 def test_the_same_seed_gives_the_same_journal(whole: RunFolder, tmp_path: Path, model: HeadlessHost) -> None:
     config = RunConfig.from_dict(whole.record().config)
     finish(pin.start(config, model, Runs(tmp_path)))
@@ -172,7 +193,7 @@ def test_a_run_pins_to_its_own_first_batch(tmp_path: Path, model: HeadlessHost, 
     saved = [np.asarray(Image.open(tmp_path / "00000000" / name)) for name in record.target_images]
     folder = tmp_path / "00000000" / record.original.folder
     assert all(np.array_equal(a, np.asarray(Image.open(folder / n))) for a, n in zip(saved, record.original.images))
-    searched = 4 + 1  # the first generation, whose first candidate is the target batch itself; the centre
+    searched = 4 + 2  # the first generation, whose first candidate is the target batch itself; the search's answers
     assert host.calls <= searched + len(record.choice.contestants if record.choice else ()) + 2
 
 

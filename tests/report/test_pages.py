@@ -14,7 +14,8 @@ from PIL import Image
 from prompt_pins import report
 from prompt_pins.report.artist import Artist
 from prompt_pins.report.gif import LIMIT
-from prompt_pins.store import RunFolder
+from prompt_pins.store import RunFolder, to_json
+from prompt_pins.store.journal import read_journal
 
 from tests.report.synthetic import HOSTILE, Shape, SyntheticRun
 
@@ -195,3 +196,26 @@ def test_single_image_batches(tmp_path: Path) -> None:
     shape = Shape(generations=2, population=2, batch=1, size=24, negative=(), held=0, failures=False)
     report.build(SyntheticRun(tmp_path / "00000000", shape).write())
     test_every_local_address_exists_and_every_picture_has_a_text(tmp_path / "00000000")
+
+
+def test_the_contest_names_the_original_and_the_searchs_answers(tmp_path: Path) -> None:
+    folder = SyntheticRun(tmp_path / "00000003", SHAPE).write()
+    record = folder.record()
+    first, second, *_ = record.candidates
+    answers = [replace(second, generation=4, index=index, id=f"answer {index}") for index in (0, 1)]
+    contestants = (first.id, *(c.id for c in answers), second.id)
+    assert record.choice is not None
+    choice = replace(record.choice, contestants=contestants, fits=((0.4,), (0.2,), (0.1,), (0.3,)), chosen="answer 1")
+    lines = [line for line in read_journal(folder.journal_path) if line["kind"] not in ("choice", "held")]
+    end = lines.pop()
+    folder.journal_path.write_text(
+        "".join(json.dumps(line) + "\n" for line in [*lines, *map(to_json, answers), to_json(choice), end])
+    )
+    report.build(folder)
+    text = " ".join(Reader((folder.path / "index.html").read_text()).text)
+    table = text[text.index("The contest that named") : text.index("Generations", text.index("The contest that named"))]
+    assert re.findall(r"([\d.]+)\s+· (\w+)", table) == [("4.2", "simplest"), ("4.1", "centre"), ("1.1", "original")]
+    assert "Simplest: the smallest change" in table
+    SyntheticRun(tmp_path / "00000004", SHAPE).write()
+    report.build(RunFolder(tmp_path / "00000004"))
+    assert "Simplest" not in (tmp_path / "00000004" / "index.html").read_text().split("Settings, versions")[0]

@@ -234,6 +234,13 @@ def test_a_journal_from_before_half_batches_goes_on_with_whole_ones():
     assert RunConfig.from_record(kept) == RunConfig(prompt="a cat", early_generations=0)
 
 
+def test_a_journal_from_before_the_simplest_finalist_goes_on_without_it():
+    config = RunConfig(prompt="a cat")
+    assert config.simplify
+    kept = {field: value for field, value in config.to_dict().items() if field != "simplify"}
+    assert not RunConfig.from_record(kept).simplify
+
+
 @pytest.mark.parametrize(
     ("early", "generations", "policy", "expected"), [(8, 0, "rotated", 8), (8, 5, "rotated", 2), (8, 0, "fixed", 0)]
 )

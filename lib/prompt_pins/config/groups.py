@@ -169,6 +169,12 @@ class BudgetOptions:
         help="So many of the best candidates, the centre of the search and the original meet on fresh seeds, "
         "and the best of them is the pinned prompt; 0: the search's own best is.",
     )
+    simplify: bool = option(
+        True,
+        label="Simplest finalist",
+        help="One finalist more: the smallest change of the weights that, by all candidates of the run, is as good as "
+        "the centre of the search; words that do not matter keep their weights in it.",
+    )
     contest_seeds: int = option(
         16, label="Contest seeds", low=1, high=4096, help="Independent images of each finalist."
     )

@@ -43,7 +43,7 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
     @classmethod
     def from_record(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration of a journal, with what an earlier version did where the journal does not say."""
-        return cls.from_dict({"preset": "Classic", "early_generations": 0, **values})
+        return cls.from_dict({"preset": "Classic", "early_generations": 0, "simplify": False, **values})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values of every option, defaults included."""

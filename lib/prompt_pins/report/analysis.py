@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..store import Candidate, Record
+from ..surface import within
 
 RESAMPLES = 400
 MOST = 1000  # candidates that are looked at: the last ones, near the end of the search
@@ -69,15 +70,6 @@ def curvature_intervals(
 def _design(weights: Array, losses: Array, centre: Array) -> tuple[Array, Array]:
     x = weights - centre
     return np.concatenate([np.ones((len(x), 1)), x, x**2], axis=1), losses
-
-
-def within(values: Array, groups: NDArray[np.int64]) -> Array:
-    """Values (M or M x K) less the mean of their group."""
-    _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    rows = values.reshape(len(values), -1)
-    sums = np.zeros((len(counts), rows.shape[1]))
-    np.add.at(sums, places, rows)
-    return np.asarray((rows - (sums / counts[:, None])[places]).reshape(values.shape))
 
 
 def _groups(record: Record, candidates: Sequence[Candidate]) -> NDArray[np.int64] | None:

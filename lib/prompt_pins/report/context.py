@@ -162,13 +162,18 @@ def _bounds(found: Sequence[Variable]) -> tuple[float, float] | None:
     return pairs.pop() if len(pairs) == 1 else None
 
 
-def _contest(record: Record) -> list[tuple[Candidate, float]]:
+def _contest(record: Record) -> list[tuple[Candidate, str, float]]:
+    """(candidate, what it is, its mean fit) of the finalists, the best first."""
     if record.choice is None:
         return []
+    answers = [c for c in record.candidates if c.generation > len(record.generations)]
+    roles = {c.id: role for c, role in zip([record.candidates[0], *answers], ("original", "centre", "simplest"))}
     by_id = {c.id: c for c in reversed(record.candidates)}
     rows = zip(record.choice.contestants, record.choice.fits)
-    found = [(by_id[name], math.fsum(fits) / len(fits)) for name, fits in rows if name in by_id and fits]
-    return sorted(found, key=lambda item: item[1])
+    found = [
+        (by_id[name], roles.get(name, ""), math.fsum(fits) / len(fits)) for name, fits in rows if name in by_id and fits
+    ]
+    return sorted(found, key=lambda item: item[2])
 
 
 def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, Any]:

@@ -136,25 +136,30 @@ class Progress:
 
 
 def planned_batches(plan: Plan, config: RunConfig) -> int:
-    """Batches that the run renders at most: search, its centre, the contest and the check."""
+    """Batches that the run renders at most: search, its answers, the contest and the check."""
     contest, check = (math.ceil(seeds / plan.batch.size) for seeds in (config.contest_seeds, config.held_out))
-    return plan.rows * plan.generations + 1 + contest * contestants(config) + 2 * check
+    return plan.rows * plan.generations + answers(config) + contest * contestants(config) + 2 * check
 
 
 def planned_images(plan: Plan, config: RunConfig) -> int:
     """Images of those batches."""
-    return plan.images + plan.batch.size + _independent(config)
+    return plan.images + answers(config) * plan.batch.size + _independent(config)
 
 
 def planned_evaluations(plan: Plan, config: RunConfig) -> int:
     """Denoiser evaluations of those batches, the images of the contest and the check independent of each other."""
     alone = plan.batch.plain_evaluations // plan.batch.size
-    return plan.evaluations + plan.batch.evaluations + _independent(config) * alone
+    return plan.evaluations + answers(config) * plan.batch.evaluations + _independent(config) * alone
 
 
 def contestants(config: RunConfig) -> int:
     """Candidates that meet in the contest at most, without the user's own and those before restarts."""
-    return config.finalists + 2 if config.finalists else 0
+    return config.finalists + 1 + answers(config) if config.finalists else 0
+
+
+def answers(config: RunConfig) -> int:
+    """Batches after the search: its centre and, where there is a contest for it, the simplest finalist."""
+    return 1 + (config.simplify and config.finalists > 0)
 
 
 def _independent(config: RunConfig) -> int:
