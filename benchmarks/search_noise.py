@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from deap import cma as deap_cma
+from prompt_pins.contest import winner
 from prompt_pins.sampling.schedule import fork_schedule
 from prompt_pins.search import SearchOptions, create
 from prompt_pins.search.individual import Individual, Loss
@@ -117,11 +118,12 @@ def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) ->
         done, _, losses, points = zip(*told, strict=True)
         groups = np.array(done) if rotated else np.zeros(len(done), np.int64)
         answers.append(np.round(Surface(points, losses, groups, answers[0]).nearest(*box), 3))
-    finalists = {(1.0,) * world.size, *map(tuple, answers)} | {weights for _, weights in later[:3]}
-    ordered = [np.array(weights) for weights in sorted(finalists)]
+    start = (1.0,) * world.size
+    ordered = list(dict.fromkeys([start, *map(tuple, answers), *(weights for _, weights in later[:3])]))
+    simplest = ordered.index(tuple(answers[-1])) if simplify else None
     cost += len(answers) * fork_schedule(batch, STEPS).cost + len(ordered) * len(CONTEST) * STEPS
-    fits = [world.images(weights, CONTEST).mean() for weights in ordered]
-    return [*curve, (cost, world.loss(ordered[int(np.argmin(fits))], UNSEEN))]
+    fits = [world.images(np.array(weights), CONTEST) for weights in ordered]
+    return [*curve, (cost, world.loss(np.array(ordered[winner(fits, simplest)]), UNSEEN))]
 
 
 def value_at(curve: Curve, spent: float) -> float:

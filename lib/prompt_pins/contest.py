@@ -17,6 +17,7 @@ from .store import Candidate
 if TYPE_CHECKING:
     from .config import RunConfig
 
+ABOUT = 0.5
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
@@ -64,9 +65,24 @@ def advantages(candidates: Sequence[Candidate]) -> list[tuple[float, Candidate]]
     return found
 
 
-def lowest(fits: Sequence[Fits]) -> int:
-    """Index of the lowest mean; the earliest of equals."""
-    return int(np.argmin([np.mean(row) for row in fits]))
+def simplest(contestants: Sequence[Candidate], generation: int) -> int | None:
+    """Index of the simplest finalist: the second of the search's answers, which are of this generation."""
+    return next((i for i, c in enumerate(contestants) if (c.generation, c.index) == (generation, 1)), None)
+
+
+def winner(fits: ArrayLike, simplest: int | None = None) -> int:
+    """Index of the lowest mean, the earliest of equals; or `simplest`, if it is about as low.
+
+    fits: (contestants, S) on the same S seeds, those of the original first.  About as low: no more than ABOUT standard
+    errors of the paired difference above the lowest.  Not where the original is the lowest.
+    """
+    rows = np.asarray(fits, dtype=np.float64)
+    lowest = int(np.argmin(rows.mean(axis=1)))
+    if simplest is None or lowest == 0:
+        return lowest
+    above = rows[simplest] - rows[lowest]
+    error = above.std(ddof=1) / np.sqrt(above.size) if above.size > 1 else 0.0
+    return simplest if above.mean() <= ABOUT * error else lowest
 
 
 def improvement(original: ArrayLike, pinned: ArrayLike, seed: int) -> tuple[float, float, float]:

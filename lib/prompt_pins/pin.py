@@ -185,7 +185,7 @@ class _Run:
         contestants = contest.finalists(self.candidates, self.config, early)
         fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
         cost = len(fresh) * self.config.steps * len(contestants)
-        chosen = contestants[contest.lowest(fits)].id
+        chosen = contestants[contest.winner(fits, contest.simplest(contestants, self.search.generation + 1))].id
         seconds = {"wall": time.perf_counter() - started}
         choice = Choice(fresh, tuple(c.id for c in contestants), fits, chosen, cost, seconds)
         self.journal.append(to_json(choice), sync=True)

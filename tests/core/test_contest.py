@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_pins.config import RunConfig
-from prompt_pins.contest import finalists, improvement, lowest
+from prompt_pins.contest import finalists, improvement, winner
 from prompt_pins.seeds import SEEDS, contest_seeds, held_out_seeds, search_seeds
 from prompt_pins.store import Candidate
 
@@ -46,7 +46,16 @@ def test_finalists_are_the_original_the_centre_and_the_lowest_each_once() -> Non
     assert [c.prompt for c in finalists([*candidates, simplest], config(1, "fixed"))] == [
         "original", "centre", "simplest", "b"
     ]  # fmt: skip
-    assert lowest([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
+
+
+def test_the_lowest_mean_wins_or_the_simplest_that_is_about_as_low() -> None:
+    assert winner([(1.0, 3.0), (1.0, 1.0), (0.0, 2.0)]) == 1
+    fits = [(5.0, 5.0, 5.0), (1.0, 2.0, 3.0), (1.3, 2.0, 3.1)]  # 0.13 above the lowest, with a standard error of 0.09
+    assert winner(fits) == winner(fits, 1) == winner(fits, 2) == 1
+    near = [*fits[:2], (1.3, 2.0, 2.8)]  # 0.03 above, 0.15
+    assert winner(near, 2) == 2 and winner(near) == 1
+    assert winner([(0.9, 2.0, 3.0), *near[1:]], 2) == 0
+    assert winner([(2.0,), (1.0,), (1.1,)], 2) == 1 and winner([(2.0,), (1.0,), (1.0,)], 2) == 2
 
 
 def test_with_rotated_seeds_finalists_are_those_furthest_below_the_centre_of_their_own_generation() -> None:

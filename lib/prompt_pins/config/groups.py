@@ -173,7 +173,8 @@ class BudgetOptions:
         True,
         label="Simplest finalist",
         help="One finalist more: the smallest change of the weights that, by all candidates of the run, is as good as "
-        "the centre of the search; words that do not matter keep their weights in it.",
+        "the centre of the search; words that do not matter keep their weights in it. It wins when it is about as good "
+        "as the best.",
     )
     contest_seeds: int = option(
         16, label="Contest seeds", low=1, high=4096, help="Independent images of each finalist."

@@ -89,7 +89,7 @@ class Choice:
     """The contest that names the pinned prompt: the best candidates on the same, independent seeds.
 
     contestants: ids of candidates; fits[i][s] is the mean loss to the targets of contestant i on seed s.
-    chosen: id of the one with the lowest mean.
+    chosen: id of the one with the lowest mean, or of the simplest where that is about as low.
     evaluations: denoiser evaluations spent, in images x steps.
     """
 
