@@ -1,6 +1,7 @@
 """Searches over few images of a closed-form world, where what counts is the loss on images that were not seen.
 
     python -m benchmarks.search_noise
+    python -m benchmarks.search_noise --idle 7     what words cost that do nothing
 
 Each image seed has its own best weights near the common ones, its own threshold along the way there at which the image
 tips over, and its own offset.  A batch's loss is the mean plus the standard deviation of its images' losses, its true
@@ -28,6 +29,7 @@ from .search_pinning import DEAP_RADIUS, DEAP_STEP, deap_budget
 
 STEPS, UNSEEN, CONTEST = 8, range(10**6, 10**6 + 150), range(5 * 10**5, 5 * 10**5 + 8)
 CASES = ((5, 4), (5, 8), (12, 8))
+LEVELS = (0.35, 0.30, 0.26, 0.24, 0.23)
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "Balanced": {"preset": "Balanced"},
     "Balanced, without the simplest finalist": {"preset": "Balanced", "simplify": False},
@@ -43,11 +45,11 @@ Curve = list[tuple[int, float]]
 
 
 class World:
-    """`size` weights; everything is drawn from `seed`."""
+    """`size` weights that matter and `idle` that do nothing; everything is drawn from `seed`."""
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, seed: int, idle: int = 0) -> None:
         rng = np.random.Generator(np.random.PCG64([seed, size]))
-        self.size, self.seed = size, seed
+        self.size, self.seed = size + idle, seed
         self.shape = np.linalg.qr(rng.standard_normal((size, size)))[0] * np.sqrt(np.logspace(0, -1.5, size))
         self.best = np.clip(1.0 + 0.3 * rng.standard_normal(size), 0.2, 1.8)
         self.distance = float(np.linalg.norm(self.best - 1.0))
@@ -55,11 +57,11 @@ class World:
 
     def images(self, weights: Array, seeds: Sequence[int]) -> Array:
         """The loss of each seed's image."""
-        return np.array([self._image(weights, seed) for seed in seeds])
+        return np.array([self._image(weights[: self.best.size], seed) for seed in seeds])
 
     def _image(self, weights: Array, seed: int) -> float:
         rng = np.random.Generator(np.random.PCG64([self.seed, seed, 1]))
-        away = (weights - self.best - 0.12 * rng.standard_normal(self.size)) @ self.shape
+        away = (weights - self.best - 0.12 * rng.standard_normal(self.best.size)) @ self.shape
         threshold = self.distance * rng.uniform(0.1, 0.9)
         tipped = 0.2 / (1.0 + np.exp(((weights - 1.0) @ self.way - threshold) / 0.04))
         offset = 0.15 + 0.04 * abs(rng.standard_normal())
@@ -151,11 +153,32 @@ def lines(worlds: int) -> Iterator[str]:
         yield ""
 
 
+def idle_lines(worlds: int, idle: int) -> Iterator[str]:
+    """A Markdown table: evaluations until Balanced is as low, without words that do nothing and with them."""
+    size, batch = CASES[1]
+    options = {"preset": "Balanced", "generations": 32}
+    curves = [
+        [run_ours(World(size, seed, extra), batch, seed, options) for seed in range(1, worlds + 1)]
+        for extra in (0, idle)
+    ]
+    yield f"| loss | {size} weights | and {idle} that do nothing |\n|---|---|---|"
+    for level in LEVELS:
+        spent = [np.median([first_below(curve, level) for curve in some]) for some in curves]
+        yield f"| {level:.2f} | " + " | ".join(f"{median:.0f}" for median in spent) + " |"
+
+
+def first_below(curve: Curve, level: float) -> float:
+    """What a run had spent when it first was at most that high; infinite if it never was."""
+    return next((float(cost) for cost, value in curve if value <= level), np.inf)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="benchmarks.search_noise", description=__doc__.split("\n")[0])
     parser.add_argument("--worlds", type=int, default=15)
-    for line in lines(parser.parse_args().worlds):
+    parser.add_argument("--idle", type=int, default=0, help="only what so many words cost that do nothing")
+    arguments = parser.parse_args()
+    for line in idle_lines(arguments.worlds, arguments.idle) if arguments.idle else lines(arguments.worlds):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 

@@ -73,6 +73,8 @@ def test_the_closed_form_world_has_its_best_where_it_says():
     world = search_noise.World(5, 3)
     best = world.loss(world.best, search_noise.UNSEEN)
     assert best < 0.6 * world.loss(np.ones(5), search_noise.UNSEEN)
+    wide = search_noise.World(5, 3, idle=2)
+    assert wide.size == 7 and wide.loss(np.r_[world.best, 0.1, 1.7], search_noise.UNSEEN) == best
     rng = np.random.default_rng(1)
     assert all(best < world.loss(world.best + 0.5 * rng.standard_normal(5), search_noise.UNSEEN) for _ in range(20))
 
