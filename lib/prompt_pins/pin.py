@@ -165,13 +165,13 @@ class _Run:
 
     def _answers(self) -> Events:
         """The search's answers: the centre of the final distribution and the simplest weights about as good."""
-        space, generation = self.plan.space, self.search.generation
+        space, generation, rotated = self.plan.space, self.search.generation, self.record.rotated
         answers = [space.round(self.search.state()["mean"])]
         if self.config.simplify and self.config.finalists:
             searched = [candidate for candidate in self.candidates if candidate.generation <= generation]
-            box = (space.original, space.low, space.high)
-            simplest = space.round(surface.simplest(searched, answers[0], box, self.record.rotated).tolist())
-            answers += [] if simplest in (answers[0], space.round(space.original)) else [simplest]
+            found = surface.simplest(searched, answers[0], (space.original, space.low, space.high), rotated)
+            rounded = space.round(self.search.limiter.closest(found).tolist())
+            answers += [] if rounded in (answers[0], space.round(space.original)) else [rounded]
         for candidate in self._evaluate(generation + 1, np.array(answers)):
             if self._is_new(candidate):
                 yield self._keep(candidate)

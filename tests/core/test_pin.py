@@ -148,6 +148,18 @@ def test_the_searchs_answers_are_its_centre_and_the_simplest_and_both_meet_in_th
     assert record.choice.contestants[:3] == (searched[0].id, centre.id, simple.id)
 
 
+@pytest.mark.parametrize("limiter", ["penalty", "constraint"])
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_nothing_beyond_the_size_limit_is_rendered(
+    model: HeadlessHost, small: dict[str, Any], tmp_path: Path, limiter: str, objectives: int
+) -> None:
+    runs = Runs(tmp_path)
+    changes = {"size_limit": 0.2, "size_limiter": limiter, "initial_std": 0.5, "held_out": 0, "cma_seed": 1}
+    finish(pin.start(RunConfig(**{**small, **changes, "objectives": objectives}), model, runs))
+    sizes = [np.linalg.norm(np.array(c.weights) - 1.0) for c in runs.find("0").record().candidates]
+    assert len(sizes) > 5 and 0.19 < max(sizes) <= 0.202 + 1e-9
+
+
 @pytest.mark.parametrize("changes", [{"simplify": False}, {"finalists": 0}])
 def test_without_the_simplest_finalist_the_centre_is_the_only_answer(
     model: HeadlessHost, small: dict[str, Any], tmp_path: Path, changes: dict[str, Any]

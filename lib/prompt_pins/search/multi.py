@@ -206,7 +206,7 @@ class TwoObjectiveSearch:
         strategy, best = self._strategy, self.best
         std = np.full(self.box.size, self._step) if strategy is None else strategy.std().mean(axis=0)
         mean = self.box.original if strategy is None else np.mean(np.array(strategy.parents), axis=0)
-        mean = self.box.clip(mean)  # a mean of equal numbers may be rounded past them
+        mean = self.limiter.closest(self.box.clip(mean))  # a mean of equal numbers may be rounded past them
         return {
             "generation": self.generation,
             "evaluations": self.evaluations,

@@ -267,8 +267,8 @@ class SingleSearch:
 
     @property
     def _centre(self) -> Vector:
-        """The distribution's mean as a point of the box (N,)."""
-        return self.box.clip(self._cma.centroid)
+        """The distribution's mean as a point of the box, within the size limit (N,)."""
+        return self.limiter.closest(self.box.clip(self._cma.centroid))
 
     def distribution(self) -> WarmStart:
         """The distribution as it stands, with all of its covariance, to start another search from."""
