@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prompt_pins import beginning, pin, search
+from prompt_pins import beginning, pin, search, surface
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.headless.arguments import read_config
 from prompt_pins.headless.engine import HeadlessHost
@@ -39,7 +39,7 @@ class TimedHost(HeadlessHost):
 
 
 def search_seconds(config: RunConfig, host: HeadlessHost, record: Record) -> float:
-    """Seconds of asking, telling and the state, with the losses that a run had: the same search again."""
+    """Seconds of asking, telling, the state and the simplest finalist, with the losses of a run: its search again."""
     space = make_plan(config, host).space
     began = time.perf_counter()
     again = search.create(space.original, space.low, space.high, beginning.search_options(config))
@@ -48,6 +48,8 @@ def search_seconds(config: RunConfig, host: HeadlessHost, record: Record) -> flo
         again.tell(generation.losses, vectors)
         if again.state() != generation.state:
             raise AssertionError("the search did not replay")
+    searched = [c for c in record.candidates if c.generation <= len(record.generations)]
+    surface.simplest(searched, again.state()["mean"], (space.original, space.low, space.high), record.rotated)
     return time.perf_counter() - began
 
 
