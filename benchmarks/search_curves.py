@@ -45,9 +45,14 @@ def reached(rows: Rows, value: float) -> float:
     return float(grid[hits[0]]) if hits.size else float("inf")
 
 
+def first_below(curve: Sequence[Sequence[float]], value: float) -> float:
+    """What a run had spent when it first was as low as `value`; infinite if it never was."""
+    return next((cost for cost, found in curve if found <= value), float("inf"))
+
+
 def hit(rows: Rows, value: float) -> float:
     """The median over seeds of the evaluations after which a run is as low as `value`; infinite for most: never."""
-    times = [next((cost for cost, found in row["curve"] if found <= value), float("inf")) for row in rows]
+    times = [first_below(row["curve"], value) for row in rows]
     return float(sorted(times)[(len(times) - 1) // 2])
 
 

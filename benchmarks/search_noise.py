@@ -25,6 +25,7 @@ from prompt_pins.search.individual import Individual, Loss
 from prompt_pins.surface import Surface
 
 from .functions import Array
+from .search_curves import first_below
 from .search_pinning import DEAP_RADIUS, DEAP_STEP, deap_budget
 
 STEPS, UNSEEN, CONTEST = 8, range(10**6, 10**6 + 150), range(5 * 10**5, 5 * 10**5 + 8)
@@ -96,8 +97,9 @@ def run_deap(world: World, batch: int, seed: int) -> Curve:
 
 def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) -> Curve:
     """The search and its contest, as a run's.  options: of the search, and `simplify`."""
-    simplify = options.get("simplify", True)
-    chosen = SearchOptions(cma_seed=seed, **{name: value for name, value in options.items() if name != "simplify"})
+    searching = dict(options)
+    simplify = searching.pop("simplify", True)
+    chosen = SearchOptions(cma_seed=seed, **searching)
     box = np.ones(world.size), np.zeros(world.size), np.full(world.size, 2.0)
     search = create(*box, chosen)
     early, rotated = chosen.resolve(world.size).early_generations, chosen.seed_policy == "rotated"
@@ -165,11 +167,6 @@ def idle_lines(worlds: int, idle: int) -> Iterator[str]:
     for level in LEVELS:
         spent = [np.median([first_below(curve, level) for curve in some]) for some in curves]
         yield f"| {level:.2f} | " + " | ".join(f"{median:.0f}" for median in spent) + " |"
-
-
-def first_below(curve: Curve, level: float) -> float:
-    """What a run had spent when it first was at most that high; infinite if it never was."""
-    return next((float(cost) for cost, value in curve if value <= level), np.inf)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ May import numpy; never torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,11 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 Fits = tuple[float, ...]
-Measure = Callable[[Candidate], Fits]
+
+
+def answers(config: RunConfig) -> int:
+    """The search's answers, at most: its centre and, where there is a contest for it, the simplest finalist."""
+    return 1 + (config.simplify and config.finalists > 0)
 
 
 def finalists(

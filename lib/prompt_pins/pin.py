@@ -167,7 +167,7 @@ class _Run:
         """The search's answers: the centre of the final distribution and the simplest weights about as good."""
         space, generation, rotated = self.plan.space, self.search.generation, self.record.rotated
         answers = [space.round(self.search.state()["mean"])]
-        if self.config.simplify and self.config.finalists:
+        if contest.answers(self.config) > 1:
             searched = [candidate for candidate in self.candidates if candidate.generation <= generation]
             found = surface.simplest(searched, answers[0], (space.original, space.low, space.high), rotated)
             rounded = space.round(self.search.limiter.closest(found).tolist())

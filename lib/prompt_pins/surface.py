@@ -42,10 +42,10 @@ class Surface:
         residuals = within(np.asarray(losses, dtype=np.float64), self._groups)
         kernel = within(within(_kernel(self._points, self._points), self._groups).T, self._groups)
         values, vectors = np.linalg.eigh(kernel)
-        self._prior, self._noise = _most_probable(
-            np.maximum(values, 0.0), vectors.T @ residuals, len(residuals) - np.unique(self._groups).size
-        )
-        self._inverse = (vectors * (self._prior / (self._prior * np.maximum(values, 0.0) + 1.0))) @ vectors.T
+        values = np.maximum(values, 0.0)
+        free = len(residuals) - np.unique(self._groups).size
+        self._prior, self._noise = _most_probable(values, vectors.T @ residuals, free)
+        self._inverse = (vectors * (self._prior / (self._prior * values + 1.0))) @ vectors.T
         shares = within(self._inverse @ residuals, self._groups)
         bends, axes = np.linalg.eigh((self._points.T * shares) @ self._points)
         self.slope = self._points.T @ shares / self._spread

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .. import events
 from ..config import RunConfig
+from ..contest import answers
 from ..plan import Plan
 from ..store import Candidate, Generation, Record, RunFolder
 from . import compat
@@ -155,11 +156,6 @@ def planned_evaluations(plan: Plan, config: RunConfig) -> int:
 def contestants(config: RunConfig) -> int:
     """Candidates that meet in the contest at most, without the user's own and those before restarts."""
     return config.finalists + 1 + answers(config) if config.finalists else 0
-
-
-def answers(config: RunConfig) -> int:
-    """Batches after the search: its centre and, where there is a contest for it, the simplest finalist."""
-    return 1 + (config.simplify and config.finalists > 0)
 
 
 def _independent(config: RunConfig) -> int:
