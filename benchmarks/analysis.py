@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prompt_pins.analyze import AnalysisDone, Word, analyze
 from prompt_pins.config import AnalysisOptions, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.store import Runs
+from prompt_pins.words.analyze import AnalysisDone, Word, analyze
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 SHAPES = ("circle", "square", "triangle", "star", "ring")

@@ -21,6 +21,7 @@ from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.inversion import Inversion
 from prompt_pins.host import PromptPair
 from prompt_pins.prompt import parse, render
+from prompt_pins.prompt.units import units as units_of
 
 PROMPTS = (
     "a (red:1.3) (blue:0.6) circle, white background",
@@ -35,7 +36,7 @@ PROMPTS = (
 def measure(prompt: str, host: HeadlessHost, job: RunConfig, rounds: int) -> dict[str, Any]:
     """Bake one prompt and compare its images."""
     pair = PromptPair(prompt)
-    plain = render(parse(prompt), [1.0 for _ in parse(prompt).units()])
+    plain = render(parse(prompt), [1.0 for _ in units_of(parse(prompt))])
     before, _ = compare(host, pair, PromptPair(plain), [], job)
     started = time.perf_counter()
     baked = Bakery(host, pair, job).bake(rounds)

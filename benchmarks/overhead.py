@@ -12,13 +12,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prompt_pins import beginning, pin, search, surface
+from prompt_pins import search
+from prompt_pins.cli.arguments import read_config
 from prompt_pins.config import RenderOptions, RunConfig
-from prompt_pins.headless.arguments import read_config
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Batch, PromptPair
-from prompt_pins.plan import make_plan
 from prompt_pins.report import LiveReport
+from prompt_pins.run import answers, beginning, pin
+from prompt_pins.run.plan import make_plan
 from prompt_pins.store import Record, Runs
 
 TASK = Path(__file__).parent / "tasks" / "rival-colours.toml"
@@ -49,7 +50,7 @@ def search_seconds(config: RunConfig, host: HeadlessHost, record: Record) -> flo
         if again.state() != generation.state:
             raise AssertionError("the search did not replay")
     searched = [c for c in record.candidates if c.generation <= len(record.generations)]
-    surface.simplest(searched, again.state()["mean"], (space.original, space.low, space.high), record.rotated)
+    answers.simplest(searched, again.state()["mean"], (space.original, space.low, space.high), record.rotated)
     return time.perf_counter() - began
 
 

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prompt_pins import pin
+from prompt_pins.cli.arguments import read_config
 from prompt_pins.config import RunConfig
-from prompt_pins.headless.arguments import read_config
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.report import LiveReport
+from prompt_pins.run import pin
 from prompt_pins.store import Runs
 
 TASKS = Path(__file__).parent / "tasks"

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prompt_pins import events
 from prompt_pins.report.artist import Artist
 from prompt_pins.report.build import finish
 from prompt_pins.report.live import CREDIT, SHARE
+from prompt_pins.store import events
 
 from tests.report.synthetic import Shape, SyntheticRun
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prompt_pins import contest
+from prompt_pins.run import contest
 
 from .search_tasks import TASKS
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 from deap import cma as deap_cma
-from prompt_pins.contest import winner
+from prompt_pins.run.contest import winner
 from prompt_pins.sampling.schedule import fork_schedule
 from prompt_pins.search import SearchOptions, create
 from prompt_pins.search.individual import Individual, Loss
-from prompt_pins.surface import Surface
+from prompt_pins.search.surface import Surface
 
 from .functions import Array
 from .search_curves import first_below

@@ -5,8 +5,8 @@
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.pin` as a user would, on hyperbatches; `even` is Balanced on trees of one root, `whole` with whole batches
-from the start.
+`prompt_pins.run.pin` as a user would, on hyperbatches; `even` is Balanced on trees of one root, `whole` with whole
+batches from the start.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 import torch
 from deap import cma as deap_cma
-from prompt_pins import contest, pin, seeds
 from prompt_pins.config import PRESETS, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import PromptPair
 from prompt_pins.loss import Target, score_batch
-from prompt_pins.plan import Plan, make_plan
-from prompt_pins.scoring import loss_options
+from prompt_pins.run import contest, pin, seeds
+from prompt_pins.run.plan import Plan, make_plan
+from prompt_pins.run.scoring import loss_options
+from prompt_pins.run.targets import read_targets
 from prompt_pins.search.individual import Individual, Loss
 from prompt_pins.store import Runs
-from prompt_pins.targets import read_targets
 
 from . import search_tasks
 from .search_tasks import Task

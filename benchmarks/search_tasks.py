@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from prompt_pins.config import RunConfig
 from prompt_pins.host import Host, PromptPair
-from prompt_pins.plan import make_plan
+from prompt_pins.run.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 RENDER: Mapping[str, Any] = {"batch_size": 4, "steps": 6, "cfg_scale": 3.0, "consistency": 0.0, "contest_seeds": 8}

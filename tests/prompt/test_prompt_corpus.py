@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from prompt_pins.prompt import parse, render
+from prompt_pins.prompt.units import units as units_of
 
 from tests.prompt.prompt_oracle import Tokenize, read, same
 
@@ -31,7 +32,7 @@ def test_the_corpus_is_large_and_varied() -> None:
 
 @pytest.mark.parametrize("row", CORPUS, ids=label)
 def test_units(row: dict[str, Any]) -> None:
-    units = parse(row["prompt"], row.get("embeddings", ()), row.get("negative", False)).units()
+    units = units_of(parse(row["prompt"], row.get("embeddings", ()), row.get("negative", False)))
     assert [[unit.text, pytest.approx(unit.weight, abs=1e-8)] for unit in units] == [
         unit if isinstance(unit, list) else [unit, 1] for unit in row["units"]
     ]
@@ -46,6 +47,6 @@ def test_the_law(row: dict[str, Any], tokenize: Tokenize) -> None:
     assert same(expected, read(printed, tokenize, negative, embeddings=names), weights=True)
     assert render(parse(printed, names, negative)) == printed
     for vary in ("words", "phrases", "groups"):
-        weights = [(0.8, 1.0, 1.25)[unit.index % 3] for unit in prompt.units(vary)]
+        weights = [(0.8, 1.0, 1.25)[unit.index % 3] for unit in units_of(prompt, vary)]
         other = render(prompt, weights, vary)
         assert same(expected, read(other, tokenize, negative, embeddings=names), weights=False)

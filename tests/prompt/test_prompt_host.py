@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
 from prompt_pins.prompt import parse, render
+from prompt_pins.prompt.units import units as units_of
 
 from tests.prompt.prompt_cases import NAMES, hostile, likely
 from tests.prompt.prompt_host import ROOT, Host
@@ -36,7 +37,7 @@ def test_the_law(host: Host, tokenize: Tokenize, text: str, negative: bool, name
         return
     prompt = parse(text, names, negative)
     assert same(expected, host.read(render(prompt), tokenize, negative, embeddings=names), weights=True)
-    weights = [random.choice([0.8, 1.0, 1.0, 1.234]) for _ in prompt.units()]
+    weights = [random.choice([0.8, 1.0, 1.0, 1.234]) for _ in units_of(prompt)]
     printed = render(prompt, weights)
     assert same(expected, host.read(printed, tokenize, negative, embeddings=names), weights=False)
 

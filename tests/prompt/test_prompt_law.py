@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
 from prompt_pins.prompt import Prompt, Unit, parse, render
+from prompt_pins.prompt.units import units as units_of
 
 from tests.prompt.prompt_cases import NAMES, anything, hostile, likely
 from tests.prompt.prompt_oracle import HostStops, Reading, Tokenize, read, same
@@ -52,13 +53,13 @@ def obey(text: str, pool: Sequence[float], negative: bool, names: tuple[str, ...
     assert same(expected, read(plain, tokenize, negative, embeddings=names), weights=True)
     assert render(parse(plain, names, negative)) == plain
 
-    units = prompt.units()
+    units = units_of(prompt)
     printed = render(prompt, weights_for(units, pool))
     assert same(expected, read(printed, tokenize, negative, embeddings=names), weights=False)
     again = parse(printed, names, negative)
     assert render(again) == printed
     assert not re.search(r":-0?\.?0*\)", printed)
-    assert [unit.text for unit in again.units()] == [unit.text for unit in units] or "\n#" in text or "[" in text
+    assert [unit.text for unit in units_of(again)] == [unit.text for unit in units] or "\n#" in text or "[" in text
 
 
 def obey_in_groups(text: str, pool: Sequence[float], negative: bool, tokenize: Tokenize) -> None:
@@ -67,7 +68,7 @@ def obey_in_groups(text: str, pool: Sequence[float], negative: bool, tokenize: T
         return
     expected, prompt = both
     for vary in ("phrases", "groups"):
-        units = prompt.units(vary, loras=True)
+        units = units_of(prompt, vary, loras=True)
         weights = [unit.weight if unit.kind == "lora" else pool[unit.index % len(pool)] for unit in units]
         printed = render(prompt, weights, vary, loras=True)
         assert same(expected, read(printed, tokenize, negative), weights=False)
@@ -142,9 +143,9 @@ def test_the_printed_weights_are_the_ones_asked_for(tokenize: Tokenize, text: st
     both = read_both(text, tokenize, False, ())
     if both is None:
         return
-    units = both[1].units()
+    units = units_of(both[1])
     weights = weights_for(units, pool)
-    again = {(unit.text, round(unit.weight, 3)) for unit in parse(render(both[1], weights)).units()}
+    again = {(unit.text, round(unit.weight, 3)) for unit in units_of(parse(render(both[1], weights)))}
     for unit, weight in zip(units, weights):
         wanted = unit.weight if unit.fixed else weight
         assert (unit.text, round(wanted, 3)) in again or "[" in unit.text or "(" in text

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 from prompt_pins.errors import OptionError, PromptError
 from prompt_pins.prompt import parse, render
+from prompt_pins.prompt.units import units as units_of
 
 
 def texts(text: str, vary: str = "words", **options: object) -> list[str]:
-    return [unit.text for unit in parse(text, **options).units(vary)]  # type: ignore[arg-type]
+    return [unit.text for unit in units_of(parse(text, **options), vary)]  # type: ignore[arg-type]
 
 
 def weights(text: str) -> dict[str, float]:
-    return {unit.text: round(unit.weight, 6) for unit in parse(text).units() if unit.kind != "punctuation"}
+    return {unit.text: round(unit.weight, 6) for unit in units_of(parse(text)) if unit.kind != "punctuation"}
 
 
 def test_words_are_cut_at_blanks_and_commas_only() -> None:
@@ -34,7 +35,7 @@ def test_nested_emphasis_is_multiplied_out() -> None:
 
 def test_columns_point_into_the_source() -> None:
     source = "a <lora:x:1> (red:1.2) # note\n\\(cat\\)"
-    for unit in parse(source).units():
+    for unit in units_of(parse(source)):
         assert source[unit.start : unit.end].replace("\\", "") == unit.text
 
 
@@ -46,14 +47,14 @@ def test_columns_point_into_the_source() -> None:
     ],
 )
 def test_kinds(text: str, kinds: list[str]) -> None:
-    units = parse(text).units()
+    units = units_of(parse(text))
     assert [unit.kind for unit in units] == kinds
     assert [unit.fixed for unit in units] == [kind == "punctuation" for kind in kinds]
 
 
 def test_names_of_embeddings_are_whole() -> None:
     names = ["my style, v2", "bad-hands", "EasyNegative"]
-    units = parse("a (My  Style,v2:1.2), easynegative bad-hands badhands", names).units()
+    units = units_of(parse("a (My  Style,v2:1.2), easynegative bad-hands badhands", names))
     assert [(unit.text, unit.kind) for unit in units] == [
         ("a", "word"),
         ("My  Style,v2", "embedding"),
@@ -91,7 +92,7 @@ def test_phrases() -> None:
 
 def test_groups() -> None:
     text = "a (red, (big) cat:1.2) b [c] (d:=1.1)"
-    units = parse(text).units("groups")
+    units = units_of(parse(text), "groups")
     assert [(unit.text, round(unit.weight, 4), unit.fixed) for unit in units] == [
         ("red, (big) cat", 1.2, False),
         ("big", 1.32, False),
@@ -141,12 +142,12 @@ def test_weights_that_are_refused(numbers: list[float]) -> None:
 
 def test_an_unknown_choice_of_units_is_refused() -> None:
     with pytest.raises(OptionError, match="vary"):
-        parse("a").units("letters")  # type: ignore[arg-type]
+        units_of(parse("a"), "letters")  # type: ignore[arg-type]
 
 
 def test_loras() -> None:
     text = "<lora:a> cat <lora:b:0.8>, <lora:c:0.8:0.5> <lora:d:te=.5:unet=-1> <hypernet:e:1> <lyco:f:2>"
-    units = parse(text).units(loras=True)
+    units = units_of(parse(text), loras=True)
     found = [(unit.text, unit.weight) for unit in units if unit.kind == "lora"]
     assert found == [
         ("lora:a", 1.0),
@@ -180,13 +181,13 @@ def test_loras() -> None:
 )
 def test_steering_marks_start_as_plain_weights(text: str, plain: str) -> None:
     assert render(parse(text)) == render(parse(plain))
-    assert [(unit.text, unit.weight) for unit in parse(text).units()] == [
-        (unit.text, unit.weight) for unit in parse(plain).units()
+    assert [(unit.text, unit.weight) for unit in units_of(parse(text))] == [
+        (unit.text, unit.weight) for unit in units_of(parse(plain))
     ]
 
 
 def test_steering_marks_reach_every_word_and_multiply_out() -> None:
-    units = parse("((red cat:0.5~1.5@a) (dog:=1.5) bird:2)").units()
+    units = units_of(parse("((red cat:0.5~1.5@a) (dog:=1.5) bird:2)"))
     assert [(unit.fixed, unit.low, unit.high, unit.tie) for unit in units] == [
         (False, 1.0, 3.0, "a"),
         (False, 1.0, 3.0, "a"),
@@ -222,7 +223,7 @@ def test_malformed_marks_and_weights_name_their_column(text: str, column: int) -
 
 @pytest.mark.parametrize("text", ["(cat\\:=1.1)", "(cat:a~b)", "cat:0.8~1.2)", "(10:30~11:00)", "a@b ~ c=d", "(x:)"])
 def test_text_that_only_looks_like_a_mark(text: str) -> None:
-    assert all(unit.low is None and not unit.tie for unit in parse(text).units())
+    assert all(unit.low is None and not unit.tie for unit in units_of(parse(text)))
 
 
 def test_a_mark_in_a_part_that_is_kept_as_written_is_refused() -> None:

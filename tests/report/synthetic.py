@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prompt_pins import events
-from prompt_pins.store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, to_json
+from prompt_pins.store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, events, to_json
 from prompt_pins.store.folder import save_image
 
 HOSTILE = "<script>alert(1)</script>\"'&</table>"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from prompt_pins import report
-from prompt_pins.headless.serve import make_server
+from prompt_pins.cli.serve import make_server
 from prompt_pins.store import Runs
 
 from tests.report.synthetic import Shape, SyntheticRun

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from prompt_pins import events, report
+from prompt_pins import report
 from prompt_pins.report import live as live_module
+from prompt_pins.store import events
 
 from tests.report.synthetic import Shape, SyntheticRun
 

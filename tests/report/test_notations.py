@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 import typer.main
-from prompt_pins import notations
+from prompt_pins.cli.arguments import merged
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import StoreError
 from prompt_pins.headless import cli
-from prompt_pins.headless.arguments import merged
 from prompt_pins.options import declarations
-from prompt_pins.report import build_analysis, build_index
+from prompt_pins.report import build_analysis, build_index, notations
 from prompt_pins.report.view import command
 from prompt_pins.store import Runs
 

@@ -23,7 +23,6 @@ from ..config import RenderOptions, RunConfig
 from ..errors import OptionError, PromptError
 from ..host import PromptPair
 from ..loss import flip_pairs
-from ..notations import exportable
 from ..prompt.source import clean
 from ..sampling import ForkOptions, make_hyperbatch
 from ..store import Record
@@ -185,7 +184,7 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
 
     The name of a file is the word that stands for its prompt.  Raises `StoreError` and `PromptError`.
     """
-    best = exportable(record)
+    best = record.exportable()
     job = RunConfig.from_dict({**record.config, **_size(record)})
     pair = PromptPair(best.prompt, best.negative_prompt)
     lines, made = [], []

@@ -12,10 +12,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .words import Span
+from .nodes import Piece
 
 PRETOKEN = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 
@@ -91,9 +89,9 @@ class Embeddings:
                 return True
         return False
 
-    def join(self, text: str, spans: list[Span]) -> list[Span]:
+    def join(self, text: str, spans: list[Piece]) -> list[Piece]:
         """Make one span of all spans that a name touches, and call it an embedding."""
-        joined: list[Span] = []
+        joined: list[Piece] = []
         index = 0
         for start, end in self.find(text):
             while index < len(spans) and spans[index].end <= start:

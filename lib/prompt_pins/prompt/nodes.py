@@ -1,5 +1,7 @@
 """The tree of a prompt: immutable nodes, in reading order.
 
+Data only: what is made of them stands in `units` and `printer`.
+
 A `Prompt` holds `Part`s (the prompts between ANDs), a part holds nodes.  The nodes of a schedule are not nested:
 its options stand one after the other between `Syntax` nodes, so that no depth of nesting costs recursion.
 Emphasis has no node: every leaf carries its weight, multiplied out.
@@ -9,17 +11,21 @@ Positions count characters of the clean text (see `source`), from 0.  Standard l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Union
+from typing import Literal, NamedTuple, Union
 
 from .source import Insert, Source
 
-if TYPE_CHECKING:
-    from .units import Unit
-
 Vary = Literal["words", "phrases", "groups"]
 Kind = Literal["word", "embedding", "lora", "punctuation"]
+
+
+class Piece(NamedTuple):
+    """A cut of a text: text[start:end] of it.  kind: None for white space."""
+
+    kind: Kind | None
+    start: int
+    end: int
 
 
 class Steering(NamedTuple):
@@ -129,15 +135,3 @@ class Prompt:
     parts: tuple[Part, ...]
     words: tuple[Word, ...]
     multipliers: tuple[Multiplier, ...]
-
-    def units(self, vary: Vary = "words", loras: bool = False) -> tuple[Unit, ...]:
-        """The spans that carry one weight each, in order of appearance; see `units.units`."""
-        from .units import units
-
-        return units(self, vary, loras)
-
-    def render(self, weights: Sequence[float] | None = None, vary: Vary = "words", loras: bool = False) -> str:
-        """The prompt with other weights, in plain host syntax; see `printer.render`."""
-        from .printer import render
-
-        return render(self, weights, vary, loras)

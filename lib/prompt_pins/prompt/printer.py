@@ -22,7 +22,7 @@ DECIMALS = 3
 
 
 def render(prompt: Prompt, weights: Sequence[float] | None = None, vary: Vary = "words", loras: bool = False) -> str:
-    """The prompt in plain host syntax, with a weight for each of prompt.units(vary, loras).
+    """The prompt in plain host syntax, with a weight for each of `units.units(prompt, vary, loras)`.
 
     weights: as many as there are units; None for the original ones.  Those of fixed units are not read.
     Raises OptionError for another number of weights, and for one that is not finite or, but for a LoRA, negative.

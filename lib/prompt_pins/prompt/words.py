@@ -13,11 +13,11 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from .attention import Emphasis, Item
 from .embeddings import Embeddings
-from .nodes import Blank, Kind, Steering, Word
+from .nodes import Blank, Kind, Piece, Steering, Word
 
 BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 COMMAS = ",\uff0c\u3001\u060c"
@@ -33,14 +33,6 @@ AND = re.compile(r"\bA(?=ND\b)")
 BREAK = re.compile(r"\bB(?=REAK\b)")
 NET = re.compile(r"<(?=\w+(?::|\Z))")
 LAST_NUMBER = re.compile(r"(?:\A|(?P<colon>:))\s*(?P<number>[-+]?(?:\d+\.?|\d*\.\d+))\Z")
-
-
-class Span(NamedTuple):
-    """A cut of a segment: text[start:end] of it."""
-
-    kind: Kind | None
-    start: int
-    end: int
 
 
 class Segment:
@@ -79,9 +71,9 @@ class Segment:
         return [item.context for item in self.items[first : bisect_right(self.offsets, end - 1)]]
 
 
-def cut(segment: Segment, embeddings: Embeddings) -> list[Span]:
+def cut(segment: Segment, embeddings: Embeddings) -> list[Piece]:
     """Cut a segment into words, commas and blanks (kind None); embedding names stay whole."""
-    spans: list[Span] = []
+    spans: list[Piece] = []
     text = segment.text
     for match in PIECE.finditer(text):
         group = match.lastgroup
@@ -92,7 +84,7 @@ def cut(segment: Segment, embeddings: Embeddings) -> list[Span]:
             kind = "punctuation"
         else:
             kind = "word" if is_word(match.group()) else "punctuation"
-        spans.append(Span(kind, match.start(), match.end()))
+        spans.append(Piece(kind, match.start(), match.end()))
     return embeddings.join(text, spans) if embeddings.names else spans
 
 
@@ -130,7 +122,7 @@ def number_at_end(word: str, before: str) -> int | None:
     return match.start("number")
 
 
-def make_word(index: int, segment: Segment, span: Span, emphasis: Emphasis, spelled: str, hidden: bool) -> Word:
+def make_word(index: int, segment: Segment, span: Piece, emphasis: Emphasis, spelled: str, hidden: bool) -> Word:
     """A word node; `hidden` says that the host reads the text before it separately, without a blank between."""
     kind, start, end = span
     assert kind is not None
@@ -160,7 +152,7 @@ def make_word(index: int, segment: Segment, span: Span, emphasis: Emphasis, spel
     )
 
 
-def make_blanks(segment: Segment, span: Span, alone: bool) -> list[Blank]:
+def make_blanks(segment: Segment, span: Piece, alone: bool) -> list[Blank]:
     """Blank nodes, one for each item that the span touches; `alone` if the whole segment is blank."""
     side: Literal["left", "right", "free"] = "free" if alone else "right" if span.start == 0 else "left"
     offsets = segment.offsets

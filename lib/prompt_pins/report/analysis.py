@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..search.surface import within
 from ..store import Candidate, Record
-from ..surface import within
 
 RESAMPLES = 400
 MOST = 1000  # candidates that are looked at: the last ones, near the end of the search

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import notations
 from ..store import Candidate, Generation, Record
 from ..store.folder import map_name
+from . import notations
 from .analysis import correlations, tightness
 from .images import Thumbs
 from .stats import BatchStats, read_stats

@@ -17,8 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .. import events
-from ..store import Candidate, Generation, Record, RunFolder
+from ..store import Candidate, Generation, Record, RunFolder, events
 from .artist import Artist, unlike
 from .build import finish
 

@@ -20,6 +20,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..errors import StoreError
+
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
@@ -167,6 +169,13 @@ class Record:
             if again:
                 return again[-1]
         return min(scored, key=lambda c: c.loss or 0.0, default=None)
+
+    def exportable(self) -> Candidate:
+        """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
+        best = self.best
+        if best is None or best.loss is None:
+            raise StoreError("no candidate is done yet, so there is nothing to export")
+        return best
 
     @property
     def original(self) -> Candidate | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import RunConfig
 from ..errors import OptionError
-from ..plan import Plan, make_plan
+from ..run.plan import Plan, make_plan
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from . import compat, samplers
 from .arguments import read_arguments

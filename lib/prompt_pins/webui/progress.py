@@ -11,11 +11,10 @@ from modules import shared
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from .. import events
 from ..config import RunConfig
-from ..contest import answers
-from ..plan import Plan
-from ..store import Candidate, Generation, Record, RunFolder
+from ..run import answers
+from ..run.plan import Plan
+from ..store import Candidate, Generation, Record, RunFolder, events
 from . import compat
 from .host import WebuiHost
 
@@ -139,23 +138,23 @@ class Progress:
 def planned_batches(plan: Plan, config: RunConfig) -> int:
     """Batches that the run renders at most: search, its answers, the contest and the check."""
     contest, check = (math.ceil(seeds / plan.batch.size) for seeds in (config.contest_seeds, config.held_out))
-    return plan.rows * plan.generations + answers(config) + contest * contestants(config) + 2 * check
+    return plan.rows * plan.generations + answers.count(config) + contest * contestants(config) + 2 * check
 
 
 def planned_images(plan: Plan, config: RunConfig) -> int:
     """Images of those batches."""
-    return plan.images + answers(config) * plan.batch.size + _independent(config)
+    return plan.images + answers.count(config) * plan.batch.size + _independent(config)
 
 
 def planned_evaluations(plan: Plan, config: RunConfig) -> int:
     """Denoiser evaluations of those batches, the images of the contest and the check independent of each other."""
     alone = plan.batch.plain_evaluations // plan.batch.size
-    return plan.evaluations + answers(config) * plan.batch.evaluations + _independent(config) * alone
+    return plan.evaluations + answers.count(config) * plan.batch.evaluations + _independent(config) * alone
 
 
 def contestants(config: RunConfig) -> int:
     """Candidates that meet in the contest at most, without the user's own and those before restarts."""
-    return config.finalists + 1 + answers(config) if config.finalists else 0
+    return config.finalists + 1 + answers.count(config) if config.finalists else 0
 
 
 def _independent(config: RunConfig) -> int:

@@ -17,13 +17,13 @@ from modules import images as host_images
 from modules import processing
 from PIL import Image
 
-from .. import events, pin
 from ..config import RunConfig
 from ..errors import HostError, OptionError, TargetError
 from ..options import checked
-from ..plan import make_plan
 from ..report import LiveReport
-from ..store import Record, RunFolder, Runs
+from ..run import pin
+from ..run.plan import make_plan
+from ..store import Record, RunFolder, Runs, events
 from . import compat, infotext, tagger
 from .arguments import read_arguments, stored_images
 from .declared import ScriptOptions

@@ -12,7 +12,7 @@ from modules import shared, styles
 from PIL import Image
 
 from ..errors import PinError
-from ..notations import FORMATS, export
+from ..report.notations import FORMATS, export
 from ..store import RunFolder
 from . import compat, infotext
 from .library import SORTS, STATES

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prompt_pins.analyze import AnalysisDone, AnalysisStarted, WordMeasured, analyze
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import HostInterrupted, OptionError, PromptError, TargetError
 from prompt_pins.host import Batch, PromptPair
 from prompt_pins.store import Runs
 from prompt_pins.store.folder import ANALYSIS
+from prompt_pins.words.analyze import AnalysisDone, AnalysisStarted, WordMeasured, analyze
 
 from benchmarks.analysis import measure, tasks
 

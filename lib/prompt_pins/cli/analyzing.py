@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ..analyze import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
-from ..effects import Effect
 from ..store import RunFolder
+from ..words.analyze import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
+from ..words.effects import Effect
 
 
 def follow(console: Console, events: Iterator[Event]) -> tuple[RunFolder, Analysis]:

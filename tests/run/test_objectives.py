@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prompt_pins import pin
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Tagger
+from prompt_pins.run import pin
 from prompt_pins.store import Runs
 
 

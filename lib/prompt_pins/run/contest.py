@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .store import Candidate
+from ..store import Candidate
 
 if TYPE_CHECKING:
-    from .config import RunConfig
+    from ..config import RunConfig
 
 ABOUT = 0.5
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 Fits = tuple[float, ...]
-
-
-def answers(config: RunConfig) -> int:
-    """The search's answers, at most: its centre and, where there is a contest for it, the simplest finalist."""
-    return 1 + (config.simplify and config.finalists > 0)
 
 
 def finalists(

@@ -9,21 +9,13 @@ import csv
 import io
 import json
 
-from .errors import PromptError, StoreError
-from .prompt import parse
-from .prompt.compel import from_prompt
-from .store import Candidate, Record
+from ..errors import PromptError
+from ..prompt import parse
+from ..prompt.compel import from_prompt
+from ..store import Candidate, Record
 
 FORMATS = ("text", "csv", "json", "compel")
 COLUMNS = ("name", "prompt", "negative_prompt")
-
-
-def exportable(record: Record) -> Candidate:
-    """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
-    best = record.best
-    if best is None or best.loss is None:
-        raise StoreError("no candidate is done yet, so there is nothing to export")
-    return best
 
 
 def export(name: str, record: Record, notation: str) -> str:
@@ -31,7 +23,7 @@ def export(name: str, record: Record, notation: str) -> str:
 
     Raises `StoreError` for a run without a candidate and `PromptError` for what Compel cannot say.
     """
-    best = exportable(record)
+    best = record.exportable()
     if notation == "csv":
         return _lines([COLUMNS, style(name, best)])
     if notation == "json":

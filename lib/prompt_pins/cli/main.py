@@ -22,13 +22,13 @@ from rich.table import Table
 
 from ..config import RenderOptions
 from ..errors import PinError
-from ..events import Event, RunStarted
 from ..store import RunFolder, Runs
+from ..store.events import Event, RunStarted
 from .arguments import analysis_options, merged, with_analysis_options, with_options
 
 if TYPE_CHECKING:
     from ..config import RunConfig
-    from .engine import HeadlessHost
+    from ..headless.engine import HeadlessHost
 
 OUT = Path("outputs/prompt_pins")
 BAD_INPUT = 2
@@ -56,7 +56,7 @@ def pin(
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
-    from .. import pin as loop
+    from ..run import pin as loop
 
     settings = merged(prompt, config, options)
     host = _host(settings.checkpoint, device, embeddings)
@@ -66,8 +66,8 @@ def pin(
 @app.command()
 def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embeddings = None) -> None:
     """Go on with a run that was interrupted or killed, exactly where it was."""
-    from .. import pin as loop
     from ..config import RunConfig
+    from ..run import pin as loop
 
     folder = Runs(out).find(run)
     settings = RunConfig.from_record(folder.record().config)
@@ -87,8 +87,8 @@ def analyze(
     **options: Any,
 ) -> None:
     """Measure which words hold the image and which let it drift, without a search."""
-    from .. import analyze as measuring
     from ..report import build_analysis, build_index
+    from ..words import analyze as measuring
     from .analyzing import follow, table
 
     chosen = analysis_options(options)
@@ -122,13 +122,13 @@ def export(
     device: Device = None,
 ) -> None:
     """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
-    from .. import notations
     from ..errors import OptionError
+    from ..report import notations
     from ..store.files import write_text
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        from .bake import bake_run, own_checkpoint
+        from ..headless.bake import bake_run, own_checkpoint
 
         if to is None or to.suffix != ".safetensors":
             raise OptionError("to", str(to or ""), "a file whose name ends in .safetensors")
@@ -177,7 +177,7 @@ def report(run: RunName, out: Out = OUT) -> None:
 @app.command()
 def samplers() -> None:
     """List the samplers."""
-    from .engine import samplers as listed
+    from ..headless.engine import samplers as listed
 
     table = Table("name", "kind", "model calls a step", box=None)
     for sampler in listed():
@@ -236,16 +236,16 @@ def main() -> None:
 
 
 def _host(checkpoint: str, device: str | None, embeddings: Path | None = None, precise: bool = False) -> HeadlessHost:
-    from .engine import HeadlessHost
-    from .inversion import load_inversions
+    from ..headless.engine import HeadlessHost
+    from ..headless.inversion import load_inversions
 
     return HeadlessHost(checkpoint, device, load_inversions(embeddings) if embeddings is not None else (), precise)
 
 
 def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
     """Run to the end, with a live screen and a live report; never leaves without the report."""
-    from ..plan import make_plan
     from ..report import LiveReport, build_index
+    from ..run.plan import make_plan
     from .progress import Screen, summary
 
     console = Console()

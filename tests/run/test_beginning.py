@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prompt_pins import pin
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import PinError
 from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.run import pin
 from prompt_pins.store import Runs, read_journal
 
-from tests.core.test_pin import Killed, Watched, content, finish
+from tests.run.test_pin import Killed, Watched, content, finish
 
 SHORT = {"generations": 1, "finalists": 0, "held_out": 0}
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .config import RunConfig
+from ..config import RunConfig
+from ..errors import OptionError, StoreError
+from ..prompt import WeightSpace
+from ..search import SearchOptions
+from ..search.warm import WarmStart
+from ..store import Candidate, RunFolder, Runs
 from .contest import advantages
-from .errors import OptionError, StoreError
-from .prompt import WeightSpace
-from .search import SearchOptions
-from .search.warm import WarmStart
-from .store import Candidate, RunFolder, Runs
 
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""

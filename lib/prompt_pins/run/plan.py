@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, cast
 
-from .config import RunConfig, SearchOptions
-from .host import Host
-from .prompt import WeightSpace
-from .prompt.nodes import Vary
+from ..config import RunConfig, SearchOptions
+from ..host import Host
+from ..prompt import WeightSpace
+from ..prompt.nodes import Vary
 
 LEAST_HALVED = 4
 """Images of a batch whose half still has images to compare with each other."""

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from .config import LossGroup, RunConfig
-from .errors import PinError
-from .host import Batch, Host, PromptPair, Tagger
-from .loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
+from ..config import LossGroup, RunConfig
+from ..errors import PinError
+from ..host import Batch, Host, PromptPair, Tagger
+from ..loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
+from ..prompt import WeightSpace
+from ..store import Candidate, RunFolder
+from ..store.files import write_json
+from ..store.folder import map_name, save_image
 from .plan import word_weights
-from .prompt import WeightSpace
-from .store import Candidate, RunFolder
-from .store.files import write_json
-from .store.folder import map_name, save_image
 
 log = logging.getLogger(__name__)
 

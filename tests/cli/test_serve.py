@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prompt_pins.headless.serve import find, make_server
+from prompt_pins.cli.serve import find, make_server
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_other_names_and_methods_are_refused(port: int, runs: Path) -> None:
 
 
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "prompt_pins.headless.cli", "serve", "--out", str(tmp_path), "--port", "0"]
+    program = [sys.executable, "-m", "prompt_pins.cli.main", "serve", "--out", str(tmp_path), "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
     running = subprocess.Popen(
         program,

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_pins.config import RunConfig
-from prompt_pins.contest import finalists, improvement, winner
-from prompt_pins.seeds import SEEDS, contest_seeds, held_out_seeds, search_seeds
+from prompt_pins.run.contest import finalists, improvement, winner
+from prompt_pins.run.seeds import SEEDS, contest_seeds, held_out_seeds, search_seeds
 from prompt_pins.store import Candidate
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from prompt_pins import pin
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError, TargetError
 from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.run import pin
+from prompt_pins.run.targets import read_targets
 from prompt_pins.store import Runs
-from prompt_pins.targets import read_targets
 
 
 @pytest.fixture

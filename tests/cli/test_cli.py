@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prompt_pins.store import Runs
 
-PROGRAM = [sys.executable, "-m", "prompt_pins.headless.cli"]
+PROGRAM = [sys.executable, "-m", "prompt_pins.cli.main"]
 TASK = Path(__file__).parents[2] / "benchmarks" / "tasks" / "rival-colours.toml"
 SMALL = ["--steps", "2", "--batch-size", "2", "--held-out", "2", "--contest-seeds", "2", "--lambda", "3"]
 

@@ -13,17 +13,17 @@ from typing import Any, Union
 
 import numpy as np
 
-from . import seeds
-from .config import AnalysisOptions, RunConfig
+from ..config import AnalysisOptions, RunConfig
+from ..errors import HostInterrupted
+from ..host import Batch, Host, PromptPair
+from ..loss import BatchLoss, Target, flip_pairs, score_batch
+from ..run import seeds
+from ..run.plan import make_plan
+from ..run.scoring import check_loss, loss_options
+from ..run.targets import first_batch_targets, read_targets
+from ..store import RunFolder, Runs
+from ..store.folder import ANALYSIS, save_image
 from .effects import Effect, effect, spread_values
-from .errors import HostInterrupted
-from .host import Batch, Host, PromptPair
-from .loss import BatchLoss, Target, flip_pairs, score_batch
-from .plan import make_plan
-from .scoring import check_loss, loss_options
-from .store import RunFolder, Runs
-from .store.folder import ANALYSIS, save_image
-from .targets import first_batch_targets, read_targets
 
 VERSION = 1
 KEPT = 4  # images that are kept of each wording

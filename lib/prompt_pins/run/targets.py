@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import RunConfig
-from .errors import OptionError, TargetError
-from .host import Host
-from .loss import Target, batch_targets, fit_targets, list_images, load_target
-from .store import Record, RunFolder
-from .store.folder import save_image
+from ..config import RunConfig
+from ..errors import OptionError, TargetError
+from ..host import Host
+from ..loss import Target, batch_targets, fit_targets, list_images, load_target
+from ..store import Record, RunFolder
+from ..store.folder import save_image
 
 MASK = "mask-{}.png"
 

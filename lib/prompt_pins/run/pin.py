@@ -15,18 +15,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import beginning, contest, events, search, seeds, surface
-from .config import RunConfig
-from .errors import HostError, HostInterrupted, PinError, StoreError
-from .host import Batch, Host, PromptPair
+from .. import search
+from ..config import RunConfig
+from ..errors import HostError, HostInterrupted, PinError, StoreError
+from ..host import Batch, Host, PromptPair
+from ..store import (
+    FORMAT_VERSION,
+    Candidate,
+    Choice,
+    Generation,
+    Held,
+    Journal,
+    RunFolder,
+    Runs,
+    events,
+    replay,
+    to_json,
+)
+from . import answers, beginning, contest, seeds
 from .plan import Plan, make_plan, make_space, space_json
 from .scoring import Scorer, candidate_id, check_loss, image_names
-from .store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, Runs, replay, to_json
 from .targets import read_targets, ready_targets
 
 if TYPE_CHECKING:
-    from .search import Search
-    from .search.warm import WarmStart
+    from ..search import Search
+    from ..search.warm import WarmStart
 
 Events = Iterator[events.Event]
 
@@ -166,13 +179,13 @@ class _Run:
     def _answers(self) -> Events:
         """The search's answers: the centre of the final distribution and the simplest weights about as good."""
         space, generation, rotated = self.plan.space, self.search.generation, self.record.rotated
-        answers = [space.round(self.search.state()["mean"])]
-        if contest.answers(self.config) > 1:
+        vectors = [space.round(self.search.state()["mean"])]
+        if answers.count(self.config) > 1:
             searched = [candidate for candidate in self.candidates if candidate.generation <= generation]
-            found = surface.simplest(searched, answers[0], (space.original, space.low, space.high), rotated)
+            found = answers.simplest(searched, vectors[0], (space.original, space.low, space.high), rotated)
             rounded = space.round(self.search.limiter.closest(found).tolist())
-            answers += [] if rounded in (answers[0], space.round(space.original)) else [rounded]
-        for candidate in self._evaluate(generation + 1, np.array(answers)):
+            vectors += [] if rounded in (vectors[0], space.round(space.original)) else [rounded]
+        for candidate in self._evaluate(generation + 1, np.array(vectors)):
             if self._is_new(candidate):
                 yield self._keep(candidate)
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from prompt_pins import pin, report
+from prompt_pins import report
 from prompt_pins.config import RunConfig
 from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.run import pin
 from prompt_pins.store import Runs
 
 

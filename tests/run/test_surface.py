@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 import pytest
+from prompt_pins.run.answers import MOST, simplest
+from prompt_pins.search.surface import DOUBT, Surface, within
 from prompt_pins.store import Candidate
-from prompt_pins.surface import DOUBT, MOST, Surface, simplest, within
 
 ROWS = 12
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Union
 
-from .store.records import Candidate, Choice, Generation, Held, Record
+from .records import Candidate, Choice, Generation, Held, Record
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .store.folder import RunFolder
+    from .folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)

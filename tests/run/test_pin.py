@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from prompt_pins import events, pin, surface
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.errors import HostError, HostInterrupted, PinError, StoreError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Batch, PromptPair
-from prompt_pins.plan import make_plan
-from prompt_pins.store import Record, RunFolder, Runs, read_journal
+from prompt_pins.run import answers, pin
+from prompt_pins.run.plan import make_plan
+from prompt_pins.store import Record, RunFolder, Runs, events, read_journal
 
 
 class Watched:
@@ -142,7 +142,7 @@ def test_the_searchs_answers_are_its_centre_and_the_simplest_and_both_meet_in_th
     centre, simple = (c for c in record.candidates if c.generation == 4)
     assert centre.weights == pytest.approx(record.generations[-1].state["mean"], abs=0.0006)
     box = (space["original"], space["low"], space["high"])
-    assert simple.weights == pytest.approx(surface.simplest(searched, centre.weights, box, rotated=True), abs=0.0006)
+    assert simple.weights == pytest.approx(answers.simplest(searched, centre.weights, box, rotated=True), abs=0.0006)
     assert np.linalg.norm(np.array(simple.weights) - 1.0) < np.linalg.norm(np.array(centre.weights) - 1.0)
     assert record.choice is not None
     assert record.choice.contestants[:3] == (searched[0].id, centre.id, simple.id)

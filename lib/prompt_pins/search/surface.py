@@ -11,14 +11,9 @@ Machine Learning, 2006, ch. 2.2 and 5.4).  It needs no more candidates than weig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .store import Candidate
-
-MOST = 1000  # candidates that are fitted: the last ones
 DOUBT = 0.5  # standard deviations by which a point may seem to be above the centre
 LEAST_CHANGE = 0.05  # units of weight: smaller ones, of words that hardly matter, are not worth making
 PRIORS = np.logspace(-5.0, 6.0, 45)  # of the kernel's mean variance, in units of the noise's
@@ -90,19 +85,6 @@ class Surface:
             if np.abs(point - before).max(initial=0.0) < 1e-5:
                 break
         return point
-
-
-def simplest(candidates: Sequence[Candidate], centre: ArrayLike, box: Sequence[ArrayLike], rotated: bool) -> Array:
-    """`Surface.nearest` of a run; its centre (N,) where there is nothing to fit.
-
-    box: original, low and high, each (N,); rotated: whether each generation has image seeds of its own.
-    """
-    scored = [candidate for candidate in candidates if candidate.loss is not None][-MOST:]
-    groups = [candidate.generation if rotated else 0 for candidate in scored]
-    if len(scored) < len(set(groups)) + 3:
-        return np.asarray(centre, dtype=np.float64)
-    weights = np.array([candidate.weights for candidate in scored])
-    return Surface(weights, [candidate.loss or 0.0 for candidate in scored], groups, centre).nearest(*box)
 
 
 def within(values: Array, groups: NDArray[np.int64]) -> Array:

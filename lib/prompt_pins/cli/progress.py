@@ -7,9 +7,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import events
-from ..plan import Plan
-from ..store import Record, RunFolder
+from ..run.plan import Plan
+from ..store import Record, RunFolder, events
 
 
 class Screen:
