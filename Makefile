@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed .venv-webui/installed check test-webui
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
-	.venv-webui/bin/python -m pytest tests/prompt tests/sampling tests/loss tests/search tests/store
+	.venv-webui/bin/python -m pytest tests/prompt tests/space tests/sampling tests/loss tests/search tests/store
 
 # against a stand-in for the WebUI, in the two gradio versions that hosts have
 test-webui: .venv-gradio3/installed .venv-gradio4/installed

@@ -19,7 +19,7 @@ from prompt_pins.config import RunConfig
 from prompt_pins.headless.bake import ROUNDS, Bakery, compare
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.inversion import Inversion
-from prompt_pins.host import PromptPair
+from prompt_pins.host import Recipe
 from prompt_pins.prompt import parse, render
 from prompt_pins.prompt.units import units as units_of
 
@@ -35,13 +35,13 @@ PROMPTS = (
 
 def measure(prompt: str, host: HeadlessHost, job: RunConfig, rounds: int) -> dict[str, Any]:
     """Bake one prompt and compare its images."""
-    pair = PromptPair(prompt)
+    pair = Recipe(prompt)
     plain = render(parse(prompt), [1.0 for _ in units_of(parse(prompt))])
-    before, _ = compare(host, pair, PromptPair(plain), [], job)
+    before, _ = compare(host, pair, Recipe(plain), [], job)
     started = time.perf_counter()
     baked = Bakery(host, pair, job).bake(rounds)
     seconds = time.perf_counter() - started
-    mean, most = compare(host, pair, PromptPair("zqpin"), [Inversion("zqpin", baked.vectors)], job)
+    mean, most = compare(host, pair, Recipe("zqpin"), [Inversion("zqpin", baked.vectors)], job)
     return {
         "prompt": prompt,
         "plain": round(before, 4),

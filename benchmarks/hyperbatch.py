@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from prompt_pins.headless.denoiser import Denoiser
 from prompt_pins.headless.engine import DOWN, HeadlessHost
-from prompt_pins.host import PromptPair
+from prompt_pins.host import Recipe
 from prompt_pins.loss.ldrflip import mean_errors
 from prompt_pins.sampling import SAMPLERS, ForkOptions, fork_schedule, make_hyperbatch
 from prompt_pins.sampling.schedule import POLICIES
@@ -97,7 +97,7 @@ class Bench(HeadlessHost):
     def guided(self, prompt: str, calls: int) -> Denoiser:
         """The denoiser of one run."""
         model = self.checkpoint
-        guidance = self._reader.guidance(PromptPair(prompt), calls)
+        guidance = self._reader.guidance(Recipe(prompt), calls)
         return Denoiser(self._predictor, model.levels, model.prediction, guidance, self.scale, lambda: None)
 
     def start(self, seeds: Sequence[int]) -> Tensor:

@@ -16,7 +16,7 @@ from prompt_pins import search
 from prompt_pins.cli.arguments import read_config
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
-from prompt_pins.host import Batch, PromptPair
+from prompt_pins.host import Batch, Recipe
 from prompt_pins.report import LiveReport
 from prompt_pins.run import answers, beginning, pin
 from prompt_pins.run.plan import make_plan
@@ -30,7 +30,7 @@ class TimedHost(HeadlessHost):
 
     seconds = 0.0
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+    def render(self, prompt: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
         """As the host's own, with its time added to `seconds`."""
         started = time.perf_counter()
         try:
@@ -50,7 +50,7 @@ def search_seconds(config: RunConfig, host: HeadlessHost, record: Record) -> flo
         if again.state() != generation.state:
             raise AssertionError("the search did not replay")
     searched = [c for c in record.candidates if c.generation <= len(record.generations)]
-    answers.simplest(searched, again.state()["mean"], (space.original, space.low, space.high), record.rotated)
+    answers.simplest(searched, again.state()["mean"], space.axes, record.rotated)
     return time.perf_counter() - began
 
 

@@ -30,7 +30,6 @@ import torch
 from deap import cma as deap_cma
 from prompt_pins.config import PRESETS, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
-from prompt_pins.host import PromptPair
 from prompt_pins.loss import Target, score_batch
 from prompt_pins.run import contest, pin, seeds
 from prompt_pins.run.plan import Plan, make_plan
@@ -78,14 +77,14 @@ class Bench:
         """(evaluations, loss) of an independent batch on the search's seeds, its loss the seed's for such batches."""
         config = self.config
         row = seeds.search_seeds(config.seed, config.batch_size, 1, "fixed")
-        batch = self.host.render(PromptPair(*self.plan.space.render(vector)), row, config, forked=False)
+        batch = self.host.render(self.plan.space.recipe(vector), row, config, forked=False)
         levels = self.host.levels(config.batch_size, config, forked=False)
         return batch.evaluations, score_batch(batch.images, self.targets, levels, loss_options(config)).loss
 
     def unseen(self, vector: Sequence[float], count: int, seed: int | None = None) -> tuple[float, tuple[float, ...]]:
         """(loss of an independent batch on unseen seeds, each of its images' mean loss to the targets)."""
         row = seeds.held_out_seeds(self.config.seed if seed is None else seed, count)
-        batch = self.host.render(PromptPair(*self.plan.space.render(vector)), row, self.config, forked=False)
+        batch = self.host.render(self.plan.space.recipe(vector), row, self.config, forked=False)
         levels = self.host.levels(count, self.config, forked=False)
         scored = score_batch(batch.images, self.targets, levels, loss_options(self.config))
         return scored.loss, tuple(fit for fit, _ in scored.per_image)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from prompt_pins.config import RunConfig
-from prompt_pins.host import Host, PromptPair
+from prompt_pins.host import Host, Recipe
 from prompt_pins.run.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,11 +102,11 @@ def drawn(task: Task) -> np.ndarray:
     return picture
 
 
-def hidden_prompt(task: Task, host: Host) -> PromptPair:
+def hidden_prompt(task: Task, host: Host) -> Recipe:
     """The prompt with its hidden weights, in plain syntax."""
     space = make_plan(RunConfig(prompt=task.prompt, negative_prompt=task.negative, **RENDER), host).space
     words = zip(space.labels, space.original, strict=True)
-    return PromptPair(*space.render([task.hidden.get(word, weight) for word, weight in words]))
+    return space.recipe([task.hidden.get(word, weight) for word, weight in words])
 
 
 def targets(task: Task, host: Host, folder: Path) -> tuple[str, ...]:

@@ -51,7 +51,8 @@
         const chosen = {};
         for (const option of options) {
             const value = valueOf(control(tab, option.name));
-            if (["number", "flag", "choice"].includes(option.kind) && value !== undefined) chosen[option.name] = value;
+            const counts = ["number", "flag", "choice"].includes(option.kind) || option.name === "vary_settings";
+            if (counts && value !== undefined) chosen[option.name] = value;
         }
         const question = JSON.stringify({
             prompt: valueOf(byId(`${tab}_prompt`)) || "",
@@ -59,6 +60,8 @@
             sampler: valueOf(byId(`${tab}_sampling`)) || "",
             steps: numberOf(`${tab}_steps`),
             batch_size: numberOf(`${tab}_batch_size`),
+            cfg_scale: numberOf(`${tab}_cfg_scale`),
+            denoising_strength: tab === "img2img" ? numberOf("img2img_denoising_strength") : null,
             width: numberOf(`${tab}_width`),
             height: numberOf(`${tab}_height`),
             options: chosen,

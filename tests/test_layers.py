@@ -20,9 +20,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "options": ({"errors"}, set()),
     "config": ({"errors", "options"}, set()),
-    "host": ({"config"}, {"numpy"}),
+    "host": ({"errors", "config"}, {"numpy"}),
     "store": ({"errors"}, {"numpy", "PIL"}),
     "prompt": ({"errors"}, set()),
+    "space": ({"errors", "options", "config", "host", "store", "prompt"}, set()),
     "search": ({"errors", "config"}, {"numpy", "deap"}),
     "sampling": ({"errors", "config"}, {"numpy", "torch"}),
     "loss": (
@@ -33,8 +34,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "host", "store", "prompt", "sampling", "loss"},
         {"numpy", "torch", "safetensors", "diffusers", "transformers", "yaml"},
     ),
-    "run": ({"errors", "config", "host", "store", "prompt", "search", "loss"}, {"numpy"}),
-    "words": ({"errors", "config", "host", "store", "loss", "run"}, {"numpy"}),
+    "run": ({"errors", "config", "host", "store", "space", "search", "loss"}, {"numpy"}),
+    "words": ({"errors", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
         {"errors", "options", "config", "store", "prompt", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},

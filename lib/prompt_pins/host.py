@@ -1,4 +1,4 @@
-"""The Host protocol: what turns a prompt into images.  Standard library and numpy only.
+"""The Host protocol: what turns a recipe into images.  Standard library and numpy only.
 
 A host never writes into a run's folder, and a batch comes back in memory.
 """
@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .errors import OptionError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -16,11 +18,16 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class PromptPair:
-    """The two texts of a candidate, in the host's plain syntax."""
+class Recipe:
+    """What a candidate is rendered from, besides the job and the seeds.
 
-    positive: str
-    negative: str = ""
+    prompt, negative_prompt: in the host's plain syntax.  settings: (name, value) of what it sets of the job, by the
+    names of `Host.settings`; the job's own values where there is none.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    settings: tuple[tuple[str, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,14 @@ Tagger = Callable[["np.ndarray"], Sequence[Mapping[str, float]]]
 """An interrogator: uint8 images, B x H x W x 3, to one {tag: probability} mapping each."""
 
 
+def checked_settings(recipe: Recipe, known: Mapping[str, float]) -> dict[str, Any]:
+    """A recipe's settings.  known: those that the host has.  Raises `OptionError` for another one."""
+    for name, value in recipe.settings:
+        if name not in known:
+            raise OptionError("settings", f"{name}: {value:g}", f"what this host can set: {', '.join(known)}")
+    return dict(recipe.settings)
+
+
 class Host(Protocol):
     """One contract for the WebUI and the headless engine; the same test suite runs against every one."""
 
@@ -49,6 +64,9 @@ class Host(Protocol):
 
     def embeddings(self) -> tuple[str, ...]:
         """Names of the textual inversions that the host knows: each is one unit of a prompt."""
+
+    def settings(self, job: RenderOptions) -> dict[str, float]:
+        """What a recipe may set of `job` besides the prompts, each with the value that the job has."""
 
     def size(self, job: RenderOptions) -> tuple[int, int]:
         """(width, height) in pixels of the images of `job`: 0 in `job` stands for the model's own."""
@@ -59,7 +77,7 @@ class Host(Protocol):
     def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
         """What one batch costs, in images x steps."""
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+    def render(self, recipe: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
         """One image for each seed.  `forked` is False where the images must be independent of each other.
 
         Raises `HostError`; `HostInterrupted` if the user stopped it.

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from prompt_pins.config import RenderOptions
 from prompt_pins.errors import OptionError
-from prompt_pins.host import Host, PromptPair
+from prompt_pins.host import Host, Recipe
 
-PROMPT = PromptPair("a (red:1.2) circle on a green background", "blue")
+PROMPT = Recipe("a (red:1.2) circle on a green background", "blue")
 SEEDS = (7, 8, 9, 2**32 - 1)
 
 
@@ -42,13 +42,13 @@ class HostContract:
         assert batch.evaluations == host.evaluations(4, self.job, forked)
         assert len(batch.infotexts) == 4
         for seed, text in zip(SEEDS, batch.infotexts, strict=True):
-            assert text.startswith(f"{PROMPT.positive}\nNegative prompt: {PROMPT.negative}\nSteps: 4, ")
+            assert text.startswith(f"{PROMPT.prompt}\nNegative prompt: {PROMPT.negative_prompt}\nSteps: 4, ")
             assert f"Seed: {seed}," in text and f"Size: {width}x{height}" in text
 
     @pytest.mark.parametrize("forked", [True, False])
     def test_the_same_seeds_give_the_same_images(self, host: Host, forked: bool) -> None:
         first = host.render(PROMPT, SEEDS, self.job, forked).images
-        host.render(PromptPair("something else", "entirely"), (1, 2), self.job, forked)
+        host.render(Recipe("something else", "entirely"), (1, 2), self.job, forked)
         assert np.array_equal(first, host.render(PROMPT, SEEDS, self.job, forked).images)
 
     @pytest.mark.parametrize("forked", [True, False])
@@ -58,12 +58,12 @@ class HostContract:
 
     def test_two_prompts_give_two_batches(self, host: Host) -> None:
         for other in ("a (red:1.3) circle on a green background", "a square"):
-            pair = PromptPair(other, PROMPT.negative)
+            pair = Recipe(other, PROMPT.negative_prompt)
             images = host.render(pair, SEEDS, self.job, True).images
             assert not np.array_equal(images, host.render(PROMPT, SEEDS, self.job, True).images)
 
     def test_the_negative_prompt_matters(self, host: Host) -> None:
-        images = host.render(PromptPair(PROMPT.positive, "(blue:1.5)"), SEEDS, self.job, True).images
+        images = host.render(Recipe(PROMPT.prompt, "(blue:1.5)"), SEEDS, self.job, True).images
         assert not np.array_equal(images, host.render(PROMPT, SEEDS, self.job, True).images)
 
     def test_unforked_images_do_not_depend_on_each_other(self, host: Host) -> None:

@@ -14,7 +14,7 @@ from prompt_pins.errors import CheckpointError, OptionError, PromptError
 from prompt_pins.headless.bake import Bakery, bake_run, compare, own_checkpoint
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.inversion import Inversion, Words, extend, load_inversions, save_inversion
-from prompt_pins.host import PromptPair
+from prompt_pins.host import Recipe
 from prompt_pins.store import RunFolder
 from safetensors.torch import load_file, save_file
 
@@ -39,11 +39,11 @@ def test_a_word_of_the_prompts_own_vectors_gives_the_prompts_own_images(real: He
     other = HeadlessHost(device="cpu", embeddings=[word])
     assert other.embeddings() == ("zqpin",) and real.embeddings() == ()
     job = dataclasses.replace(JOB, steps=3)
-    plain = real.render(PromptPair("a red circle, white background"), [1, 2], job, forked=False).images
-    worded = other.render(PromptPair("zqpin, white background"), [1, 2], job, forked=False).images
+    plain = real.render(Recipe("a red circle, white background"), [1, 2], job, forked=False).images
+    worded = other.render(Recipe("zqpin, white background"), [1, 2], job, forked=False).images
     assert (plain == worded).all()
-    weighted = real.render(PromptPair("(a red circle:1.3), white background"), [1], job, forked=False).images
-    assert (weighted == other.render(PromptPair("(zqpin:1.3), white background"), [1], job, False).images).all()
+    weighted = real.render(Recipe("(a red circle:1.3), white background"), [1], job, forked=False).images
+    assert (weighted == other.render(Recipe("(zqpin:1.3), white background"), [1], job, False).images).all()
 
 
 def test_hosts_of_one_model_keep_their_own_words(real: HeadlessHost) -> None:
@@ -51,8 +51,8 @@ def test_hosts_of_one_model_keep_their_own_words(real: HeadlessHost) -> None:
     words = [Inversion("zqpin", vectors_of(real, text)) for text in ("a red circle", "a green square")]
     hosts = [HeadlessHost(real.checkpoint, "cpu", [word]) for word in words]
     for host, text in zip(hosts, ("a red circle", "a green square")):
-        plain = real.render(PromptPair(text), [1], job, forked=False).images
-        assert (host.render(PromptPair("zqpin"), [1], job, forked=False).images == plain).all()
+        plain = real.render(Recipe(text), [1], job, forked=False).images
+        assert (host.render(Recipe("zqpin"), [1], job, forked=False).images == plain).all()
 
 
 def test_names_are_found_longest_first_and_stay_whole() -> None:
@@ -88,18 +88,18 @@ def test_the_file_is_in_the_layout_of_other_programs(tmp_path: Path) -> None:
 
 def test_baking_brings_the_unet_to_the_weighted_prompts_answers(real: HeadlessHost) -> None:
     job = dataclasses.replace(JOB, steps=4)
-    bakery = Bakery(real, PromptPair(PROMPT), job)
+    bakery = Bakery(real, Recipe(PROMPT), job)
     baked = bakery.bake(rounds=40)
     assert baked.vectors.shape == (75, 48)
     assert 0.0 < baked.gap < 0.2  # 1 is the prompt without its weights
-    again = compare(real, PromptPair(PROMPT), PromptPair("zqpin"), [Inversion("zqpin", baked.vectors)], job)
+    again = compare(real, Recipe(PROMPT), Recipe("zqpin"), [Inversion("zqpin", baked.vectors)], job)
     assert 0.0 < again[0] <= again[1] < 1.0
 
 
 @pytest.mark.parametrize("text", ["a red [circle:square:0.5]", "a circle AND a square", "a circle BREAK a square"])
 def test_what_no_word_can_stand_for_is_refused(real: HeadlessHost, text: str) -> None:
     with pytest.raises(PromptError, match="one chunk"):
-        Bakery(real, PromptPair(text), JOB)
+        Bakery(real, Recipe(text), JOB)
 
 
 JOURNAL = Path(__file__).parents[1] / "store" / "journals" / "v1-finished.jsonl"

@@ -12,7 +12,7 @@ import yaml
 from prompt_pins.config import RenderOptions
 from prompt_pins.headless import HeadlessHost
 from prompt_pins.headless.checkpoint import EMBEDDED, EMBEDDED_CONFIG, load
-from prompt_pins.host import PromptPair
+from prompt_pins.host import Recipe
 
 JOB = RenderOptions(steps=6, batch_size=4)
 
@@ -30,7 +30,7 @@ def test_it_is_the_default_and_needs_no_network(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(socket, "getaddrinfo", refused)
     host = HeadlessHost(device="cpu")
     assert host.checkpoint.path == EMBEDDED and host.describe()["prediction"] == "v"
-    assert host.render(PromptPair("a red circle"), (1,), JOB, False).images.shape == (1, 128, 128, 3)
+    assert host.render(Recipe("a red circle"), (1,), JOB, False).images.shape == (1, 128, 128, 3)
 
 
 def test_its_path_is_known_as_a_checkpoint_too(embedded: HeadlessHost) -> None:
@@ -49,11 +49,11 @@ def test_yaml_and_configuration_say_the_same() -> None:
 
 def test_a_words_weight_moves_the_picture(embedded: HeadlessHost) -> None:
     seeds = (1, 2, 3, 4)
-    plain = embedded.render(PromptPair("a red circle on a blue background"), seeds, JOB, True)
-    weighted = embedded.render(PromptPair("a (red:1.2) circle on a blue background"), seeds, JOB, True)
+    plain = embedded.render(Recipe("a red circle on a blue background"), seeds, JOB, True)
+    weighted = embedded.render(Recipe("a (red:1.2) circle on a blue background"), seeds, JOB, True)
     assert abs(plain.images.astype(int) - weighted.images.astype(int)).mean() > 0.01
     sde = dataclasses.replace(JOB, sampler="DPM++ SDE - Hyperbatch")
-    assert not np.array_equal(plain.images, embedded.render(PromptPair("a red circle"), seeds, sde, True).images)
+    assert not np.array_equal(plain.images, embedded.render(Recipe("a red circle"), seeds, sde, True).images)
 
 
 @torch.no_grad()

@@ -14,11 +14,11 @@ from prompt_pins.errors import HostInterrupted, OptionError, PromptError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.infotext import infotext
 from prompt_pins.headless.samplers import find_sampler, samplers
-from prompt_pins.host import PromptPair
+from prompt_pins.host import Recipe
 from prompt_pins.sampling import SAMPLERS
 
 JOB = RenderOptions(steps=3, batch_size=2)
-PROMPT = PromptPair("a red circle", "blue")
+PROMPT = Recipe("a red circle", "blue")
 
 
 def test_samplers_have_one_name_each() -> None:
@@ -116,7 +116,7 @@ def test_sizes(host: HeadlessHost) -> None:
 
 def test_schedules_change_the_picture_only_from_their_step_on(host: HeadlessHost) -> None:
     def image(text: str) -> bytes:
-        return host.render(PromptPair(text), (1,), dataclasses.replace(JOB, steps=6), False).images.tobytes()
+        return host.render(Recipe(text), (1,), dataclasses.replace(JOB, steps=6), False).images.tobytes()
 
     assert image("[cat:dog:0]") == image("dog") and image("[cat:dog:6]") == image("cat")
     assert len({image("[cat:dog:3]"), image("cat"), image("dog")}) == 3
@@ -126,7 +126,7 @@ def test_schedules_of_second_order_samplers_go_by_model_calls(host: HeadlessHost
     job = dataclasses.replace(JOB, steps=6, sampler="Heun")
 
     def image(text: str) -> bytes:
-        return host.render(PromptPair(text), (1,), job, False).images.tobytes()
+        return host.render(Recipe(text), (1,), job, False).images.tobytes()
 
     # Six steps are eleven calls, and the host spreads fractions over twelve: 0.9 of them lasts through call 10.
     assert image("[cat:dog:0.9]") == image("cat") != image("[cat:dog:0.5]")
@@ -137,9 +137,9 @@ def test_extra_networks_are_left_out_with_one_warning(
     fresh_host: HeadlessHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        first = fresh_host.render(PromptPair("a cat <lora:x:0.5>"), (1,), JOB, False).images
-        fresh_host.render(PromptPair("a cat <lora:y:0.5>"), (1,), JOB, False)
-    assert np.array_equal(first, fresh_host.render(PromptPair("a cat "), (1,), JOB, False).images)
+        first = fresh_host.render(Recipe("a cat <lora:x:0.5>"), (1,), JOB, False).images
+        fresh_host.render(Recipe("a cat <lora:y:0.5>"), (1,), JOB, False)
+    assert np.array_equal(first, fresh_host.render(Recipe("a cat "), (1,), JOB, False).images)
     assert [record.getMessage() for record in caplog.records if "<lora:" in record.getMessage()] == [
         "the headless host loads no extra networks: <lora:x:0.5> is left out of the prompt"
     ]
@@ -147,14 +147,14 @@ def test_extra_networks_are_left_out_with_one_warning(
 
 def test_a_negative_prompt_keeps_its_tags_and_its_and_as_words(host: HeadlessHost) -> None:
     def image(negative: str) -> bytes:
-        return host.render(PromptPair("a cat", negative), (1,), JOB, False).images.tobytes()
+        return host.render(Recipe("a cat", negative), (1,), JOB, False).images.tobytes()
 
     assert image("red <lora:x:1>") != image("red ") and image("red AND blue") != image("red")
 
 
 def test_a_weight_that_cannot_be_read_is_the_prompts_fault(host: HeadlessHost) -> None:
     with pytest.raises(PromptError):
-        host.render(PromptPair("(a:1.2.3)"), (1,), JOB, False)
+        host.render(Recipe("(a:1.2.3)"), (1,), JOB, False)
 
 
 def test_interrupt_stops_between_steps(fresh_host: HeadlessHost) -> None:

@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prompt_pins.store import FORMAT_VERSION, Candidate, Choice, Generation, Held, Journal, RunFolder, events, to_json
+from prompt_pins.store import (
+    FORMAT_VERSION,
+    Axis,
+    Candidate,
+    Choice,
+    Generation,
+    Held,
+    Journal,
+    RunFolder,
+    axes_json,
+    events,
+    to_json,
+)
 from prompt_pins.store.folder import save_image
 
 HOSTILE = "<script>alert(1)</script>\"'&</table>"
@@ -135,13 +147,8 @@ class SyntheticRun:
             "plots": True,
         }
         size = len(shape.words)
-        space = {
-            "labels": list(self.words),
-            "original": [1.0] * self.count,
-            "low": [0.0] * self.count,
-            "high": [2.0] * self.count,
-            "negative": [index >= size for index in range(self.count)],
-        }
+        sides = ["negative" if index >= size else "prompt" for index in range(self.count)]
+        space = axes_json(Axis(word, 1.0, 0.0, 2.0, side=side) for word, side in zip(self.words, sides, strict=True))
         plan = {
             "population": shape.population,
             "generations": shape.generations,

@@ -154,13 +154,13 @@ def test_tree_has_every_node_and_branch() -> None:
 )
 def test_stats_with_odd_values_are_empty(value: dict[str, object], tmp_path: Path) -> None:
     stats = parse_stats(value)
-    assert stats.loss is None and stats.fits == () and stats.positive == ()
+    assert stats.loss is None and stats.fits == () and stats.parts == {}
     assert read_stats(tmp_path) == BatchStats()
 
 
 def test_stats_of_the_seed_are_read() -> None:
     stats = parse_stats({"calculated_loss": 0.2, "calculated_loss_list": [0.1, 0.3], "pos_weights": {"cat": 1.2}})
-    assert stats.loss == 0.2 and stats.fits == (0.1, 0.3) and stats.positive == (("cat", 1.2),)
+    assert stats.loss == 0.2 and stats.fits == (0.1, 0.3) and stats.parts == {"prompt": (("cat", 1.2),)}
 
 
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import typer.main
+from prompt_pins.cli import main as cli
 from prompt_pins.cli.arguments import merged
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import StoreError
-from prompt_pins.headless import cli
 from prompt_pins.options import declarations
 from prompt_pins.report import build_analysis, build_index, notations
 from prompt_pins.report.view import command

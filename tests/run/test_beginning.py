@@ -32,8 +32,9 @@ def test_a_warm_start_begins_at_the_earlier_runs_best(
     warm = RunConfig(**{**small, **SHORT, "prompt": "a red blue star, white background", "warm_start": "0"})
     finish(pin.start(warm, model, runs))
     told = read_journal(runs.find("1").journal_path)[0]["warm"]
-    words = runs.find("1").record().space["labels"]
-    earlier = dict(zip(runs.find("0").record().space["labels"], best.weights, strict=True))
+    words = [axis.label for axis in runs.find("1").record().axes]
+    labels = [axis.label for axis in runs.find("0").record().axes]
+    earlier = dict(zip(labels, best.weights, strict=True))
     expected = [earlier.get(word, 1.0) for word in words]
     np.testing.assert_allclose(told["mean"], expected)
     assert expected[words.index("star")] == 1.0
@@ -64,7 +65,7 @@ def test_own_candidates_are_tried(tmp_path: Path, model: HeadlessHost, small: di
     config = RunConfig(**{**small, **SHORT, "inject": (own,), "seed_policy": "rotated", "finalists": 1})
     finish(pin.start(config, model, Runs(tmp_path)))
     record = Runs(tmp_path).find("0").record()
-    first = [dict(zip(record.space["labels"], c.weights, strict=True)) for c in record.candidates[:2]]
+    first = [dict(zip((axis.label for axis in record.axes), c.weights, strict=True)) for c in record.candidates[:2]]
     assert set(first[0].values()) == {1.0}
     assert (first[1]["red"], first[1]["blue"], first[1]["circle"]) == (1.412, 0.6, 1.0)
     assert record.choice is not None and record.candidates[1].id in record.choice.contestants

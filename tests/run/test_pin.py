@@ -14,7 +14,7 @@ from PIL import Image
 from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.errors import HostError, HostInterrupted, PinError, StoreError
 from prompt_pins.headless.engine import HeadlessHost
-from prompt_pins.host import Batch, PromptPair
+from prompt_pins.host import Batch, Recipe
 from prompt_pins.run import answers, pin
 from prompt_pins.run.plan import make_plan
 from prompt_pins.store import Record, RunFolder, Runs, events, read_journal
@@ -33,7 +33,7 @@ class Watched:
     def interrupted(self) -> bool:
         return self.stopped
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+    def render(self, prompt: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
         self.calls += 1
         if self.fault is not None and self.calls == self.at:
             raise self.fault
@@ -138,11 +138,12 @@ def test_the_winner_is_the_contests_and_is_checked_on_unseen_seeds(whole: RunFol
 
 def test_the_searchs_answers_are_its_centre_and_the_simplest_and_both_meet_in_the_contest(whole: RunFolder) -> None:
     record = whole.record()
-    space, searched = record.space, [c for c in record.candidates if c.generation <= 3]
+    searched = [c for c in record.candidates if c.generation <= 3]
     centre, simple = (c for c in record.candidates if c.generation == 4)
     assert centre.weights == pytest.approx(record.generations[-1].state["mean"], abs=0.0006)
-    box = (space["original"], space["low"], space["high"])
-    assert simple.weights == pytest.approx(answers.simplest(searched, centre.weights, box, rotated=True), abs=0.0006)
+    assert simple.weights == pytest.approx(
+        answers.simplest(searched, centre.weights, record.axes, rotated=True), abs=0.0006
+    )
     assert np.linalg.norm(np.array(simple.weights) - 1.0) < np.linalg.norm(np.array(centre.weights) - 1.0)
     assert record.choice is not None
     assert record.choice.contestants[:3] == (searched[0].id, centre.id, simple.id)
@@ -226,8 +227,8 @@ def test_events_carry_images_only_as_their_files_hold_them(
 
 def test_losses_that_are_all_equal_stop_the_run(tmp_path: Path, model: HeadlessHost, small: dict[str, Any]) -> None:
     class Blind(Watched):
-        def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
-            return super().render(PromptPair("a circle"), seeds, job, forked)
+        def render(self, prompt: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+            return super().render(Recipe("a circle"), seeds, job, forked)
 
     finish(pin.start(RunConfig(**small), Blind(model), Runs(tmp_path)))
     record = Runs(tmp_path).find("0").record()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from prompt_pins.run.answers import MOST, simplest
 from prompt_pins.search.surface import DOUBT, Surface, within
-from prompt_pins.store import Candidate
+from prompt_pins.store import Axis, Candidate
 
 ROWS = 12
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -45,6 +45,11 @@ def candidates(weights: np.ndarray, losses: np.ndarray, groups: np.ndarray) -> l
 def box(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(original, low, high)."""
     return np.ones(size), np.zeros(size), np.full(size, 3.0)
+
+
+def axes(size: int) -> list[Axis]:
+    """The same as the run has it."""
+    return [Axis(f"word {index}", *ends) for index, ends in enumerate(zip(*box(size), strict=True))]
 
 
 @pytest.mark.parametrize("size", [2, 4, 12, 20])
@@ -96,16 +101,16 @@ def test_losses_that_tell_nothing_leave_the_prompt_as_it_was() -> None:
 
 def test_generations_are_compared_only_where_they_have_the_same_seeds() -> None:
     run = candidates(*invented(np.random.default_rng(2), 4, 30, 0.02))
-    rotated = simplest(run, valley(4), box(4), rotated=True)
+    rotated = simplest(run, valley(4), axes(4), rotated=True)
     assert rotated == pytest.approx([0.6, 1.4, 1.0, 1.0], abs=0.1)
-    fixed = simplest(run, valley(4), box(4), rotated=False)  # the offsets are noise to it, larger than all the rest
+    fixed = simplest(run, valley(4), axes(4), rotated=False)  # the offsets are noise to it, larger than all the rest
     assert fixed == pytest.approx(np.ones(4), abs=0.1)
 
 
 def test_too_few_candidates_leave_the_centre() -> None:
     run = candidates(np.array([[1.0, 1.0], [1.2, 0.9]]), np.array([1.0, 0.9]), np.array([0, 0]))
-    assert simplest(run, [1.2, 0.9], box(2), rotated=True).tolist() == [1.2, 0.9]
-    assert simplest([], [1.2, 0.9], box(2), rotated=True).tolist() == [1.2, 0.9]
+    assert simplest(run, [1.2, 0.9], axes(2), rotated=True).tolist() == [1.2, 0.9]
+    assert simplest([], [1.2, 0.9], axes(2), rotated=True).tolist() == [1.2, 0.9]
 
 
 def test_a_word_that_never_moved_keeps_its_weight() -> None:
@@ -118,7 +123,7 @@ def test_a_word_that_never_moved_keeps_its_weight() -> None:
 def test_sixty_words_take_seconds() -> None:
     run = candidates(*invented(np.random.default_rng(1), 60, MOST // ROWS, 0.1))
     began = time.process_time()
-    found = simplest(run, valley(60), box(60), rotated=True)
+    found = simplest(run, valley(60), axes(60), rotated=True)
     assert time.process_time() - began < 60.0
     assert np.linalg.norm(found - 1.0) < 0.5 * np.linalg.norm(valley(60) - 1.0)
     assert loss(found) < 0.3 * loss(np.ones(60))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from prompt_pins.config import RunConfig
-from prompt_pins.prompt import WeightSpace
+from prompt_pins.space import build
 
 pytest.importorskip("diffusers")
 
@@ -22,7 +22,7 @@ def test_twelve_tasks_of_every_kind_with_unique_names():
 
 @pytest.mark.parametrize("task", search_tasks.TASKS, ids=lambda task: task.name)
 def test_every_task_has_few_weights_and_a_target(task):
-    space = WeightSpace.build(task.prompt, task.negative)
+    space = build(RunConfig(prompt=task.prompt, negative_prompt=task.negative))
     assert 2 <= space.size <= 8
     assert set(task.hidden) <= set(space.labels)
     config = search_tasks.config(task, ("x.png",), preset="Quick")

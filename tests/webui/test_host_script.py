@@ -54,6 +54,56 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
         assert "<html" in opened.read().decode().lower()
 
 
+@pytest.mark.parametrize(
+    ("tab", "wanted", "names"),
+    [
+        ("txt2img", "cfg_scale:3~9", ["CFG scale"]),
+        ("img2img", ["cfg_scale:2~6", "denoising_strength:0.4~0.9"], ["CFG scale", "Denoising strength"]),
+    ],
+)
+def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, names: list[str]) -> None:
+    more = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.7} if tab == "img2img" else {}
+    options = {**SHORT, "vary_settings": wanted, "target": [encoded((30, 60, 220))]}
+    status, answer = webui.pin([options], tab, steps=8, batch_size=4, **more)
+    assert status == 200, answer
+    run = webui.runs()[0]
+    lines = webui.journal(run)
+    assert [axis["label"] for axis in lines[0]["space"]["axes"]][-len(names) :] == names
+    candidates = [line for line in lines if line["kind"] == "candidate"]
+    keys = list(candidates[0]["settings"])
+    for index, key in enumerate(keys):
+        values = {candidate["settings"][key] for candidate in candidates}
+        assert candidates[0]["settings"][key] == {"cfg_scale": 4, "denoising_strength": 0.7}[key] and len(values) > 4
+        assert all(c["weights"][index - len(keys)] == c["settings"][key] for c in candidates)
+    pinned = run["pinned"]["settings"]
+    info = json.loads(answer["info"])["infotexts"][0]
+    for key, name in zip(keys, names, strict=True):
+        assert float(info.partition(f"{name}: ")[2].split(",")[0]) == pinned[key]
+    if "denoising_strength" in keys:
+        assert len({c["evaluations"] for c in candidates if c["evaluations"]}) > 1
+    again = webui.render(
+        tab, prompt=run["pinned"]["prompt"], negative_prompt=run["pinned"]["negative_prompt"], steps=8, batch_size=4,
+        sampler_name="DPM++ 2M - Hyperbatch", seed=json.loads(answer["info"])["seed"], **{**more, **pinned},
+    )  # fmt: skip
+    kept = [webui.picture(run, path) for path in run["thumbnails"]]
+    for ours, theirs in zip(kept, again.images[-4:], strict=True):  # img2img draws its source's latents anew
+        assert np.abs(ours - theirs).mean() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("tab", "wanted", "more"),
+    [
+        ("txt2img", "denoising_strength:0.4~0.9", {}),
+        ("txt2img", "cfg_scale:5~9", {}),
+        ("img2img", "denoising_strength:0.4~0.9", {"fork_policy": "1,2"}),
+    ],
+)
+def test_settings_that_cannot_vary_here_are_refused(webui: Webui, tab: str, wanted: str, more: dict[str, Any]) -> None:
+    job = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.7} if tab == "img2img" else {}
+    status, answer = webui.pin([{**SHORT, **more, "vary_settings": wanted}], tab, steps=8, batch_size=4, **job)
+    assert status == 422 and "vary_settings" in str(answer) and wanted in str(answer)
+
+
 def test_an_earlier_runs_best_batch_is_the_target(webui: Webui) -> None:
     small = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0}
     assert webui.pin([{**small, "target": [encoded((30, 60, 220))]}], **QUICK)[0] == 200

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import HostInterrupted, OptionError, PromptError, TargetError
-from prompt_pins.host import Batch, PromptPair
+from prompt_pins.host import Batch, Recipe
 from prompt_pins.store import Runs
 from prompt_pins.store.folder import ANALYSIS
 from prompt_pins.words.analyze import AnalysisDone, AnalysisStarted, WordMeasured, analyze
@@ -39,18 +39,21 @@ class Simulated:
     def size(self, job: RenderOptions) -> tuple[int, int]:
         return SIZE, SIZE
 
+    def settings(self, job: RenderOptions) -> dict[str, float]:
+        return {}
+
     def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
         return ((0,) * batch_size, tuple(range(batch_size)))
 
     def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
         return batch_size
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+    def render(self, recipe: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
         if self.left is not None:
             self.left -= 1
             if self.left < 0:
                 raise HostInterrupted("stopped")
-        text = f"{prompt.positive} | {prompt.negative}"
+        text = f"{recipe.prompt} | {recipe.negative_prompt}"
         weights = dict.fromkeys(PULL, 1.0)
         weights |= {word: float(number) for word, number in re.findall(r"\((\w+)\s*:([\d.]+)\)", text)}
         images = []
@@ -87,7 +90,7 @@ def numbers(result: Any) -> dict[str, tuple[Any, ...]]:
 def test_words_are_ranked_by_what_they_do(tmp_path: Path) -> None:
     result = run(tmp_path, seeds=16)
     assert [word.label for word in result.words] == ["strong", "negative: bad", "weak", "none"]
-    assert [word.negative for word in result.words] == [False, True, False, False]
+    assert [word.side for word in result.words] == ["prompt", "negative", "prompt", "prompt"]
     none = result.words[-1]
     assert none.image.mean == none.fit.mean == none.raised.spread.mean == 0.0
     assert all(word.image.low > 0 for word in result.words[:-1])
@@ -112,8 +115,8 @@ class Shifted(Simulated):
         super().__init__()
         self.by = by
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
-        return super().render(prompt, seeds if forked else [seed + self.by for seed in seeds], job, forked)
+    def render(self, recipe: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+        return super().render(recipe, seeds if forked else [seed + self.by for seed in seeds], job, forked)
 
 
 def test_the_same_twice_and_whole_on_disk(tmp_path: Path) -> None:

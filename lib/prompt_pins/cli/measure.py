@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..config import RunConfig
-from ..host import Batch, Host, PromptPair
+from ..host import Batch, Host, Recipe
 from ..loss.ldrflip import mean_errors
 from ..sampling import fork_schedule
 from ..sampling.meter import Meter
@@ -22,7 +22,7 @@ def measured(config: RunConfig, host: Host, rounds: int = ROUNDS) -> Meter:
 
     Means over `rounds` batches, each on its own seeds, once as a tree and once independent.
     """
-    prompt = PromptPair(config.prompt, config.negative_prompt)
+    prompt = Recipe(config.prompt, config.negative_prompt)
     size = config.batch_size
     spreads: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(rounds):

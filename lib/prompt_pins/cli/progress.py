@@ -35,7 +35,7 @@ class Screen:
     def __enter__(self) -> Screen:
         plan = self.plan
         self.console.print(
-            f"pinning {plan.space.size} words · {plan.in_words} · "
+            f"pinning {plan.space.in_words} · {plan.in_words} · "
             f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations",
             highlight=False,
             soft_wrap=True,
@@ -105,4 +105,7 @@ def summary(console: Console, folder: RunFolder) -> None:
         if record.best.negative_prompt:
             text = f"pinned negative prompt: {record.best.negative_prompt}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
+        for axis, value in zip(record.axes, record.best.weights):
+            if axis.side == "settings":
+                console.print(f"pinned {axis.label}: {value:g}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"report: {folder.path / 'index.html'}", highlight=False, markup=False, soft_wrap=True)

@@ -27,6 +27,12 @@ class PromptOptions:
         True, label="Vary the negative prompt", help="Search the weights of the negative prompt's words."
     )
     vary_loras: bool = option(False, label="Vary LoRA weights", help="Search the multipliers of <lora:…> tags.")
+    vary_settings: tuple[str, ...] = option(
+        (),
+        label="Vary settings",
+        help="Settings to search besides the weights, each with its range: cfg_scale:3~9, and in img2img "
+        "denoising_strength:0.4~0.8.",
+    )
     weight_low: float = option(0.0, label="Lowest weight", low=0.0, high=10.0, help="No word's weight goes below this.")
     weight_high: float = option(
         2.0, label="Highest weight", low=0.0, high=10.0, help="No word's weight goes above this."

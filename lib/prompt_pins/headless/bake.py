@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..config import RenderOptions, RunConfig
 from ..errors import OptionError, PromptError
-from ..host import PromptPair
+from ..host import Recipe
 from ..loss import flip_pairs
 from ..prompt.source import clean
 from ..sampling import ForkOptions, make_hyperbatch
@@ -67,9 +67,9 @@ class Bakery:
     Raises `PromptError` for a prompt that no single word can stand for.
     """
 
-    def __init__(self, host: HeadlessHost, prompt: PromptPair, job: RenderOptions, negative: bool = False) -> None:
+    def __init__(self, host: HeadlessHost, prompt: Recipe, job: RenderOptions, negative: bool = False) -> None:
         self.host, self.prompt, self.job, self.negative = host, prompt, job, negative
-        text = clean(prompt.negative if negative else prompt.positive, negative=negative).text
+        text = clean(prompt.negative_prompt if negative else prompt.prompt, negative=negative).text
         stretches = expand(text, job.steps)
         chunks = host.reader.encoder.chunker.chunks(stretches[0].text)
         if len(stretches) > 1 or len(chunks) > 1 or (not negative and len(split_and(text)) > 1):
@@ -185,8 +185,9 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     The name of a file is the word that stands for its prompt.  Raises `StoreError` and `PromptError`.
     """
     best = record.exportable()
-    job = RunConfig.from_dict({**record.config, **_size(record)})
-    pair = PromptPair(best.prompt, best.negative_prompt)
+    settings = {name: value for name, value in best.settings.items() if name in record.config}
+    job = RunConfig.from_dict({**record.config, **_size(record), **settings})
+    pair = Recipe(best.prompt, best.negative_prompt)
     lines, made = [], []
     for negative in (False, True) if best.negative_prompt.strip() else (False,):
         path = to.with_name(f"{to.name.removesuffix(SUFFIX)}{'-negative' if negative else ''}{SUFFIX}")
@@ -195,14 +196,15 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
         save_inversion(path, made[-1])
         what = "negative prompt" if negative else "prompt"
         lines.append(f"{path}: the {what} as the word {made[-1].name}")
-    mean, most = compare(host, pair, PromptPair(*(one.name for one in made)), made, job)
+    baked_pair = Recipe(made[0].name, made[1].name if len(made) > 1 else "")
+    mean, most = compare(host, pair, baked_pair, made, job)
     seeds = f"images on {CHECKED} fresh seeds differ from the weighted prompt's"
     lines.append(f"{seeds} by ꟻLIP {mean:.3f} (at most {most:.3f})")
     return "\n".join(lines)
 
 
 def compare(
-    host: HeadlessHost, weighted: PromptPair, baked: PromptPair, made: list[Inversion], job: RenderOptions
+    host: HeadlessHost, weighted: Recipe, baked: Recipe, made: list[Inversion], job: RenderOptions
 ) -> tuple[float, float]:
     """(mean, largest) ꟻLIP between the images of both prompts, seed by seed."""
     other = HeadlessHost(host.checkpoint, str(host.device), made, precise=True)

@@ -8,7 +8,7 @@ import logging
 import torch
 from torch import Tensor
 
-from ..host import PromptPair
+from ..host import Recipe
 from ..prompt.source import clean
 from .prompt_steps import expand, split_and
 from .text import TextEncoder
@@ -64,12 +64,12 @@ class Reader:
         """What turns plain texts into vectors."""
         return self._encoder
 
-    def guidance(self, prompt: PromptPair, calls: int) -> Guidance:
+    def guidance(self, recipe: Recipe, calls: int) -> Guidance:
         """`calls`: model calls that the schedules are spread over: the steps, or twice those of a second-order sampler.
 
         Raises `PromptError` for emphasis that cannot be read.
         """
-        positive, negative = clean(prompt.positive), clean(prompt.negative, negative=True)
+        positive, negative = clean(recipe.prompt), clean(recipe.negative_prompt, negative=True)
         tags = [insert.text for insert in positive.inserts if insert.kind == "net"]
         if tags and not self._warned:
             self._warned = True

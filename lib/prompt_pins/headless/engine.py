@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
-from ..host import Batch, PromptPair
+from ..host import Batch, Recipe, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
 from .checkpoint import Checkpoint, load
 from .conditioning import Reader
@@ -117,6 +118,10 @@ class HeadlessHost:
         """Images x steps; a second-order sampler's two calls a step count once."""
         return fork_schedule(batch_size, job.steps, self._forks(job, forked).policy).cost
 
+    def settings(self, job: RenderOptions) -> dict[str, float]:
+        """The CFG scale."""
+        return {"cfg_scale": job.cfg_scale}
+
     def interrupt(self) -> None:
         """Ask a running `render` to stop, and later ones not to start."""
         self._stop.set()
@@ -128,12 +133,13 @@ class HeadlessHost:
         """True once `interrupt` was called."""
         return self._stop.is_set()
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+    def render(self, recipe: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
         """One image for each seed.
 
-        Raises `OptionError` for a sampler or size that is not known, `PromptError` for a weight that cannot be read,
-        `HostInterrupted` after `interrupt`, `HostError` where the model's numbers are no picture.
+        Raises `OptionError` for a sampler, size or setting that is not known, `PromptError` for a weight that cannot
+        be read, `HostInterrupted` after `interrupt`, `HostError` where the model's numbers are no picture.
         """
+        job = dataclasses.replace(job, **checked_settings(recipe, self.settings(job)))
         sampler, forks = find_sampler(job.sampler), self._forks(job, forked)
         width, height = self.size(job)
         if not seeds:
@@ -141,19 +147,19 @@ class HeadlessHost:
         self._check()
         try:
             with torch.inference_mode():
-                latents = self._sampled(prompt, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
+                latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
                 images = self._decoded(latents)
         except RuntimeError as error:
             if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
                 raise HostError(f"the memory is too small for {len(seeds)} images of {width}x{height}") from error
             raise
         parameters = self._parameters(job, sampler, width, height)
-        texts = (infotext(prompt.positive, prompt.negative, {**parameters, "Seed": seed}) for seed in seeds)
+        texts = (infotext(recipe.prompt, recipe.negative_prompt, {**parameters, "Seed": seed}) for seed in seeds)
         return Batch(images, tuple(texts), self.evaluations(len(seeds), job, forked))
 
     def _sampled(
         self,
-        prompt: PromptPair,
+        recipe: Recipe,
         seeds: Sequence[int],
         job: RenderOptions,
         sampler: SamplerChoice,
@@ -166,7 +172,7 @@ class HeadlessHost:
             network=self._predictor,
             levels=self._model.levels,
             prediction=self._model.prediction,
-            guidance=self.reader.guidance(prompt, calls),
+            guidance=self.reader.guidance(recipe, calls),
             scale=job.cfg_scale,
             check=self._check,
         )

@@ -1,8 +1,7 @@
 """Prompts: the host's grammar, units, and printing with other weights.
 
 The way of a prompt: `source` (comments and tags) → `schedule` (tokens, schedules) → `attention` (weights) →
-`words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  `space` joins a positive and a negative prompt
-into one search vector.  Never imports torch.
+`words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  Never imports torch.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from .nodes import Kind, Prompt, Vary
 from .parser import parse
 from .printer import render
-from .space import SpaceUnit, WeightSpace
 from .units import Unit
 
-__all__ = ["Kind", "Prompt", "SpaceUnit", "Unit", "Vary", "WeightSpace", "parse", "render"]
+__all__ = ["Kind", "Prompt", "Unit", "Vary", "parse", "render"]

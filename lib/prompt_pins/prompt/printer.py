@@ -63,9 +63,9 @@ def _spread(prompt: Prompt, plan: Sequence[Span], weights: Sequence[float]) -> t
     return words, numbers
 
 
-def show(weight: float, original: float) -> str:
-    """A weight as printed: exact if it is the original one, else rounded to 3 decimals."""
-    text = f"{original:.7f}" if abs(weight - original) <= SAME else f"{weight:.{DECIMALS}f}"
+def show(weight: float, original: float, decimals: int = DECIMALS) -> str:
+    """A weight as printed: exact if it is the original one, else rounded."""
+    text = f"{original:.7f}" if abs(weight - original) <= SAME else f"{weight:.{decimals}f}"
     text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 

@@ -27,9 +27,9 @@ Array = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Tightness:
-    """One word's curvature of the loss (loss per squared unit of weight) and its 95 % interval.
+    """One axis's curvature of the loss (loss per squared unit of its scale) and its 95 % interval.
 
-    std: the search's own standard deviation of the weight at its end; small for words that it holds tightly.
+    std: the search's own standard deviation of it at the end; small for words that it holds tightly.
     """
 
     label: str
@@ -100,12 +100,13 @@ def tightness(record: Record, labels: Sequence[str], std: Sequence[float | None]
     best = record.best
     if best is None or not enough(len(done), len(best.weights)):
         return ()
-    weights = np.array([c.weights for c in done])
+    scale = np.array([axis.scale for axis in record.axes])
+    weights = np.array([c.weights for c in done]) / scale
     losses = np.array([c.loss for c in done], dtype=float)
     rng = np.random.Generator(np.random.PCG64(0))
     resamples = int(min(RESAMPLES, max(60, WORK / (len(done) * (2 * len(labels) + 1) ** 2))))
     curvature, low, high = curvature_intervals(
-        weights, losses, np.array(best.weights), rng, resamples, _groups(record, done)
+        weights, losses, np.array(best.weights) / scale, rng, resamples, _groups(record, done)
     )
     rows = [
         Tightness(label, float(curvature[i]), float(low[i]), float(high[i]), std[i]) for i, label in enumerate(labels)

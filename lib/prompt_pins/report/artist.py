@@ -20,7 +20,7 @@ from .images import Thumbs, read_images
 from .quick import QuickPlotter
 from .stats import BatchStats, read_stats
 from .summary import summary
-from .view import column, distance
+from .view import distance
 
 SUMMARY_SIDE = 256  # longest side of the frames of `summary.gif`
 MOSAIC_SIDE = 512
@@ -133,14 +133,11 @@ class Artist:
         """`cma_plot.png`, and `cma_mo_plot.png` where the search had two objectives."""
         if not self.plots or not record.generations:
             return
-        size = len(record.candidates[0].weights) if record.candidates else 0
-        labels = [str(label) for label in column(record.space, "labels", size, "")]
-        plots.draw_search(self.root / "cma_plot.png", record.generations, labels)
+        plots.draw_search(self.root / "cma_plot.png", record.generations, record.axes)
         front = record.generations[-1].state.get("front")
         if front:
-            original = column(record.space, "original", size, 1.0)
-            done = [(c, distance(c, original)) for c in record.candidates if c.loss is not None]
-            points = np.array([(c.loss, gap, c.generation) for c, gap in done if gap is not None])
+            done = [c for c in record.candidates if c.loss is not None]
+            points = np.array([(c.loss, distance(c, record.axes), c.generation) for c in done])
             plots.draw_front(self.root / "cma_mo_plot.png", points.reshape(-1, 3), np.array(front).reshape(-1, 2))
 
     def run_gifs(self, record: Record) -> None:

@@ -19,7 +19,6 @@ from .view import (
     Variable,
     as_text,
     candidate_row,
-    column,
     command,
     duration,
     gain,
@@ -49,7 +48,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     best, original, held = record.best, record.original, record.held
     first_stats = read_stats(root / original.folder) if original else BatchStats()
     best_stats = read_stats(root / best.folder) if best else BatchStats()
-    positive, negative = heat(record, first_stats, best_stats)
+    parts = heat(record, first_stats, best_stats)
     levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
     return {
@@ -69,8 +68,8 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
         "notations": _notations(root.name, record, best),
-        "positive": list(positive),
-        "negative": list(negative),
+        "parts": parts,
+        "changed": [word for side in parts.values() for word in side if word.changed],
         "variables": found,
         **_analysis(record, found),
         "place": place,
@@ -110,7 +109,7 @@ def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
     labels = [variable.label for variable in found]
     if record.state == "running" or not labels:
         return {"tightness": (), "reach": None, "matrix": None, "labels": labels}
-    rows = tightness(record, labels, [variable.std for variable in found])
+    rows = tightness(record, [variable.axis.scaled_label for variable in found], [variable.std for variable in found])
     matrix = correlations(record) if len(labels) <= MATRIX else None
     return {
         "tightness": rows,
@@ -150,15 +149,15 @@ def _scale(low: float, high: float) -> Callable[[float], float]:
 
 
 def place(variable: Variable, value: float) -> float:
-    """A weight's place between the bounds, in percent."""
-    width = variable.high - variable.low
-    share = (value - variable.low) / width if width > 0 and math.isfinite(width) else 0.5
+    """A value's place between the bounds, in percent."""
+    width = variable.axis.high - variable.axis.low
+    share = (value - variable.axis.low) / width if width > 0 and math.isfinite(width) else 0.5
     return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
 def _bounds(found: Sequence[Variable]) -> tuple[float, float] | None:
-    """The lowest and the highest weight, where they are the same for all words."""
-    pairs = {(variable.low, variable.high) for variable in found}
+    """The lowest and the highest value, where they are the same for all words."""
+    pairs = {(v.axis.low, v.axis.high) for v in found if v.axis.side != "settings"}
     return pairs.pop() if len(pairs) == 1 else None
 
 
@@ -178,10 +177,8 @@ def _contest(record: Record) -> list[tuple[Candidate, str, float]]:
 
 def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, Any]:
     """What the run page's script shows: curves and the table of candidates."""
-    size = len(record.candidates[0].weights) if record.candidates else 0
-    original = column(record.space, "original", size, 1.0)
     best = {(g.generation, g.best) for g in record.generations}
-    rows = [candidate_row(c, original, picture(c), (c.generation, c.id) in best) for c in record.candidates]
+    rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
     done = (record.state, len(rows), len(record.generations), record.choice is not None, record.held is not None)
     return {
         "version": " ".join(map(str, done)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from . import pages
 from .summary import SUMMARY_VERSION, summary
 
 PICTURES = ("best.gif", "evolution.gif")
+ANALYSES = (1, 2)  # the versions of their files that the list can read
 
 
 def build_index(runs: Runs) -> Path:
@@ -38,7 +40,7 @@ def _analyses(root: Path) -> list[dict[str, Any]]:
     found = []
     for number in reversed(Runs(root / "analysis").numbers()):
         folder = root / "analysis" / f"{number:08d}"
-        if (folder / "index.html").is_file() and (value := _read(folder / ANALYSIS)) is not None:
+        if (folder / "index.html").is_file() and (value := _read(folder / ANALYSIS, ANALYSES)) is not None:
             words = [word["label"] for word in value["words"]]
             found.append({"name": folder.name, "prompt": value["config"]["prompt"], "words": words, **_when(value)})
     return found
@@ -52,7 +54,7 @@ def _entry(root: Path) -> dict[str, Any] | None:
     """A run's summary, from `run.json` where that is current, else from its journal; None for another folder."""
     if not (root / "journal.jsonl").is_file():
         return None
-    value = _read(root / "run.json")
+    value = _read(root / "run.json", (SUMMARY_VERSION,))
     if value is None:
         try:
             value = summary(root.name, RunFolder(root).record())
@@ -65,18 +67,18 @@ def _entry(root: Path) -> dict[str, Any] | None:
     return {**value, "run": root.name, "target": target, "picture": picture}
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, versions: Sequence[int]) -> dict[str, Any] | None:
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return value if isinstance(value, dict) and value.get("version") == SUMMARY_VERSION else None
+    return value if isinstance(value, dict) and value.get("version") in versions else None
 
 
 def _compared(entry: dict[str, Any]) -> dict[str, Any]:
     """What the comparison of runs shows: plain texts by name."""
     pinned, original, held = (entry.get(key) or {} for key in ("pinned", "original", "held"))
-    labels = (entry.get("space") or {}).get("labels") or []
+    labels = [axis.get("label", "") for axis in entry.get("axes") or ()]
     weights = pinned.get("weights") or []
     same = len(labels) == len(weights)
     config = entry.get("config") or {}

@@ -31,7 +31,16 @@ def export(name: str, record: Record, notation: str) -> str:
     if notation == "compel":
         return compel(best)
     negative = f"Negative prompt: {best.negative_prompt}\n" if best.negative_prompt else ""
-    return f"{best.prompt}\n{negative}"
+    return f"{best.prompt}\n{negative}{_parameters(record, best)}"
+
+
+def _parameters(record: Record, best: Candidate) -> str:
+    """The line of settings as the WebUI reads it back, where settings were pinned: it wants three or more."""
+    pinned = {axis.label: value for axis, value in zip(record.axes, best.weights) if axis.side == "settings"}
+    if not pinned:
+        return ""
+    rest = {"Sampler": record.config.get("sampler", ""), "Seed": record.config.get("seed", 0)}
+    return ", ".join(f"{label}: {value}" for label, value in {**rest, **pinned}.items()) + "\n"
 
 
 def style(name: str, best: Candidate) -> tuple[str, str, str]:
@@ -52,17 +61,17 @@ def _lines(rows: list[tuple[str, str, str]]) -> str:
 
 def as_json(name: str, record: Record, best: Candidate) -> str:
     """The prompts, each weight before and after, and what they were measured on."""
-    labels = record.space.get("labels") or []
-    original = record.space.get("original") or []
     weights = [
-        {"word": label, "before": before, "after": after}
-        for label, before, after in zip(labels, original, best.weights)
+        {"word": axis.label, "before": axis.original, "after": after}
+        for axis, after in zip(record.axes, best.weights)
+        if axis.side != "settings"
     ]
     value = {
         "run": name,
         "prompt": best.prompt,
         "negative_prompt": best.negative_prompt,
         "weights": weights,
+        "settings": dict(best.settings),
         "loss": best.loss,
         "unseen_seeds": None if record.held is None else record.held.improvement,
         "checkpoint": record.host.get("checkpoint", ""),

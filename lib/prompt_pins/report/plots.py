@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..store import Generation
+from ..store import Axis, Generation
 from .canvas import BLUE, GREEN, INK, ORANGE, RED, canvas_of, label, plain, save_canvas
 
 NAMED_LINES = 8  # words named in the plots of the search: those that moved most
 
 
-def draw_search(path: Path, generations: Sequence[Generation], labels: Sequence[str]) -> None:
-    """`cma_plot.png`: losses, step size and axis ratio, and the mean and deviation of every word's weight."""
+def draw_search(path: Path, generations: Sequence[Generation], space: Sequence[Axis]) -> None:
+    """`cma_plot.png`: losses, step size and axis ratio, and the mean and deviation of every axis by its scale."""
     figure, canvas = canvas_of(9.6, 6.4)
     panels = [figure.add_axes(box) for box in _QUARTERS]
     for axes in panels:
@@ -29,7 +29,8 @@ def draw_search(path: Path, generations: Sequence[Generation], labels: Sequence[
         (panels[2], "mean", "Centre of the search", "weight"),
         (panels[3], "std", "Looseness of every word", "std of the weight"),
     ):
-        _draw_words(axes, x, _rows(generations, key, len(labels)), labels)
+        scale = np.array([axis.scale for axis in space])
+        _draw_words(axes, x, _rows(generations, key, len(space)) / scale, [axis.scaled_label for axis in space])
         label(axes, title, "generation", unit)
     canvas.draw()
     save_canvas(canvas, path)

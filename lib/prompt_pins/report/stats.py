@@ -11,6 +11,9 @@ from typing import Any
 
 Pairs = tuple[tuple[str, float], ...]
 
+SIDES = {"prompt": "pos_weights", "negative": "neg_weights", "settings": "settings"}
+"""The sides of a recipe, and where the file has them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LevelStats:
@@ -26,7 +29,7 @@ class LevelStats:
 class BatchStats:
     """fits, spreads: losses of the (image, target) and (image, image) pairs; per_image: (fit, spread) of each image.
 
-    positive, negative: (word, weight) in the order of the prompt.
+    parts: (text, value) of what the batch was rendered from, in reading order: of each side that has any.
     """
 
     loss: float | None = None
@@ -36,8 +39,7 @@ class BatchStats:
     spreads: tuple[float, ...] = ()
     per_image: tuple[tuple[float | None, float | None], ...] = ()
     per_level: tuple[LevelStats, ...] = ()
-    positive: Pairs = ()
-    negative: Pairs = ()
+    parts: Mapping[str, Pairs] = dataclasses.field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     levels: tuple[tuple[int, ...], ...] = ()
 
@@ -68,8 +70,7 @@ def parse_stats(value: Mapping[str, Any]) -> BatchStats:
         tuple(v for v in spreads if v is not None),
         tuple((_number(item.get("fit")), _number(item.get("spread"))) for item in images),
         tuple(_level(place, item) for place, item in enumerate(levels, 1)),
-        _words(value, "pos_weights"),
-        _words(value, "neg_weights"),
+        {side: words for side, key in SIDES.items() if (words := _words(value, key))},
         tuple(seed for seed in _list(value, "seeds") if isinstance(seed, int)),
         tuple(_leaves(level) for level in _list(value, "levels")),
     )

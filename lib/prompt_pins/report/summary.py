@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..store import Candidate, Record
+from ..store import Candidate, Record, axes_json
 from .view import gain, seconds_of
 
-SUMMARY_VERSION = 1
+SUMMARY_VERSION = 2
 
 
 def summary(name: str, record: Record) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "images": sum(len(c.images) for c in record.candidates if c.evaluations),
         "evaluations": record.evaluations,
         "target": {"source": record.target_source, "images": list(record.target_images)},
-        "space": dict(record.space),
+        "axes": axes_json(record.axes)["axes"],
         "plan": dict(record.plan),
         "host": dict(record.host),
         "config": dict(record.config),
@@ -59,6 +59,7 @@ def _candidate(candidate: Candidate | None) -> dict[str, Any] | None:
         "prompt": candidate.prompt,
         "negative_prompt": candidate.negative_prompt,
         "weights": list(candidate.weights),
+        "settings": dict(candidate.settings),
         "loss": candidate.loss,
         "fit": candidate.fit,
         "spread": candidate.spread,

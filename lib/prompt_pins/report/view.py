@@ -12,8 +12,8 @@ from typing import Any
 from ..config import RunConfig
 from ..config.presets import chosen
 from ..options import declarations
-from ..store import Candidate, Generation, Record
-from .stats import BatchStats, Pairs
+from ..store import Axis, Candidate, Generation, Record
+from .stats import SIDES, BatchStats, Pairs
 
 Row = list[Any]
 
@@ -35,15 +35,17 @@ class Word:
 
 @dataclasses.dataclass(frozen=True)
 class Variable:
-    """One searched weight: before, after, the search's standard deviation of it at the end, and its bounds."""
+    """One axis of the search: before, after, and the search's standard deviation of it at the end."""
 
-    label: str
+    axis: Axis
     before: float
     after: float
     std: float | None
-    low: float
-    high: float
-    negative: bool
+
+    @property
+    def label(self) -> str:
+        """The axis's name."""
+        return self.axis.label
 
 
 def words(before: Pairs, after: Pairs) -> tuple[Word, ...]:
@@ -55,27 +57,15 @@ def words(before: Pairs, after: Pairs) -> tuple[Word, ...]:
 
 
 def variables(record: Record) -> tuple[Variable, ...]:
-    """Every searched weight, in the order of the prompt."""
-    best, first = record.best, record.original
-    if best is None or first is None:
+    """Every axis of the search, in its order."""
+    best = record.best
+    if best is None:
         return ()
-    size = len(best.weights)
-    labels = column(record.space, "labels", size, "")
-    low, high = column(record.space, "low", size, 0.0), column(record.space, "high", size, 2.0)
-    before = column(record.space, "original", size, 1.0)
-    sides = column(record.space, "negative", size, False)
     state: Mapping[str, Any] = record.generations[-1].state if record.generations else {}
-    std = column(state, "std", size, None)
-    return tuple(
-        Variable(str(labels[i]) or f"word {i + 1}", before[i], best.weights[i], std[i], low[i], high[i], bool(sides[i]))
-        for i in range(size)
-    )
-
-
-def column(source: Mapping[str, Any], key: str, size: int, default: Any) -> Sequence[Any]:
-    """A list of `size` values, or that many defaults where the journal does not have it."""
-    found = source.get(key)
-    return found if isinstance(found, (list, tuple)) and len(found) == size else [default] * size
+    std = state.get("std")
+    if not isinstance(std, (list, tuple)) or len(std) != len(record.axes):
+        std = [None] * len(record.axes)
+    return tuple(map(Variable, record.axes, [axis.original for axis in record.axes], best.weights, std))
 
 
 def series(generations: Sequence[Generation]) -> dict[str, Row]:
@@ -105,14 +95,12 @@ def _short(value: Any) -> float | None:
     return float(f"{value:.6g}")
 
 
-def distance(candidate: Candidate, original: Sequence[float]) -> float | None:
-    """L2 distance of a candidate's weights from the original ones."""
-    if len(original) != len(candidate.weights):
-        return None
-    return math.dist(candidate.weights, original)
+def distance(candidate: Candidate, axes: Sequence[Axis]) -> float:
+    """L2 distance of a candidate's values from the original ones, each in units of its axis's scale."""
+    return math.hypot(*((value - axis.original) / axis.scale for value, axis in zip(candidate.weights, axes)))
 
 
-def candidate_row(candidate: Candidate, original: Sequence[float], picture: str, best: bool) -> Row:
+def candidate_row(candidate: Candidate, axes: Sequence[Axis], picture: str, best: bool) -> Row:
     """A table row: generation, index, loss, fit, spread, distance, seconds, folder, picture in it, mark, error.
 
     mark: 1 for the best of its generation.
@@ -124,7 +112,7 @@ def candidate_row(candidate: Candidate, original: Sequence[float], picture: str,
         _short(candidate.loss),
         _short(candidate.fit),
         _short(candidate.spread),
-        _short(distance(candidate, original)),
+        _short(distance(candidate, axes)),
         round(seconds, 2) or None,
         candidate.folder,
         picture,
@@ -207,13 +195,12 @@ def gain(before: float | None, after: float | None) -> float | None:
     return 1.0 - after / before if before and after is not None else None
 
 
-def heat(record: Record, first: BatchStats, best: BatchStats) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
-    """The words of the pinned prompt and of its negative, with their weights before and after."""
-    if best.positive or best.negative:
-        return words(first.positive, best.positive), words(first.negative, best.negative)
-    found = variables(record)
-    sides = ([v for v in found if not v.negative], [v for v in found if v.negative])
-    positive, negative = (
-        words(tuple((v.label, v.before) for v in side), tuple((v.label, v.after) for v in side)) for side in sides
-    )
-    return positive, negative
+def heat(record: Record, first: BatchStats, best: BatchStats) -> dict[str, tuple[Word, ...]]:
+    """The words of the pinned prompt, those of its negative and the settings, with their values before and after."""
+    if best.parts:
+        return {side: words(first.parts.get(side, ()), best.parts.get(side, ())) for side in SIDES}
+    found: dict[str, tuple[Word, ...]] = {}
+    for side in SIDES:
+        own = [v for v in variables(record) if v.axis.side == side]
+        found[side] = words(tuple((v.label, v.before) for v in own), tuple((v.label, v.after) for v in own))
+    return found

@@ -15,30 +15,31 @@ from numpy.typing import ArrayLike
 
 from ..config import RunConfig
 from ..errors import OptionError, StoreError
-from ..prompt import WeightSpace
 from ..search import SearchOptions
 from ..search.warm import WarmStart
+from ..space import Space
 from ..store import Candidate, RunFolder, Runs
 from .contest import advantages
 
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
 
-Spaces = Callable[[str, str], WeightSpace]
+Spaces = Callable[[tuple[str, str]], Space]
 
 
-def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart | None:
+def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:
     """The distribution that an earlier run's best candidates make; `None` if not asked for.
 
     Where each of its generations had image seeds of its own, the best are the furthest below the centre on the same
-    seeds.  Words are matched by their text; one that the earlier run did not vary starts at its original weight.
+    seeds, in the search's own units.  Axes are matched by their labels; one that the earlier run did not vary starts at
+    its original value.
 
     Raises `OptionError` for a run that has no word in common or no loss, `StoreError` for none.
     """
     if not config.warm_start:
         return None
     record = runs.find(config.warm_start).record()
-    labels = list(record.space.get("labels", ()))
+    labels = [axis.label for axis in record.axes]
     common = [label for label in space.labels if label in labels]
     scored = [(candidate.loss, candidate) for candidate in record.candidates if candidate.loss is not None]
     if record.rotated:
@@ -49,7 +50,7 @@ def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart |
     earlier = np.array([candidate.weights for _, candidate in scored], dtype=np.float64)
     for label in common:
         vectors[:, space.labels.index(label)] = earlier[:, labels.index(label)]
-    return WarmStart.from_candidates(vectors, np.array([merit for merit, _ in scored]))
+    return WarmStart.from_candidates(vectors / space.scale, np.array([merit for merit, _ in scored]))
 
 
 def to_json(warm: WarmStart) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def search_options(config: RunConfig) -> SearchOptions:
     return SearchOptions(**{name: getattr(config, name) for name in names})
 
 
-def injected(config: RunConfig, space: WeightSpace, spaces: Spaces) -> list[list[float]]:
+def injected(config: RunConfig, space: Space, spaces: Spaces) -> list[list[float]]:
     """The weights of the user's own candidates: the words of the prompt with other weights, as text.
 
     A negative prompt may follow after ###.
@@ -88,7 +89,7 @@ def injected(config: RunConfig, space: WeightSpace, spaces: Spaces) -> list[list
     found = []
     for text in config.inject:
         positive, *rest = re.split(r"\s*###\s*", text, maxsplit=1)
-        other = spaces(positive, rest[0] if rest else config.negative_prompt)
+        other = spaces((positive, rest[0] if rest else config.negative_prompt))
         if other.labels != space.labels:
             raise OptionError("inject", text, "the prompt's own words with other weights")
         found.append(other.original)

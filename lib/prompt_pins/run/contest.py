@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..host import Recipe
 from ..store import Candidate
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ CONFIDENCE = 0.95
 Fits = tuple[float, ...]
 
 
+def recipe(candidate: Candidate) -> Recipe:
+    """What a candidate was rendered from."""
+    return Recipe(candidate.prompt, candidate.negative_prompt, tuple(candidate.settings.items()))
+
+
 def finalists(
     candidates: Sequence[Candidate], config: RunConfig, early: Sequence[Sequence[float]] = ()
 ) -> list[Candidate]:
@@ -31,21 +37,21 @@ def finalists(
 
     These are the best: the lowest loss.  Where each generation has image seeds of its own, the furthest below the
     centre that was scored on the same seeds, in the later half of the search; those of the weights `early` come on top.
-    Each prompt once; candidates that failed are left out.
+    Each recipe once; candidates that failed are left out.
     """
     scored = [candidate for candidate in candidates if candidate.loss is not None]
-    chosen: dict[tuple[str, str], Candidate] = {}
+    chosen: dict[Recipe, Candidate] = {}
     rotated = config.seed_policy == "rotated"
     searched = [candidate for candidate in candidates if candidate.generation < candidates[-1].generation]
     kept = set(map(tuple, early)) if rotated else set()
     for candidate in [*candidates[:1], *candidates[len(searched) :], *(c for c in scored if c.weights in kept)]:
         if candidate.loss is not None:
-            chosen[candidate.prompt, candidate.negative_prompt] = candidate
+            chosen[recipe(candidate)] = candidate
     most = len(chosen) + config.finalists
     merits = advantages(searched) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
     for _, candidate in sorted(merits, key=lambda pair: pair[0]):
         if len(chosen) < most:
-            chosen.setdefault((candidate.prompt, candidate.negative_prompt), candidate)
+            chosen.setdefault(recipe(candidate), candidate)
     return list(chosen.values())
 
 

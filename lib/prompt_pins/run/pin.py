@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,27 +18,27 @@ import numpy as np
 from .. import search
 from ..config import RunConfig
 from ..errors import HostError, HostInterrupted, PinError, StoreError
-from ..host import Batch, Host, PromptPair
+from ..host import Batch, Host
+from ..search.scaled import ScaledSearch
 from ..store import (
     FORMAT_VERSION,
     Candidate,
-    Choice,
     Generation,
-    Held,
     Journal,
     RunFolder,
     Runs,
+    axes_json,
     events,
     replay,
     to_json,
 )
 from . import answers, beginning, contest, seeds
-from .plan import Plan, make_plan, make_space, space_json
+from .judge import Judge
+from .plan import Plan, make_plan, make_space
 from .scoring import Scorer, candidate_id, check_loss, image_names
 from .targets import read_targets, ready_targets
 
 if TYPE_CHECKING:
-    from ..search import Search
     from ..search.warm import WarmStart
 
 Events = Iterator[events.Event]
@@ -126,13 +126,13 @@ class _Run:
             self.journal.append({"kind": "resumed", "time": now()})
             return
         head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
-        head |= {"host": self.host.describe(), "space": space_json(self.plan.space), "plan": self.plan.to_json()}
+        head |= {"host": self.host.describe(), "space": axes_json(self.plan.space.axes), "plan": self.plan.to_json()}
         head |= {} if self.warm is None else {"warm": beginning.to_json(self.warm)}
         self.journal.append({**head, "time": now()}, sync=True)
         self.record = replay(self.journal.records)
 
     def _target(self) -> Events:
-        original = PromptPair(*self.plan.space.render(self.plan.space.original))
+        original = self.plan.space.recipe(self.plan.space.original)
         first = seeds.search_seeds(self.config.seed, self.config.batch_size, 1, self.config.seed_policy)
 
         def first_batch() -> np.ndarray:
@@ -144,6 +144,7 @@ class _Run:
         normalisers = next((line["values"] for line in self.journal.records if line["kind"] == "normalisers"), None)
         tagger = self.host.tagger()
         self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers, tagger)
+        self.judge = Judge(self.config, self.host, self.scorer)
         if not self.record.target_source:
             weights = [target.weight for target in targets]
             self.journal.append(
@@ -182,8 +183,8 @@ class _Run:
         vectors = [space.round(self.search.state()["mean"])]
         if answers.count(self.config) > 1:
             searched = [candidate for candidate in self.candidates if candidate.generation <= generation]
-            found = answers.simplest(searched, vectors[0], (space.original, space.low, space.high), rotated)
-            rounded = space.round(self.search.limiter.closest(found).tolist())
+            found = answers.simplest(searched, vectors[0], space.axes, rotated)
+            rounded = space.round(self.search.closest(found).tolist())
             vectors += [] if rounded in (vectors[0], space.round(space.original)) else [rounded]
         for candidate in self._evaluate(generation + 1, np.array(vectors)):
             if self._is_new(candidate):
@@ -192,15 +193,9 @@ class _Run:
     def _contest(self) -> Events:
         if self.config.finalists == 0 or self.record.choice is not None:
             return
-        started = time.perf_counter()
-        fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
         early = [self.plan.space.round(vector.tolist()) for vector in self.search.remembered]
         contestants = contest.finalists(self.candidates, self.config, early)
-        fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
-        cost = len(fresh) * self.config.steps * len(contestants)
-        chosen = contestants[contest.winner(fits, contest.simplest(contestants, self.search.generation + 1))].id
-        seconds = {"wall": time.perf_counter() - started}
-        choice = Choice(fresh, tuple(c.id for c in contestants), fits, chosen, cost, seconds)
+        choice = self.judge.choice(contestants, contest.simplest(contestants, self.search.generation + 1))
         self.journal.append(to_json(choice), sync=True)
         yield events.Chosen(choice)
 
@@ -208,22 +203,9 @@ class _Run:
         record = replay(self.journal.records)
         if not self.config.held_out or record.held is not None or record.best is None or record.original is None:
             return
-        started = time.perf_counter()
-        unseen = seeds.held_out_seeds(self.config.seed, self.config.held_out)
-        before, original = self._unseen("original", record.original, unseen)
-        after, pinned = self._unseen("pinned", record.best, unseen)
-        gain, low, high = contest.improvement(before, after, seed=self.config.cma_seed)
-        seconds = {"wall": time.perf_counter() - started}
-        held = Held(unseen, before, after, gain, low, high, original, pinned, seconds)
+        held = self.judge.held(record.original, record.best)
         self.journal.append(to_json(held), sync=True)
         yield events.Validated(held)
-
-    def _unseen(self, role: str, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, tuple[str, ...]]:
-        """A candidate's fits on unseen seeds, and the paths of its images."""
-        fits, batch = self._fits(candidate, row)
-        names = image_names(row, self.config.image_format)
-        self.folder.save_images(self.folder.path / "unseen" / role, batch.images, names, batch.infotexts)
-        return fits, tuple(f"unseen/{role}/{name}" for name in names)
 
     def _end(self, state: str, reason: str) -> events.RunFinished:
         self.journal.append({"kind": state, "reason": str(reason), "time": now()}, sync=True)
@@ -257,8 +239,8 @@ class _Run:
             raise HostInterrupted(search.INTERRUPTED)
         config, planned = self.config, self.plan.of(generation)
         row = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)[: planned.size]
-        pair = PromptPair(*self.plan.space.render(vector.tolist()))
-        name = candidate_id(pair, row)
+        recipe = self.plan.space.recipe(vector.tolist())
+        name = candidate_id(recipe, row)
         weights = tuple(float(weight) for weight in vector)
         same = self.known.get(name)
         if same is not None:
@@ -267,11 +249,11 @@ class _Run:
             )
         started = time.perf_counter()
         blank = Candidate(
-            generation, index, name, weights, pair.positive, pair.negative, None, None, None,
-            f"{generation:08d}/{name}", image_names(row, config.image_format), 0,
+            generation, index, name, weights, recipe.prompt, recipe.negative_prompt, None, None, None,
+            f"{generation:08d}/{name}", image_names(row, config.image_format), 0, settings=dict(recipe.settings),
         )  # fmt: skip
         try:
-            batch = self.rendered.pop(name, None) or self.host.render(pair, row, config, forked=True)
+            batch = self.rendered.pop(name, None) or self.host.render(recipe, row, config, forked=True)
         except HostError as error:
             return dataclasses.replace(blank, images=(), error=str(error))
         blank = dataclasses.replace(
@@ -297,33 +279,18 @@ class _Run:
         self.candidates.append(candidate)
         return events.CandidateDone(candidate, self.images.pop(candidate.id, None))
 
-    def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, Batch]:
-        """Mean loss to the targets of each seed's independent image, and the images."""
-        pair = PromptPair(candidate.prompt, candidate.negative_prompt)
-        parts = []
-        for start in range(0, len(row), self.config.batch_size):
-            if self.host.interrupted():
-                raise HostInterrupted(search.INTERRUPTED)
-            chunk = row[start : start + self.config.batch_size]
-            parts.append(self.host.render(pair, chunk, self.config, forked=False))
-        batch = Batch(
-            np.concatenate([part.images for part in parts]),
-            tuple(text for part in parts for text in part.infotexts),
-            sum(part.evaluations for part in parts),
-        )
-        return tuple(fit for fit, _ in self.scorer.score(batch.images, None).per_image), batch
-
     def _over_budget(self) -> str | None:
         images = sum(len(c.images) for c in self.candidates if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
         return budget.exceeded(images, self.seconds, self.plan.rows * self.plan.of(self.search.generation + 1).size)
 
 
-def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> Search:
+def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
     """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
     space = plan.space
-    own = beginning.injected(config, space, lambda positive, negative: make_space(config, host, positive, negative))
-    found = search.create(space.original, space.low, space.high, beginning.search_options(config), warm)
+    own = beginning.injected(config, space, lambda prompts: make_space(config, host, prompts))
+    options = beginning.search_options(config)
+    found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     found.inject(own)
     return found
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from ..config import RunConfig, SearchOptions
 from ..host import Host
-from ..prompt import WeightSpace
-from ..prompt.nodes import Vary
+from ..space import Space, build
 
 LEAST_HALVED = 4
 """Images of a batch whose half still has images to compare with each other."""
@@ -49,7 +47,7 @@ class Plan:
     batch: of a candidate; early: of a candidate of the first `early_generations`.
     """
 
-    space: WeightSpace
+    space: Space
     population: int
     rows: int
     generations: int
@@ -93,40 +91,9 @@ class Plan:
         }
 
 
-WordWeights = list[tuple[str, float]]
-
-
-def word_weights(space: WeightSpace, vector: Sequence[float]) -> tuple[WordWeights, WordWeights]:
-    """(text, weight) of every unit in order, those of the prompt and those of the negative prompt."""
-    positive: WordWeights = []
-    negative: WordWeights = []
-    for placed in space.units:
-        weight = placed.unit.weight if placed.variable is None else float(vector[placed.variable])
-        (negative if placed.negative else positive).append((placed.unit.text, weight))
-    return positive, negative
-
-
-def space_json(space: WeightSpace) -> dict[str, Any]:
-    """Plain values of a space for the journal: its variables, and every unit with the variable that moves it."""
-    units = [
-        {
-            "text": placed.unit.text,
-            "kind": placed.unit.kind,
-            "weight": placed.unit.weight,
-            "negative": placed.negative,
-            "variable": placed.variable,
-        }
-        for placed in space.units
-    ]
-    names = ("labels", "original", "low", "high")
-    first = {placed.variable: placed.negative for placed in reversed(space.units)}
-    negative = [first[variable] for variable in range(space.size)]
-    return {**{name: list(getattr(space, name)) for name in names}, "negative": negative, "units": units}
-
-
 def make_plan(config: RunConfig, host: Host) -> Plan:
     """The plan of a configuration on a host.  Raises `PromptError` if nothing may vary, `OptionError`."""
-    space = make_space(config, host, config.prompt, config.negative_prompt)
+    space = make_space(config, host)
     resolved = SearchOptions.resolve(config, space.size)
     batch = BatchPlan.build(config.batch_size, config, host)
     steps_named = config.fork_policy.lstrip()[:1].isdigit()  # one for each doubling of a whole batch
@@ -142,16 +109,6 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
     )
 
 
-def make_space(config: RunConfig, host: Host, positive: str, negative: str) -> WeightSpace:
-    """The space of two prompts as the configuration varies them.  Raises `PromptError`."""
-    return WeightSpace.build(
-        positive,
-        negative,
-        vary=cast(Vary, config.vary),
-        vary_prompt=config.vary_prompt,
-        vary_negative=config.vary_negative,
-        vary_loras=config.vary_loras,
-        embeddings=host.embeddings(),
-        low=config.weight_low,
-        high=config.weight_high,
-    )
+def make_space(config: RunConfig, host: Host, prompts: tuple[str, str] | None = None) -> Space:
+    """The space of a configuration on a host, or of other prompts.  Raises `PromptError`, `OptionError`."""
+    return build(config, host.embeddings(), host.settings(config), prompts)

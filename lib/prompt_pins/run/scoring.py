@@ -14,22 +14,22 @@ import numpy as np
 
 from ..config import LossGroup, RunConfig
 from ..errors import PinError
-from ..host import Batch, Host, PromptPair, Tagger
+from ..host import Batch, Host, Recipe, Tagger
 from ..loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
-from ..prompt import WeightSpace
+from ..space import Space
 from ..store import Candidate, RunFolder
 from ..store.files import write_json
 from ..store.folder import map_name, save_image
-from .plan import word_weights
 
 log = logging.getLogger(__name__)
 
 Levels = tuple[tuple[int, ...], ...]
 
 
-def candidate_id(prompt: PromptPair, seeds: Sequence[int]) -> str:
+def candidate_id(recipe: Recipe, seeds: Sequence[int]) -> str:
     """16 hexadecimal digits that name what a batch was rendered from."""
-    text = json.dumps([prompt.positive, prompt.negative, list(seeds)], ensure_ascii=True)
+    settings = [list(recipe.settings)] if recipe.settings else []
+    text = json.dumps([recipe.prompt, recipe.negative_prompt, list(seeds), *settings], ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -62,7 +62,7 @@ class Scorer:
         self,
         config: RunConfig,
         folder: RunFolder,
-        space: WeightSpace,
+        space: Space,
         targets: Sequence[Target],
         normalisers: Mapping[str, float] | None = None,
         tagger: Tagger | None = None,
@@ -122,14 +122,17 @@ class Scorer:
             log.info("no error map of candidate %s: %s", candidate.id, error)
 
     def _stats(self, done: Candidate, loss: BatchLoss, levels: Levels, seeds: Sequence[int]) -> dict[str, Any]:
-        positive, negative = word_weights(self.space, done.weights)
+        sides: dict[str, list[tuple[str, float]]] = {"prompt": [], "negative": [], "settings": []}
+        for text, value, side in self.space.parts(done.weights):
+            sides[side].append((text, value))
         return {
             "id": done.id,
             "generation": done.generation,
             "prompt": done.prompt,
             "negative_prompt": done.negative_prompt,
-            "pos_weights": positive,
-            "neg_weights": negative,
+            "pos_weights": sides["prompt"],
+            "neg_weights": sides["negative"],
+            "settings": sides["settings"],
             "seeds": list(seeds),
             "images": list(done.images),
             "levels": [list(level) for level in levels],

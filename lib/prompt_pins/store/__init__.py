@@ -2,10 +2,11 @@
 
 from .folder import RunFolder, Runs
 from .journal import FORMAT_VERSION, Journal, read_journal
-from .records import Candidate, Choice, Generation, Held, Record, from_json, replay, to_json
+from .records import Axis, Candidate, Choice, Generation, Held, Record, axes_json, from_json, replay, to_json
 
 __all__ = [
     "FORMAT_VERSION",
+    "Axis",
     "Candidate",
     "Choice",
     "Generation",
@@ -14,6 +15,7 @@ __all__ = [
     "Record",
     "RunFolder",
     "Runs",
+    "axes_json",
     "from_json",
     "read_journal",
     "replay",

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import JournalError, StoreError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def encode(record: dict[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 Standard library only.  Every record is a JSON object with a `kind`; the keys `time` (ISO 8601, UTC) and
 `seconds` are the only ones that differ between two runs of the same configuration on the same machine.
 
-    run         version, config, host, space, plan, time      the first line
+    run         version, config, host, space (`axes_json`), plan, time      the first line
     target      source, images, weights (absent: all alike)   generation 0
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
@@ -24,11 +24,36 @@ from ..errors import StoreError
 
 
 @dataclasses.dataclass(frozen=True)
+class Axis:
+    """One number that a search changes.
+
+    label: unlike those of the run's other axes.  original, low, high: in the axis's own units.
+    decimals: places that are printed.  scale: so much of it is to the search what 1 is of a word's weight.
+    side: "prompt", "negative" or "settings".  group: what sets it, such as "words" or "cfg_scale".
+    """
+
+    label: str
+    original: float
+    low: float
+    high: float
+    decimals: int = 3
+    scale: float = 1.0
+    side: str = "prompt"
+    group: str = "words"
+
+    @property
+    def scaled_label(self) -> str:
+        """`CFG scale / 4`: the name of what the search sees of it."""
+        return self.label if self.scale == 1 else f"{self.label} / {self.scale:g}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Candidate:
     """One weight vector and what its batch was worth.
 
     generation counts from 1; index is the place in the generation.
-    weights: one for each variable, rounded as printed.
+    weights: the value of each axis, rounded as printed.
+    settings: what it was rendered with besides its prompts, by name.
     loss: None if the candidate failed (then `error` says why).
     folder: the batch's folder, relative to the run's; a candidate that was evaluated before shares it.
     images: file names in that folder, in the order of the leaves.
@@ -49,6 +74,7 @@ class Candidate:
     evaluations: int
     error: str = ""
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +145,25 @@ def from_json(value: Mapping[str, Any]) -> Any:
     return cls(**{name: _frozen(item) for name, item in value.items() if name in names})
 
 
+def axes_json(axes: Iterable[Axis]) -> dict[str, Any]:
+    """A space as the journal's first line has it."""
+    return {"axes": [dataclasses.asdict(axis) for axis in axes]}
+
+
+def axes_of(space: Mapping[str, Any]) -> tuple[Axis, ...]:
+    """The axes of a journal's space; version 1 has a list for each property of its words instead."""
+    if "axes" in space:
+        names = {field.name for field in dataclasses.fields(Axis)}
+        return tuple(Axis(**{name: item for name, item in axis.items() if name in names}) for axis in space["axes"])
+    labels = space.get("labels") or ()
+    negative = space.get("negative") or [False] * len(labels)
+    columns = (space.get(name) or () for name in ("original", "low", "high"))
+    return tuple(
+        Axis(str(label), original, low, high, side="negative" if is_negative else "prompt")
+        for label, original, low, high, is_negative in zip(labels, *columns, negative)
+    )
+
+
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
@@ -128,7 +173,7 @@ class Record:
     """A run as its journal tells it.
 
     state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.
-    config, host, space, plan: the plain values of the journal's first line.
+    config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
     """
 
@@ -138,7 +183,7 @@ class Record:
     ended: str
     config: Mapping[str, Any]
     host: Mapping[str, Any]
-    space: Mapping[str, Any]
+    axes: tuple[Axis, ...]
     plan: Mapping[str, Any]
     target_source: str
     target_images: tuple[str, ...]
@@ -198,15 +243,15 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
         "choice": None,
         "held": None,
     }
-    values |= {"config": {}, "host": {}, "space": {}, "plan": {}, "target_source": ""}
+    values |= {"config": {}, "host": {}, "axes": (), "plan": {}, "target_source": ""}
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
     for line in lines:
         kind = line["kind"]
         if kind == "run":
-            values |= {name: line[name] for name in ("config", "host", "space", "plan")}
-            values["started"] = line["time"]
+            values |= {name: line[name] for name in ("config", "host", "plan")}
+            values |= {"axes": axes_of(line["space"]), "started": line["time"]}
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights", [1.0] * len(line["images"])))
@@ -220,4 +265,6 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             values |= {"state": kind, "reason": line["reason"], "ended": line["time"]}
         elif kind == "resumed":
             values |= {"state": "running", "reason": "", "ended": ""}
+    if candidates and len(values["axes"]) != len(candidates[0].weights):
+        values["axes"] = tuple(Axis(f"word {i + 1}", 1.0, 0.0, 2.0) for i in range(len(candidates[0].weights)))
     return Record(candidates=tuple(candidates), generations=tuple(generations), **values)

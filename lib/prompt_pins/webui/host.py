@@ -15,7 +15,7 @@ from modules import processing, shared
 from .. import __version__
 from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
-from ..host import Batch, PromptPair, Tagger
+from ..host import Batch, Recipe, Tagger, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from . import compat, samplers, tagger
 
@@ -126,6 +126,16 @@ class WebuiHost:
         first = fork_schedule(batch_size, job.steps, self.forks(job, forked).policy).cost
         return first + batch_size * compat.hires_steps(self.job.pristine)
 
+    def settings(self, job: RenderOptions) -> dict[str, float]:
+        """The CFG scale and, in img2img, the denoising strength: not where the fork policy names steps.
+
+        The strength says how many steps there are, and named ones would be beyond the last.
+        """
+        p, found = self.job.pristine, {"cfg_scale": float(self.job.pristine.cfg_scale)}
+        if getattr(p, "init_images", None) and isinstance(self.forks(job, forked=True).policy, str):
+            found["denoising_strength"] = float(p.denoising_strength)
+        return found
+
     def forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
         """How this job's batches fork."""
         if not forked or samplers.hyperbatch_info(job.sampler) is None or samplers.obstacle(self.job.pristine):
@@ -140,14 +150,17 @@ class WebuiHost:
         """True once the user pressed Interrupt, or asked to stop after the running batch."""
         return compat.stopping()
 
-    def render(self, prompt: PromptPair, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+    def render(self, recipe: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
         """One image for each seed.
 
-        Raises `HostInterrupted` if the user stopped it, `HostError` if a batch was skipped or is not whole.
+        Raises `HostInterrupted` if the user stopped it, `HostError` if a batch was skipped or is not whole,
+        `OptionError` for a setting that the job does not have.
         """
         if not seeds:
             raise OptionError("seeds", list(seeds), "at least one")
-        q = self._copy(prompt, list(seeds), job, forked)
+        q = self._copy(recipe, list(seeds), job, forked)
+        if recipe.settings:  # a denoising strength of its own takes steps of its own
+            job = dataclasses.replace(job, steps=compat.rendered_steps(q))
         started = time.perf_counter()
         processed = self._processed(q)
         took = time.perf_counter() - started
@@ -162,11 +175,13 @@ class WebuiHost:
         pixels = np.stack([np.asarray(image.convert("RGB"), dtype=np.uint8) for image in images])
         return Batch(pixels, tuple(texts), self.evaluations(len(seeds), job, forked))
 
-    def _copy(self, prompt: PromptPair, seeds: list[int], job: RenderOptions, forked: bool) -> Any:
-        """The user's job with this prompt and these seeds.  Variation seeds vary where the user gave a strength."""
+    def _copy(self, recipe: Recipe, seeds: list[int], job: RenderOptions, forked: bool) -> Any:
+        """The user's job with this recipe and these seeds.  Variation seeds vary where the user gave a strength."""
         p = self.job.pristine
         q = compat.fresh_copy(p)
-        q.prompt, q.negative_prompt, q.styles = prompt.positive, prompt.negative, []
+        q.prompt, q.negative_prompt, q.styles = recipe.prompt, recipe.negative_prompt, []
+        for name, value in checked_settings(recipe, self.settings(job)).items():
+            setattr(q, name, value)
         q.batch_size, q.n_iter = len(seeds), 1
         if p.subseed_strength:
             q.seed, q.subseed = [p.seed] * len(seeds), seeds

@@ -20,7 +20,10 @@ MAX_PROMPT = 20_000
 
 
 class _Paper:
-    """As much of a host as a plan needs."""
+    """As much of a host as a plan needs.  denoising_strength: None where there is none to set."""
+
+    def __init__(self, denoising_strength: float | None) -> None:
+        self.denoising_strength = denoising_strength
 
     def levels(self, batch_size: int, job: Any, forked: bool) -> tuple[tuple[int, ...], ...]:
         """The tree of a batch, if its sampler is one of ours."""
@@ -36,6 +39,11 @@ class _Paper:
     def embeddings(self) -> tuple[str, ...]:
         """None: asking for them would load the model."""
         return ()
+
+    def settings(self, job: Any) -> dict[str, float]:
+        """What the tab's own controls say."""
+        denoising = self.denoising_strength
+        return {"cfg_scale": job.cfg_scale} | ({} if denoising is None else {"denoising_strength": denoising})
 
 
 def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) -> tuple[str, str]:
@@ -81,7 +89,9 @@ def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:
         raise OptionError("options", chosen, "an object of named options")
     options = {**compat.host_defaults(), **read_arguments([chosen])}
     values = {name: value for name, value in options.items() if name not in ScriptOptions.__dataclass_fields__}
-    values |= {name: question[name] for name in ("steps", "batch_size", "sampler") if question.get(name)}
+    values |= {name: question[name] for name in ("steps", "batch_size", "sampler", "cfg_scale") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}
     config = RunConfig.from_dict(values)
-    return make_plan(config, _Paper()), config  # type: ignore[arg-type]
+    denoising = question.get("denoising_strength")
+    paper = _Paper(float(denoising) if isinstance(denoising, (int, float)) else None)
+    return make_plan(config, paper), config  # type: ignore[arg-type]

@@ -164,7 +164,7 @@ def _independent(config: RunConfig) -> int:
 def overview(plan: Plan) -> str:
     """`14 weights vary · 11 candidates × 32 generations × 8 images (4 in the first 8) · tree saves 44 %`."""
     saves = f" · tree saves {plan.batch.saved:.0%}" if plan.batch.saved > 0 else ""
-    return f"{plan.space.size} weights vary · {plan.in_words}{saves}"
+    return f"{plan.space.in_words} {'varies' if plan.space.size == 1 else 'vary'} · {plan.in_words}{saves}"
 
 
 def in_words(seconds: float) -> str:

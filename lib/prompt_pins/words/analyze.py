@@ -15,26 +15,27 @@ import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
 from ..errors import HostInterrupted
-from ..host import Batch, Host, PromptPair
+from ..host import Batch, Host, Recipe
 from ..loss import BatchLoss, Target, flip_pairs, score_batch
 from ..run import seeds
 from ..run.plan import make_plan
 from ..run.scoring import check_loss, loss_options
 from ..run.targets import first_batch_targets, read_targets
+from ..space import Space
 from ..store import RunFolder, Runs
 from ..store.folder import ANALYSIS, save_image
 from .effects import Effect, effect, spread_values
 
-VERSION = 1
+VERSION = 2
 KEPT = 4  # images that are kept of each wording
 INTERRUPTED = "interrupted by the user"
 
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One word at another weight: changes of fit and spread against the unchanged prompt, and of the image.
+    """One axis at another value, mostly a word at another weight, against the unchanged prompt.
 
-    fit, spread: losses; below zero is better.  image: mean ꟻLIP to the unchanged image of the same seed.
+    fit, spread: changes of the losses; below zero is better.  image: mean ꟻLIP to the unchanged image of the same seed.
     spread is None for a spread that cannot be measured.
     """
 
@@ -49,10 +50,13 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Word:
-    """What a word does.  image: mean over both sides; lowered or raised is None at the end of the weight's range."""
+    """What a word, or another axis, does.
+
+    image: mean over both sides; lowered or raised is None at the end of the range.
+    """
 
     label: str
-    negative: bool
+    side: str
     weight: float
     image: Effect
     fit: Effect
@@ -139,21 +143,21 @@ class _Analyzer:
         self.rng = np.random.Generator(np.random.PCG64(config.seed))
         self.words: list[Word] = []
 
-    def work(self, space: Any, targets: tuple[Target, ...]) -> Iterator[Event]:
+    def work(self, space: Space, targets: tuple[Target, ...]) -> Iterator[Event]:
         """All of it."""
         self.space = space
         yield AnalysisStarted(self.folder, space.size)
-        original = space.render(space.original)
-        self.targets = targets or self._first_batch(PromptPair(*original))
+        original = space.recipe(space.original)
+        self.targets = targets or self._first_batch(original)
         source = "images" if targets else "batch"
         names = self._save("target", [target.pixels for target in self.targets][:KEPT])
-        images, loss = self._measure(PromptPair(*original), None)
+        images, loss = self._measure(original, None)
         self.images, self.base, self.normalisers = images, loss, loss.normalisers
         kept = self._save("original", list(images[:KEPT]))
         state, reason = "finished", ""
         try:
-            for variable in range(space.size):
-                self.words.append(self._word(variable))
+            for index in range(space.size):
+                self.words.append(self._word(index))
                 yield WordMeasured(self.words[-1])
         except HostInterrupted:
             state, reason = "stopped", INTERRUPTED
@@ -166,49 +170,51 @@ class _Analyzer:
         self.folder.save_json(ANALYSIS, result.to_json())
         yield AnalysisDone(result)
 
-    def _first_batch(self, original: PromptPair) -> tuple[Target, ...]:
+    def _first_batch(self, original: Recipe) -> tuple[Target, ...]:
         """The prompt's own first batch, as a run without a target would take it."""
         config = self.config
         row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
         batch = self.host.render(original, row, config, forked=True)
         return first_batch_targets(batch.images, config, self.host)
 
-    def _word(self, variable: int) -> Word:
-        space, step = self.space, self.options.analysis_step
-        weight = space.original[variable]
-        places = (max(weight - step, space.low[variable]), min(weight + step, space.high[variable]))
+    def _word(self, index: int) -> Word:
+        space, axis = self.space, self.space.axes[index]
+        step = self.options.analysis_step * axis.scale
+        places = (max(axis.original - step, axis.low), min(axis.original + step, axis.high))
         found = []
         for name, place in zip(("lowered", "raised"), places):
             vector = list(space.original)
-            vector[variable] = place
+            vector[index] = place
             vector = space.round(vector)
-            found.append(None if vector[variable] == weight else self._side(name, variable, vector))
+            found.append(None if vector[index] == axis.original else self._side(name, index, vector))
         sides = [side for side in found if side is not None]
         rows = [np.mean([side[1][i] for side in sides], axis=0) for i in (0, 1)]
-        placed = next(unit for unit in space.units if unit.variable == variable)
         lowered, raised = (None if side is None else side[0] for side in found)
         image, fit = (effect(row, self.rng) for row in rows)
-        return Word(space.labels[variable], placed.negative, weight, image, fit, lowered, raised)
+        return Word(axis.label, axis.side, axis.original, image, fit, lowered, raised)
 
-    def _side(self, name: str, variable: int, vector: Sequence[float]) -> tuple[Side, tuple[np.ndarray, np.ndarray]]:
-        """A word at another weight, and its values of image and fit, seed by seed."""
-        pair = PromptPair(*self.space.render(vector))
-        images, loss = self._measure(pair, self.normalisers)
+    def _side(self, name: str, index: int, vector: Sequence[float]) -> tuple[Side, tuple[np.ndarray, np.ndarray]]:
+        """An axis at another value, and its values of image and fit, seed by seed."""
+        recipe = self.space.recipe(vector)
+        images, loss = self._measure(recipe, self.normalisers)
         moved = flip_pairs(self.images, images, self.config.pixels_per_degree)
         fits = np.array([fit for fit, _ in loss.per_image]) - [fit for fit, _ in self.base.per_image]
         spread = spread_values(np.array(loss.image_image) - np.array(self.base.image_image))
         fitted, spreading, moving = (effect(values, self.rng) for values in (fits, spread, moved))
-        names = self._save(f"{variable:03d}-{name}", list(images[:KEPT]))
-        return Side(vector[variable], pair.positive, pair.negative, fitted, spreading, moving, names), (moved, fits)
+        names = self._save(f"{index:03d}-{name}", list(images[:KEPT]))
+        return Side(vector[index], recipe.prompt, recipe.negative_prompt, fitted, spreading, moving, names), (
+            moved,
+            fits,
+        )
 
-    def _measure(self, pair: PromptPair, normalisers: Any) -> tuple[np.ndarray, BatchLoss]:
+    def _measure(self, recipe: Recipe, normalisers: Any) -> tuple[np.ndarray, BatchLoss]:
         """Every seed's own image (S x H x W x 3, uint8) and their losses."""
         size = self.config.batch_size
         parts: list[Batch] = []
         for start in range(0, len(self.row), size):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            parts.append(self.host.render(pair, self.row[start : start + size], self.config, forked=False))
+            parts.append(self.host.render(recipe, self.row[start : start + size], self.config, forked=False))
         images = np.concatenate([part.images for part in parts])
         tagger = self.host.tagger()
         return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers, tagger=tagger)

@@ -13,7 +13,7 @@ from prompt_pins.headless.denoiser import denoise
 from prompt_pins.headless.predictor import Predictor
 from prompt_pins.headless.text import TextEncoder
 from prompt_pins.headless.vocabulary import Vocabulary
-from prompt_pins.host import PromptPair
+from prompt_pins.host import Recipe
 from torch import Tensor
 
 
@@ -41,7 +41,7 @@ class Model:
 
     def conditionings(self, prompts: list[str], negative: list[str], calls: int) -> tuple[Any, Any]:
         """What the denoiser takes as cond and uncond."""
-        both = [self._reader.guidance(PromptPair(*pair), calls) for pair in zip(prompts, negative, strict=True)]
+        both = [self._reader.guidance(Recipe(*pair), calls) for pair in zip(prompts, negative, strict=True)]
         batch = [[(_schedule(part), part.weight) for part in guidance.positive] for guidance in both]
         return MulticondLearnedConditioning((len(batch),), batch), [_schedule(guidance.negative) for guidance in both]
 

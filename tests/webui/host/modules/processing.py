@@ -187,6 +187,9 @@ def _processed(p: Any) -> Processed:
 
 def _infotext(p: Any, row: int, size: tuple[int, int]) -> str:
     values = {"Steps": p.steps, "Sampler": p.sampler_name, "CFG scale": p.cfg_scale, "Seed": p.seeds[row],
-              "Size": f"{size[0]}x{size[1]}", **p.extra_generation_params, "Version": program_version()}  # fmt: skip
+              "Size": f"{size[0]}x{size[1]}"}  # fmt: skip
+    if isinstance(p, StableDiffusionProcessingImg2Img):
+        values["Denoising strength"] = p.denoising_strength
+    values |= {**p.extra_generation_params, "Version": program_version()}
     negative = f"\nNegative prompt: {p.negative_prompts[row]}" if p.negative_prompts[row] else ""
     return f"{p.prompts[row]}{negative}\n" + ", ".join(f"{name}: {quote(value)}" for name, value in values.items())

@@ -1,0 +1,65 @@
+"""Judging a prompt by images that are independent of each other: in the contest, and on unseen seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..config import RunConfig
+from ..errors import HostInterrupted
+from ..host import Batch, Host
+from ..search import INTERRUPTED
+from ..store import Candidate, Choice, Held
+from . import contest, seeds
+from .scoring import Scorer, image_names
+
+
+class Judge:
+    """Renders candidates without forks and compares them, seed by seed."""
+
+    def __init__(self, config: RunConfig, host: Host, scorer: Scorer) -> None:
+        self.config, self.host, self.scorer = config, host, scorer
+
+    def choice(self, contestants: Sequence[Candidate], simplest: int | None) -> Choice:
+        """The contest.  contestants: the original first; simplest: the index of the simplest finalist."""
+        started = time.perf_counter()
+        fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
+        fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
+        chosen = contestants[contest.winner(fits, simplest)].id
+        cost = len(fresh) * self.config.steps * len(contestants)
+        seconds = {"wall": time.perf_counter() - started}
+        return Choice(fresh, tuple(c.id for c in contestants), fits, chosen, cost, seconds)
+
+    def held(self, original: Candidate, pinned: Candidate) -> Held:
+        """The check on unseen seeds; its images are kept."""
+        started = time.perf_counter()
+        unseen = seeds.held_out_seeds(self.config.seed, self.config.held_out)
+        before, old = self._unseen("original", original, unseen)
+        after, new = self._unseen("pinned", pinned, unseen)
+        gain, low, high = contest.improvement(before, after, seed=self.config.cma_seed)
+        return Held(unseen, before, after, gain, low, high, old, new, {"wall": time.perf_counter() - started})
+
+    def _unseen(self, role: str, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, tuple[str, ...]]:
+        """A candidate's fits on unseen seeds, and the paths of its images."""
+        fits, batch = self._fits(candidate, row)
+        names, folder = image_names(row, self.config.image_format), self.scorer.folder
+        folder.save_images(folder.path / "unseen" / role, batch.images, names, batch.infotexts)
+        return fits, tuple(f"unseen/{role}/{name}" for name in names)
+
+    def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, Batch]:
+        """Mean loss to the targets of each seed's independent image, and the images."""
+        recipe = contest.recipe(candidate)
+        parts = []
+        for start in range(0, len(row), self.config.batch_size):
+            if self.host.interrupted():
+                raise HostInterrupted(INTERRUPTED)
+            chunk = row[start : start + self.config.batch_size]
+            parts.append(self.host.render(recipe, chunk, self.config, forked=False))
+        batch = Batch(
+            np.concatenate([part.images for part in parts]),
+            tuple(text for part in parts for text in part.infotexts),
+            sum(part.evaluations for part in parts),
+        )
+        return tuple(fit for fit, _ in self.scorer.score(batch.images, None).per_image), batch
