@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "headless": (
         {"errors", "config", "host", "store", "prompt", "sampling", "loss"},
-        {"numpy", "torch", "safetensors", "diffusers", "transformers", "yaml"},
+        {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "host", "store", "prompt", "search", "loss"}, {"numpy"}),
     "words": ({"errors", "config", "host", "store", "loss", "run"}, {"numpy"}),

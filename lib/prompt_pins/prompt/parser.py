@@ -45,9 +45,12 @@ from .nodes import Part, Prompt, Word
 from .schedule import find_schedules, tokenize
 from .source import Source, clean
 from .steering import ATTEMPT
+from .words import scattered
 
 AND = re.compile(r"\bAND\b")
 AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*")
+TAIL = "".join(filter(str.isspace, map(chr, range(0x3001)))).translate(dict.fromkeys((0x0B, *range(0x1C, 0x20))))
+"""White space that the host drops at the end of a part.  Without what its tokenizer drops everywhere: that may stay."""
 
 
 def parse(text: str, embeddings: Collection[str] = (), negative: bool = False) -> Prompt:
@@ -83,10 +86,10 @@ def _split(source: Source, negative: bool) -> list[tuple[int, int, int]]:
 
 
 def _without_tail(text: str, start: int, end: int) -> int:
-    body = text[start:end].rstrip()
+    body = text[start:end].rstrip(TAIL)
     colon = body.rfind(":")
     if colon >= 0 and AND_WEIGHT.fullmatch(body, colon):
-        body = body[:colon].rstrip()
+        body = body[:colon].rstrip(TAIL)
     return start + len(body)
 
 
@@ -98,14 +101,16 @@ def _parse_part(
     try:
         if not schedules.sure:
             raise Opaque("a stray bracket, or a colon after a bracket, stands beside a schedule")
+        if reason := scattered(source.text[start:stop]):
+            raise Opaque(reason)
         items, emphasis = read_items(source, tokens, schedules.marks)
         builder = Builder(emphasis, embeddings, bool(schedules.marks), negative, first)
         builder.build(items)
         seams, joins = builder.seams.finish()
         return Part(start, stop, end, tuple(builder.nodes), builder.ending, seams, joins, "")
-    except Opaque as reason:
+    except Opaque as opaque:
         mark = ATTEMPT.search(source.text, start, stop)
         if mark is not None:
-            message = f"a steering mark cannot be used here: {reason}"
+            message = f"a steering mark cannot be used here: {opaque}"
             raise PromptError(message, source.column(mark.start("mark")) + 1) from None
-        return Part(start, stop, end, (), None, (), (), str(reason))
+        return Part(start, stop, end, (), None, (), (), str(opaque))

@@ -88,7 +88,7 @@ class Seams:
                 raise Opaque("a schedule touches the word BREAK")
         elif word.weight != first.weight:
             self._apart.append((word.number, first.number))
-        elif not parts_by_itself(word.text[-1], first.text[0]):
+        elif not parts_by_itself(word.text, first.text):
             if _may_break(word.text, first.text):
                 raise Opaque("a schedule touches the word BREAK")
             self._joins.append((word.number, first.number))

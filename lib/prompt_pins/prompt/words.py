@@ -4,11 +4,18 @@ The host tokenizes each stretch of equal weight by itself, so a cut is safe only
 well: at white space, and around commas that touch letters, digits, blanks or nothing.  Every other run of
 characters stays one word.
 
+Before it cuts, the tokenizer cleans the stretch: full-width forms become plain ones, quotes straight, ligatures
+letters, `&amp;` becomes `&`, and so on.  Nearly all of that happens inside a word.  What does not: a few letters
+become marks, which join a comma (`LOOSE`); a character reference reaches over a comma (`REFERENCE`); and two things
+are read by what else stands in the text (`scattered`).
+
 Standard library only.
 """
 
 from __future__ import annotations
 
+import html
+import html.entities
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -21,10 +28,22 @@ from .nodes import Blank, Kind, Piece, Steering, Word
 
 BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 COMMAS = ",\uff0c\u3001\u060c"
-_COMMA = rf"(?<![^\w{BLANKS}])(?<!_)[{COMMAS}]+(?![^\w{BLANKS}]|_)"
-PIECE = re.compile(
-    rf"(?P<word>(?:[^{BLANKS}{COMMAS}]+|(?!{_COMMA})[{COMMAS}]+)+)|(?P<comma>{_COMMA})|(?P<blank>[{BLANKS}]+)"
+LOOSE = (
+    "_\u0130\u0149\u02bc\u0958-\u095f\u09dc\u09dd\u09df\u0a33\u0a36\u0a59-\u0a5b\u0a5e\u0b5c\u0b5d"
+    "\u0f43\u0f4d\u0f52\u0f57\u0f5c\u0f69\ufb1d-\ufb4e\uff9e\uff9f"
 )
+"""Letters to Python, but not to the tokenizer: lower case, NFC or straight quotes turn an edge of them into a mark."""
+
+_NAMES = "|".join(sorted(name for name in html.entities.html5 if not name.endswith(";")))
+REFERENCE = rf"[&＆](?:[#＃]|{_NAMES})"
+"""The start of a character reference that some hosts read without its semicolon, whatever follows."""
+
+_COMMA = rf"(?<![^\w{BLANKS}])(?<![{LOOSE}])[{COMMAS}]+(?![^\w{BLANKS}]|[{LOOSE}])"
+_RUN = rf"{REFERENCE}[^{BLANKS}]*|[&＆]|[^{BLANKS}{COMMAS}&＆]+|(?!{_COMMA})[{COMMAS}]+"
+PIECE = re.compile(rf"(?P<word>(?:{_RUN})+)|(?P<comma>{_COMMA})|(?P<blank>[{BLANKS}]+)")
+WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
+ENTITY = re.compile(r"&#?[0-9A-Za-z]{1,24};")
+MOJIBAKE = re.compile("[ÂÃ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|(?:(?<!\\w)|(?<=[a-z]))[ÂÃ] |â€|ã[€‚ƒ]|ï[»¼]|ðŸ")
 SPECIAL = re.compile(r"[\\()\[\]:|<]|AND|BREAK")
 ESCAPED = re.compile(r"[\\()\[\]]")
 ESCAPED_IN_SCHEDULES = re.compile(r"[\\()\[\]:|]")
@@ -32,7 +51,7 @@ LETTER = re.compile(r"[^\W_]")
 AND = re.compile(r"\bA(?=ND\b)")
 BREAK = re.compile(r"\bB(?=REAK\b)")
 NET = re.compile(r"<(?=\w+(?::|\Z))")
-LAST_NUMBER = re.compile(r"(?:\A|(?P<colon>:))\s*(?P<number>[-+]?(?:\d+\.?|\d*\.\d+))\Z")
+LAST_NUMBER = re.compile(r"(?:\A|(?P<colon>:))\s*(?P<number>[-+]?(?:\d+\.?|\d*\.\d+))\s*\Z")
 
 
 class Segment:
@@ -88,14 +107,26 @@ def cut(segment: Segment, embeddings: Embeddings) -> list[Piece]:
     return embeddings.join(text, spans) if embeddings.names else spans
 
 
+def scattered(text: str) -> str:
+    """Why the host's cleaning depends on more of a text than the word it stands in; empty if it does not."""
+    if "<" in text and ENTITY.search(text.translate(WIDE)):
+        return "'<' stands beside a character reference, which the host reads only where there is no '<'"
+    match = None if text.isascii() else MOJIBAKE.search(text)
+    return f"{match.group()!r} looks like text in a wrong encoding, which the host repairs as a whole" if match else ""
+
+
 def is_word(text: str) -> bool:
     """Whether a run of characters says something: a letter, a digit or a pictograph is in it."""
+    if "&" in text:
+        text = html.unescape(text)
     return text.isalnum() or LETTER.search(text) is not None or any(unicodedata.category(c) == "So" for c in text)
 
 
 def parts_by_itself(left: str, right: str) -> bool:
-    """Whether the tokenizer cuts between two characters by itself: around a comma that touches a letter or digit."""
-    return (left in COMMAS and right.isalnum()) or (left.isalnum() and right in COMMAS)
+    """Whether two words that touch are cut there in any case, by `PIECE` as by the tokenizer."""
+    if left[-1] not in COMMAS and right[0] not in COMMAS:
+        return False
+    return any(match.start() == len(left) for match in PIECE.finditer(left + right))
 
 
 def spell(text: str, schedules: bool, negative: bool, hide: int | None = None) -> str:

@@ -26,6 +26,7 @@ class Writer:
         self._weight = ""
         self._blank = ""
         self._free = False
+        self._held = ""
         self._insert = 0
         self._inserts = len(source.inserts)
         self._last = ""
@@ -55,11 +56,12 @@ class Writer:
 
     def blank(self, node: Blank) -> None:
         """Write white space, now or with the next word."""
-        text = self._slice(node.start, node.end)
         if node.side == "left":
-            self._run.append(text)
+            self._run.append(self._slice(node.start, node.end))
             self._last = " "
         else:
+            self._held += self._tags_until(node.start - 1)
+            text = self._slice(node.start, node.end)
             self._free = node.side == "free" or (self._blank != "" and self._free)
             self._blank += text
 
@@ -89,10 +91,17 @@ class Writer:
         return "".join(self._out)
 
     def _take_blank(self) -> None:
+        self._take_held()
         if self._blank:
             self._run.append(self._blank)
             self._blank = ""
             self._last = " "
+
+    def _take_held(self) -> None:
+        """Write the tags that stood before a blank and outside its brackets."""
+        if self._held:
+            (self._run or self._out).append(self._held)
+            self._held = ""
 
     def _change(self, weight: str) -> None:
         """Go over to another weight, with the blank on the side where it belongs."""
@@ -102,6 +111,7 @@ class Writer:
         if self._blank and self._free and self._weight == "":
             self._take_blank()
         self._close()
+        self._take_held()
         if self._blank and self._free and weight != "":
             self._out.append(self._blank)
             self._blank = ""
@@ -114,6 +124,7 @@ class Writer:
         """Put a blank of another weight between two words of equal weight."""
         blank, self._blank = self._blank or " ", ""
         self._close()
+        self._take_held()
         self._out.append(blank if weight else f"({blank}:{OTHER_WEIGHT})")
         self._weight = weight
         self._last = ")" if not weight else "("
