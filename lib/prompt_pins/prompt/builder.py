@@ -148,7 +148,7 @@ class Builder:
         for node in reversed(self.nodes):
             if isinstance(node, (Syntax, Break)) or len(words) == 2:
                 break
-            if isinstance(node, Word):
+            if isinstance(node, Word) and not node.text.isspace():
                 words.append(node)
         if words:
             hide = number_at_end(words[0].text, words[1].text if len(words) == 2 else "")

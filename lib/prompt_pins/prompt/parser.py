@@ -39,13 +39,13 @@ from collections.abc import Collection
 from ..errors import PromptError
 from .attention import Opaque, read_items
 from .builder import Builder
+from .cleaning import scattered
 from .embeddings import Embeddings
 from .loras import read_multipliers
 from .nodes import Part, Prompt, Word
 from .schedule import find_schedules, tokenize
 from .source import Source, clean
 from .steering import ATTEMPT
-from .words import scattered
 
 AND = re.compile(r"\bAND\b")
 AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*")

@@ -4,18 +4,12 @@ The host tokenizes each stretch of equal weight by itself, so a cut is safe only
 well: at white space, and around commas that touch letters, digits, blanks or nothing.  Every other run of
 characters stays one word.
 
-Before it cuts, the tokenizer cleans the stretch: full-width forms become plain ones, quotes straight, ligatures
-letters, `&amp;` becomes `&`, and so on.  Nearly all of that happens inside a word.  What does not: a few letters
-become marks, which join a comma (`LOOSE`); a character reference reaches over a comma (`REFERENCE`); and two things
-are read by what else stands in the text (`scattered`).
-
 Standard library only.
 """
 
 from __future__ import annotations
 
 import html
-import html.entities
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -23,27 +17,15 @@ from itertools import pairwise
 from typing import Literal
 
 from .attention import Emphasis, Item
+from .cleaning import LOOSE, REFERENCE
 from .embeddings import Embeddings
 from .nodes import Blank, Kind, Piece, Steering, Word
 
 BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 COMMAS = ",\uff0c\u3001\u060c"
-LOOSE = (
-    "_\u0130\u0149\u02bc\u0958-\u095f\u09dc\u09dd\u09df\u0a33\u0a36\u0a59-\u0a5b\u0a5e\u0b5c\u0b5d"
-    "\u0f43\u0f4d\u0f52\u0f57\u0f5c\u0f69\ufb1d-\ufb4e\uff9e\uff9f"
-)
-"""Letters to Python, but not to the tokenizer: lower case, NFC or straight quotes turn an edge of them into a mark."""
-
-_NAMES = "|".join(sorted(name for name in html.entities.html5 if not name.endswith(";")))
-REFERENCE = rf"[&＆](?:[#＃]|{_NAMES})"
-"""The start of a character reference that some hosts read without its semicolon, whatever follows."""
-
 _COMMA = rf"(?<![^\w{BLANKS}])(?<![{LOOSE}])[{COMMAS}]+(?![^\w{BLANKS}]|[{LOOSE}])"
 _RUN = rf"{REFERENCE}[^{BLANKS}]*|[&＆]|[^{BLANKS}{COMMAS}&＆]+|(?!{_COMMA})[{COMMAS}]+"
 PIECE = re.compile(rf"(?P<word>(?:{_RUN})+)|(?P<comma>{_COMMA})|(?P<blank>[{BLANKS}]+)")
-WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
-ENTITY = re.compile(r"&#?[0-9A-Za-z]{1,24};")
-MOJIBAKE = re.compile("[ÂÃ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|(?:(?<!\\w)|(?<=[a-z]))[ÂÃ] |â€|ã[€‚ƒ]|ï[»¼]|ðŸ")
 SPECIAL = re.compile(r"[\\()\[\]:|<]|AND|BREAK")
 ESCAPED = re.compile(r"[\\()\[\]]")
 ESCAPED_IN_SCHEDULES = re.compile(r"[\\()\[\]:|]")
@@ -105,14 +87,6 @@ def cut(segment: Segment, embeddings: Embeddings) -> list[Piece]:
             kind = "word" if is_word(match.group()) else "punctuation"
         spans.append(Piece(kind, match.start(), match.end()))
     return embeddings.join(text, spans) if embeddings.names else spans
-
-
-def scattered(text: str) -> str:
-    """Why the host's cleaning depends on more of a text than the word it stands in; empty if it does not."""
-    if "<" in text and ENTITY.search(text.translate(WIDE)):
-        return "'<' stands beside a character reference, which the host reads only where there is no '<'"
-    match = None if text.isascii() else MOJIBAKE.search(text)
-    return f"{match.group()!r} looks like text in a wrong encoding, which the host repairs as a whole" if match else ""
 
 
 def is_word(text: str) -> bool:
