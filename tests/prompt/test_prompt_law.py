@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
-from prompt_pins.prompt import Prompt, Unit, parse, render
+from prompt_pins.prompt import Prompt, Unit, Vary, parse, read_weights, render
 from prompt_pins.prompt.units import units as units_of
 from prompt_pins.prompt.words import PIECE
 
@@ -112,6 +112,11 @@ def test_prompts_that_people_write(
 @example("(a\\:1.2)", [1.3], False, ())
 @example("cat:1.1", [1.3], False, ())
 @example("cat :1.1 AND dog:-.5 ", [1.3, 1.2], True, ())
+@example("<<BREAK\\:x<lora:l:0.5>", [1.0], False, ())
+@example("[|x]BREAK[|y|()]BREAK", [1.0], False, ())
+@example("[a:-2] BREAK( x:1.2)", [1.3, 1.1], False, ())
+@example("bad promptŉ", [1.2, 1.3], False, NAMES)
+@example("< [&|x]amp;", [1.2, 1.3], False, ())
 @example("((h)),'s", [0.0], False, ())
 @example("(!,:1.2)a", [1.3], False, ())
 @example("[h|x],'s", [1.3, 0.5], False, ())
@@ -156,6 +161,22 @@ def test_the_printed_weights_are_the_ones_asked_for(tokenize: Tokenize, text: st
     for unit, weight in zip(units, weights):
         wanted = unit.weight if unit.fixed else weight
         assert (unit.text, round(wanted, 3)) in again or "[" in unit.text or "(" in text
+
+
+@settings(max_examples=100, deadline=None)
+@given(likely(), chosen, st.sampled_from(["words", "phrases", "groups"]))
+def test_the_printed_weights_are_read_back(text: str, pool: list[float], vary: Vary) -> None:
+    try:
+        prompt = parse(text)
+    except PromptError:
+        return
+    units = units_of(prompt, vary, loras=True)
+    weights = weights_for(units, pool)
+    printed = render(prompt, weights, vary, loras=True)
+    if any(part.opaque for part in parse(printed).parts):
+        return
+    for unit, weight, back in zip(units, weights, read_weights(prompt, printed, (), vary, loras=True), strict=True):
+        assert unit.fixed or abs(weight - back) <= 0.0005
 
 
 @pytest.mark.parametrize("size", [60, 74, 75, 76, 150, 400])

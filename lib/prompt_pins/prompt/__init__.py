@@ -11,6 +11,6 @@ from .nodes import Kind, Prompt, Vary
 from .parser import parse
 from .printer import render
 from .space import SpaceUnit, WeightSpace
-from .units import Unit
+from .units import Unit, read_weights
 
-__all__ = ["Kind", "Prompt", "SpaceUnit", "Unit", "Vary", "WeightSpace", "parse", "render"]
+__all__ = ["Kind", "Prompt", "SpaceUnit", "Unit", "Vary", "WeightSpace", "parse", "read_weights", "render"]

@@ -23,7 +23,7 @@ _NAMES = "|".join(sorted(name for name in html.entities.html5 if not name.endswi
 REFERENCE = rf"[&＆](?:[#＃]|{_NAMES})"
 """The start of a character reference that some hosts read without its semicolon, whatever follows."""
 
-PLAIN = {
+PLAIN: dict[int, int | str] = {
     **{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)},
     **dict.fromkeys((0x02BC, *range(0x2018, 0x201C)), "'"),
     **dict.fromkeys(range(0x201C, 0x2020), '"'),

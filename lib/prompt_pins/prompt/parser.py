@@ -43,7 +43,7 @@ from .cleaning import scattered
 from .embeddings import Embeddings
 from .loras import read_multipliers
 from .nodes import Part, Prompt, Word
-from .schedule import find_schedules, tokenize
+from .schedule import find_schedules, read_when, tokenize
 from .source import Source, clean
 from .steering import ATTEMPT
 
@@ -58,7 +58,7 @@ def parse(text: str, embeddings: Collection[str] = (), negative: bool = False) -
 
     embeddings: names of the textual inversions that the host knows; they are never cut.
     negative: the text is a negative prompt, where the host knows neither AND nor extra networks.
-    Raises PromptError for a malformed steering mark, and for a weight that stops the host itself.
+    Raises PromptError for a malformed steering mark, and for a weight or a step that stops the host itself.
     """
     source = clean(text, negative)
     known = Embeddings(embeddings)
@@ -98,6 +98,9 @@ def _parse_part(
 ) -> Part:
     tokens = tokenize(source.text, start, stop)
     schedules = find_schedules(tokens)
+    for index, (_, width) in schedules.marks.items():
+        if width == 3:
+            read_when(tokens.texts[index + 1], source.column(tokens.starts[index + 1]) + 1)
     try:
         if not schedules.sure:
             raise Opaque("a stray bracket, or a colon after a bracket, stands beside a schedule")

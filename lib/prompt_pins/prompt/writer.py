@@ -50,6 +50,8 @@ class Writer:
             (self._run if self._run else self._out).append(tags)
         if (whole_word or self._whole_word) and _lettered(self._last[-1:]) and _lettered(text[0]):
             self._run.append(" ")
+        elif whole_word and self._last.endswith("<"):
+            self._run.append(" ")  # or <BREAK: would begin a tag
         self._run.append(text)
         self._last = text
         self._whole_word = whole_word

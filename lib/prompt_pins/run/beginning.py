@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Collection
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..config import RunConfig
-from ..errors import OptionError, StoreError
-from ..prompt import WeightSpace
+from ..errors import OptionError, PromptError, StoreError
+from ..prompt import Vary, WeightSpace, read_weights
 from ..search import SearchOptions
 from ..search.warm import WarmStart
 from ..store import Candidate, RunFolder, Runs
@@ -24,7 +24,8 @@ from .contest import advantages
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
 
-Spaces = Callable[[str, str], WeightSpace]
+PRINTED = 0.0005
+"""Weights that are closer than this are printed alike."""
 
 
 def warm_start(config: RunConfig, space: WeightSpace, runs: Runs) -> WarmStart | None:
@@ -79,17 +80,32 @@ def search_options(config: RunConfig) -> SearchOptions:
     return SearchOptions(**{name: getattr(config, name) for name in names})
 
 
-def injected(config: RunConfig, space: WeightSpace, spaces: Spaces) -> list[list[float]]:
+def injected(config: RunConfig, space: WeightSpace, embeddings: Collection[str]) -> list[list[float]]:
     """The weights of the user's own candidates: the words of the prompt with other weights, as text.
 
     A negative prompt may follow after ###.
-    spaces: builds the space of another pair of prompts.  Raises `OptionError` where the words differ.
+    embeddings: the names that the host knows.  Raises `OptionError` where the words differ, and for weights that the
+    search cannot try: beyond the bounds, or of a word that does not vary.
     """
     found = []
+    vary = cast(Vary, config.vary)
     for text in config.inject:
         positive, *rest = re.split(r"\s*###\s*", text, maxsplit=1)
-        other = spaces(positive, rest[0] if rest else config.negative_prompt)
-        if other.labels != space.labels:
-            raise OptionError("inject", text, "the prompt's own words with other weights")
-        found.append(other.original)
+        negative = rest[0] if rest else config.negative_prompt
+        try:
+            given = read_weights(space.positive, positive, embeddings, vary, config.vary_loras)
+            given += read_weights(space.negative, negative, embeddings, vary)
+        except PromptError as error:
+            raise OptionError("inject", text, str(error)) from error
+        members: list[list[float]] = [[] for _ in space.labels]
+        for placed, weight in zip(space.units, given, strict=True):
+            if placed.variable is not None:
+                members[placed.variable].append(weight)
+            elif not placed.unit.fixed and abs(weight - placed.unit.weight) >= PRINTED:
+                raise OptionError("inject", text, f"{placed.unit.text!r} at {placed.unit.weight:.7g}, where it stays")
+        vector = space.round([sum(weights) / len(weights) for weights in members])
+        for label, weight, low, high in zip(space.labels, vector, space.low, space.high):
+            if not low - PRINTED < weight < high + PRINTED:
+                raise OptionError("inject", text, f"for {label!r} the weights {low:g} to {high:g}")
+        found.append(vector)
     return found

@@ -33,7 +33,7 @@ from ..store import (
     to_json,
 )
 from . import answers, beginning, contest, seeds
-from .plan import Plan, make_plan, make_space, space_json
+from .plan import Plan, make_plan, space_json
 from .scoring import Scorer, candidate_id, check_loss, image_names
 from .targets import read_targets, ready_targets
 
@@ -322,7 +322,7 @@ class _Run:
 def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> Search:
     """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
     space = plan.space
-    own = beginning.injected(config, space, lambda positive, negative: make_space(config, host, positive, negative))
+    own = beginning.injected(config, space, host.embeddings())
     found = search.create(space.original, space.low, space.high, beginning.search_options(config), warm)
     found.inject(own)
     return found
