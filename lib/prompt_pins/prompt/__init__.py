@@ -1,8 +1,9 @@
 """Prompts: the host's grammar, units, and printing with other weights.
 
 The way of a prompt: `source` (comments and tags) → `schedule` (tokens, schedules) → `attention` (weights) →
-`words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  `space` joins a positive and a negative prompt
-into one search vector.  Never imports torch.
+`words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  `cleaning` says what the host's tokenizer changes
+before it cuts, `unscheduled` spells a prompt so that the host parses it at once, and `space` joins a positive and a
+negative prompt into one search vector.  Never imports torch.
 """
 
 from __future__ import annotations
@@ -12,5 +13,17 @@ from .parser import parse
 from .printer import render
 from .space import SpaceUnit, WeightSpace
 from .units import Unit, read_weights
+from .unscheduled import unscheduled
 
-__all__ = ["Kind", "Prompt", "SpaceUnit", "Unit", "Vary", "WeightSpace", "parse", "read_weights", "render"]
+__all__ = [
+    "Kind",
+    "Prompt",
+    "SpaceUnit",
+    "Unit",
+    "Vary",
+    "WeightSpace",
+    "parse",
+    "read_weights",
+    "render",
+    "unscheduled",
+]

@@ -64,14 +64,14 @@ def parse(text: str, embeddings: Collection[str] = (), negative: bool = False) -
     known = Embeddings(embeddings)
     parts: list[Part] = []
     words: list[Word] = []
-    for start, stop, end in _split(source, negative):
+    for start, stop, end in split(source, negative):
         part = _parse_part(source, start, stop, end, known, negative, len(words))
         parts.append(part)
         words += [node for node in part.nodes if isinstance(node, Word)]
     return Prompt(text, negative, source, tuple(parts), tuple(words), read_multipliers(source))
 
 
-def _split(source: Source, negative: bool) -> list[tuple[int, int, int]]:
+def split(source: Source, negative: bool) -> list[tuple[int, int, int]]:
     """Cut at AND: (start, end of the text, end with AND weight and final blanks) of each part."""
     text = source.text
     if negative:
