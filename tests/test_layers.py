@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "headless": (
         {"errors", "config", "host", "store", "prompt", "sampling", "loss"},
-        {"numpy", "torch", "safetensors", "diffusers", "transformers", "yaml"},
+        {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "host", "store", "space", "search", "loss"}, {"numpy"}),
     "words": ({"errors", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),

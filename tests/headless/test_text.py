@@ -52,6 +52,27 @@ def test_ids_are_clips_own(vocabulary: Vocabulary) -> None:
     assert vocabulary.tokens(["a photo of a cat", "", "A  CAT,"]) == [[A, PHOTO, OF, A, CAT], [], [A, CAT, COMMA]]
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("it’s a “golden hour” photograph", [585, 568, 320, 257, 3878, 2232, 257, 8853]),
+        ("red circle， white background", [736, 7117, 267, 1579, 5994]),
+        (
+            "杰作，（最高质量），长发",
+            [
+                *(27667, 108, 47466, 506, 11, 263, 19277, 222, 165, 104, 246, 164, 112, 101),
+                *(38283, 493, 2361, 165, 243, 123, 34517, 495),
+            ],
+        ),
+        ("Tom &amp; Jerry", [2435, 261, 9164]),
+        ("ﬁne art", [3797, 794]),
+        ("\ufeffred\x00 \ud800", [736, 39802]),
+    ],
+)
+def test_text_is_cleaned_as_the_webuis_tokenizer_does(vocabulary: Vocabulary, text: str, ids: list[int]) -> None:
+    assert vocabulary.tokens([text]) == [ids]
+
+
 def piece_id(piece: str, ranks: dict[tuple[str, str], int]) -> int:
     """CLIP's ids: 256 bytes from "!" on, the same with "</w>", then the merges in their order."""
     letter = piece.removesuffix("</w>")
@@ -91,6 +112,12 @@ def test_words_behind_a_near_comma_move_to_the_next_chunk(chunker: Chunker) -> N
     assert far.tokens[-3:] == (RED, RED, END)
     _, full, rest = chunker.chunks("cat " * 60 + "cat, " + "red " * 15 + "cat " * 61)
     assert full.tokens == (START, *[RED] * 15, *[CAT] * 60, END) and rest.tokens[:3] == (START, CAT, END)
+
+
+def test_a_full_width_comma_is_a_comma(chunker: Chunker) -> None:
+    assert chunker.chunks("cat " * 60 + "cat， " + "(red:1.5) " * 15) == chunker.chunks(
+        "cat " * 60 + "cat, " + "(red:1.5) " * 15
+    )
 
 
 def test_break_starts_a_chunk(chunker: Chunker) -> None:

@@ -20,10 +20,11 @@ def _characters() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tokenize() -> Tokenize:
-    """The real CLIP tokenizer, without the marks of start and end.
+    """The real CLIP tokenizer, without the marks of start and end, on text that ftfy has cleaned, as in the host.
 
     The environment with the WebUI's versions has no transformers; there only what needs no tokens is run.
     """
+    fix_text = pytest.importorskip("ftfy").fix_text
     tokenizer_class = pytest.importorskip("transformers").CLIPTokenizer
     lines = gzip.decompress(VOCABULARY.read_bytes()).decode("utf-8").split("\n")
     merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
@@ -34,6 +35,6 @@ def tokenize() -> Tokenize:
 
     @lru_cache(maxsize=100_000)
     def ids(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(tokenizer(fix_text(text), add_special_tokens=False)["input_ids"])
 
     return ids

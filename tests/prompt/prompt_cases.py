@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 TEXT = r"""
 cat dog red blue 1girl masterpiece best-quality 8k f/1.8 it's O'Brien _x_ __wild__ {a|b} ... - & café naïve 猫
 かわいい 고양이 кошка قطة ไทย नमस्ते 😀 👩‍🎨 ♥ 16:9 :) ;) <3 \( \) \[ \] \\ AND_ and BREAKFAST easynegative bad-hands
-bad prompt v2 EAK BR A ND <lora
+bad prompt v2 EAK BR A ND <lora it’s “quoted” （高） ｆｕｌｌ ﬁne R&amp;B &lt, İ ŉ ʼ cafÃ© <
 """
 WORDS = TEXT.split()
 SPACES = [" ", ", ", ",", "  ", "\n", " ,", ",,", "\u3000", "，", ". ", "; ", ""]
@@ -98,6 +98,7 @@ FRAGMENTS = [
         "\u3000",
         "\x0b",
     ),
+    *("’s", "，", "（", "&amp;", "&#39;", "&lt", "ŉ", "İ", "ʼ", "क़", "ﾞ", "\ufeff", "Ã©", "â€™", "＆amp；", "\x1b"),
 ]
 
 

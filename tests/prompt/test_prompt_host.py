@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
-from prompt_pins.prompt import parse, render
+from prompt_pins.prompt import parse, render, unscheduled
 from prompt_pins.prompt.units import units as units_of
 
 from tests.prompt.prompt_cases import NAMES, hostile, likely
@@ -39,7 +39,9 @@ def test_the_law(host: Host, tokenize: Tokenize, text: str, negative: bool, name
     assert same(expected, host.read(render(prompt), tokenize, negative, embeddings=names), weights=True)
     weights = [random.choice([0.8, 1.0, 1.0, 1.234]) for _ in units_of(prompt)]
     printed = render(prompt, weights)
-    assert same(expected, host.read(printed, tokenize, negative, embeddings=names), weights=False)
+    reading = host.read(printed, tokenize, negative, embeddings=names)
+    assert same(expected, reading, weights=False)
+    assert same(reading, host.read(unscheduled(printed, negative), tokenize, negative, embeddings=names), weights=True)
 
 
 @CASES
@@ -56,3 +58,12 @@ def test_the_oracle_reads_as_the_host_does(host: Host, tokenize: Tokenize, text:
     except PromptError:
         return
     assert unsure or same(expected, read(text, tokenize, negative), weights=True)
+
+
+def test_a_long_print_is_read_at_once(host: Host) -> None:
+    """The host's parser of schedules, whose time grows by about the 2.7th power of the brackets, gives up at once."""
+    printed = render(parse("red cat " * 75), [1.1 + number % 89 / 100 for number in range(150)])
+    parser = host.parser["schedule_parser"]
+    with pytest.raises(host.parser["lark"].exceptions.UnexpectedCharacters) as caught:
+        parser.parse(unscheduled(printed))
+    assert caught.value.pos_in_stream == 0

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
-from prompt_pins.prompt import Prompt, Unit, parse, render
+from prompt_pins.prompt import Prompt, Unit, Vary, parse, read_weights, render, unscheduled
 from prompt_pins.prompt.units import units as units_of
+from prompt_pins.prompt.words import PIECE
 
 from tests.prompt.prompt_cases import NAMES, anything, hostile, likely
 from tests.prompt.prompt_oracle import HostStops, Reading, Tokenize, read, same
@@ -111,6 +112,17 @@ def test_prompts_that_people_write(
 @example("(a\\:1.2)", [1.3], False, ())
 @example("cat:1.1", [1.3], False, ())
 @example("cat :1.1 AND dog:-.5 ", [1.3, 1.2], True, ())
+@example("<<BREAK\\:x<lora:l:0.5>", [1.0], False, ())
+@example("[|x]BREAK[|y|()]BREAK", [1.0], False, ())
+@example("[a:-2] BREAK( x:1.2)", [1.3, 1.1], False, ())
+@example("bad promptŉ", [1.2, 1.3], False, NAMES)
+@example("< [&|x]amp;", [1.2, 1.3], False, ())
+@example("((h)),'s", [0.0], False, ())
+@example("(!,:1.2)a", [1.3], False, ())
+@example("[h|x],'s", [1.3, 0.5], False, ())
+@example("a, \x0b(", [1.3, 1.2, 1.1], False, ())
+@example("a:(1.1\x0b:1.3)", [1.0], False, ())
+@example("[(a:1.2)|b]<lora:x:1>( c:1.2)", [0.5], False, ())
 def test_hostile_prompts(
     tokenize: Tokenize, text: str, pool: list[float], negative: bool, names: tuple[str, ...]
 ) -> None:
@@ -151,10 +163,75 @@ def test_the_printed_weights_are_the_ones_asked_for(tokenize: Tokenize, text: st
         assert (unit.text, round(wanted, 3)) in again or "[" in unit.text or "(" in text
 
 
+@settings(max_examples=100, deadline=None)
+@given(likely(), chosen, st.sampled_from(["words", "phrases", "groups"]))
+def test_the_printed_weights_are_read_back(text: str, pool: list[float], vary: Vary) -> None:
+    try:
+        prompt = parse(text)
+    except PromptError:
+        return
+    units = units_of(prompt, vary, loras=True)
+    weights = weights_for(units, pool)
+    printed = render(prompt, weights, vary, loras=True)
+    if any(part.opaque for part in parse(printed).parts):
+        return
+    for unit, weight, back in zip(units, weights, read_weights(prompt, printed, (), vary, loras=True), strict=True):
+        assert unit.fixed or abs(weight - back) <= 0.0005
+
+
+@CASES
+@given(st.one_of(likely(), hostile), st.booleans())
+@example("a (b:1.2) AND# note\n(c:1.3) :0.8 AND [d:e:5] (f)", False)
+def test_without_schedules_it_reads_the_same(tokenize: Tokenize, text: str, negative: bool) -> None:
+    try:
+        expected = read(text, tokenize, negative)
+    except HostStops:
+        return
+    assert same(expected, read(unscheduled(text, negative), tokenize, negative), weights=True)
+
+
+def test_what_has_no_schedule_is_told_to_the_host() -> None:
+    assert unscheduled("a red cat") == "a red cat"
+    assert unscheduled("(a :1.2)cat") == "\\\n(a :1.2)cat"
+    assert unscheduled("[a:b:5] (c:1.2) AND (d:1.3) AND e") == "[a:b:5] (c:1.2) AND\\\n (d:1.3) AND e"
+
+
 @pytest.mark.parametrize("size", [60, 74, 75, 76, 150, 400])
 def test_long_prompts_keep_their_chunks(tokenize: Tokenize, size: int) -> None:
     text = ", ".join(["a cat", "(red dog:1.2)", "[blue]", "bird"][number % 4] for number in range(size))
     obey(text + " BREAK " + text, [1.3, 0.7, 1.0], False, (), tokenize)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it’s a “golden hour” photograph",
+        "red circle， white background",
+        "杰作，（最高质量），长发",
+        "Tom &amp; Jerry, R&lt,b &#44, c",
+        "ﬁne art, ａ，ｂ",
+        "\ufeffred, \ufeffblue",
+        "a <b &amp;lt; c, d",
+        "(a <:1.2) &amp; b",
+        "itâ€™s a cat, cafÃ…, Â  b",
+    ],
+)
+def test_what_the_hosts_tokenizer_cleans(tokenize: Tokenize, text: str) -> None:
+    for pool in ([1.3, 1.2], [1.0, 1.2], [1.3]):
+        obey(text, pool, False, (), tokenize)
+
+
+def test_no_letter_joins_the_comma_beside_it(tokenize: Tokenize) -> None:
+    """Letters that lower case, NFC or ftfy change; so does the host's tokenizer before it cuts."""
+    fix_text = pytest.importorskip("ftfy").fix_text
+    ranges = range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x10000), range(0x1F100, 0x1F300)
+    letters = [chr(number) for numbers in ranges for number in numbers if chr(number).isalnum()]
+    changed = [letter for letter in letters if letter.lower() != letter or fix_text(letter) != letter]
+    assert len(changed) > 1500
+    for letter in changed:
+        for text in (f"{letter},b", f"a，{letter}"):
+            pieces = [match.group() for match in PIECE.finditer(text)]
+            assert tokenize(text) == [number for piece in pieces for number in tokenize(piece)], text
 
 
 def test_the_oracle_tells_prompts_apart(tokenize: Tokenize) -> None:

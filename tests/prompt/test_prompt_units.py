@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from prompt_pins.errors import OptionError, PromptError
-from prompt_pins.prompt import parse, render
+from prompt_pins.prompt import Vary, parse, read_weights, render
 from prompt_pins.prompt.units import units as units_of
 
 
@@ -213,6 +213,11 @@ def test_steering_marks_reach_every_word_and_multiply_out() -> None:
         ("# note\n<lora:x:1>(cat:=)", 23),
         ("(cat:1.2.3)", 6),
         ("x [a:(cat:0.8~b):5]", 11),
+        ("a (red:1.0004~1.0006)", 8),
+        ("(red:0.0001~0.0004)", 6),
+        ("(red:0~" + "9" * 400 + ")", 6),
+        ("[red:blue:1e999]", 11),
+        ("a [red::1.5e308]", 9),
     ],
 )
 def test_malformed_marks_and_weights_name_their_column(text: str, column: int) -> None:
@@ -229,6 +234,53 @@ def test_text_that_only_looks_like_a_mark(text: str) -> None:
 def test_a_mark_in_a_part_that_is_kept_as_written_is_refused() -> None:
     with pytest.raises(PromptError, match="stray bracket"):
         parse("((cat:0.8~1.2) [a:b:5]")
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "weight"),
+    [
+        ("(red:1.0004~1.2)", 1.001, 1.2, 1.001),
+        ("(red:0.5~0.9996)", 0.5, 0.999, 0.999),
+        ("((red:0.8~1.2):1.1)", 0.88, 1.32, 1.1),
+        ("((red:1.0004~1.0016):2)", 2.001, 2.003, 2.001),
+        ("((red:0.8~1.2):1.0001)", 0.801, 1.2, 1.0001),
+    ],
+)
+def test_ranges_end_at_weights_that_can_be_printed(text: str, low: float, high: float, weight: float) -> None:
+    (unit,) = units_of(parse(text))
+    assert (unit.low, unit.high, round(unit.weight, 7)) == (low, high, weight)
+
+
+def test_a_range_with_one_printed_weight_is_frozen_there() -> None:
+    assert [(unit.fixed, unit.weight) for unit in units_of(parse("(red:1~1.0001) circle"))] == [(True, 1), (False, 1)]
+
+
+def test_a_text_of_the_same_words_gives_weights() -> None:
+    prompt = parse("a (red:=1.1) circle, dog (-:1.2) <lora:x:1>")
+    assert read_weights(prompt, "(a :0.5)(red:1.1) (circle:1.3), dog -") == [0.5, 1.1, 1.3, 1, 1, 1]
+    assert read_weights(prompt, "a (red:=1.1) circle, dog - <lora:x:0.7>", loras=True) == [1, 1.1, 1, 1, 1, 1, 0.7]
+    group = parse("a (red big:1.3) circle")
+    assert read_weights(group, "a red big circle", vary="groups") == [1]
+    assert read_weights(group, "a (red big:0.8) circle", vary="groups") == [0.8]
+    assert read_weights(parse("[a:b:5] BREAK (c:1.2)"), "[(a:0.3):b:5] BREAK c") == [0.3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "vary", "other", "reason"),
+    [
+        ("a red circle", "words", "a blue circle", "own words"),
+        ("a [red:blue:5]", "words", "a red blue", "own words"),
+        ("a AND b", "words", "a b", "own words"),
+        ("a <lora:x:1>", "words", "a <lora:y:1>", "own words"),
+        ("a (red:=1.1) circle", "words", "a red circle", "'red' at 1.1"),
+        ("(bad:-0.5) cat", "words", "bad cat", "'bad' at -0.5"),
+        ("a (red) circle", "groups", "(a:1.2) red circle", "'a' at 1"),
+        ("a (red big) circle", "groups", "a (red:1.2) big circle", "'red big'"),
+    ],
+)
+def test_a_text_that_the_units_cannot_follow_is_refused(text: str, vary: Vary, other: str, reason: str) -> None:
+    with pytest.raises(PromptError, match=reason):
+        read_weights(parse(text), other, vary=vary, loras=True)
 
 
 def test_comments_and_tags_stay_where_they_were() -> None:

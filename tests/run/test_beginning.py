@@ -13,6 +13,8 @@ from prompt_pins.config import RunConfig
 from prompt_pins.errors import PinError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.run import pin
+from prompt_pins.run.beginning import injected
+from prompt_pins.space import build
 from prompt_pins.store import Runs, read_journal
 
 from tests.run.test_pin import Killed, Watched, content, finish
@@ -72,14 +74,40 @@ def test_own_candidates_are_tried(tmp_path: Path, model: HeadlessHost, small: di
 
 
 @pytest.mark.parametrize(
+    ("options", "own", "weights"),
+    [
+        ({"prompt": "(red:=1.1) circle"}, "(red:1.1) (circle:1.2)", [1.2]),
+        ({"prompt": "(red:=1.1) circle"}, "(red:=1.1) circle", [1.0]),
+        ({"prompt": "a (red) circle", "vary": "groups"}, "a red circle", [1.0]),
+        ({"prompt": "(a:1@x) (cat:0.5~1@x), dog"}, "(a cat:0.7), (dog:1.3)", [0.7, 1.3]),
+        ({"prompt": "a (cat:3)"}, "a (cat:3)", [1.0, 3.0]),
+        ({"prompt": "cat", "negative_prompt": "bad"}, "cat ### (bad:2)", [1.0, 2.0]),
+        ({"prompt": "cat", "negative_prompt": "bad"}, "(cat:0)", [0.0, 1.0]),
+    ],
+)
+def test_the_words_of_an_own_candidate_are_matched_not_its_units(
+    options: dict[str, Any], own: str, weights: list[float]
+) -> None:
+    config = RunConfig(**{**options, "inject": (own,)})
+    assert injected(config, build(config), ()) == [weights]
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"warm_start": "7"},
         {"inject": ("a red green circle, white background",)},
+        {"inject": ("a (red:5) blue circle, white background",)},
+        {"prompt": "a (red:=1.1) circle", "inject": ("a (red:1.2) circle",)},
+        {
+            "vary_negative": False,
+            "negative_prompt": "bad",
+            "inject": ("a red blue circle, white background ### (bad:2)",),
+        },
         {"cmatrix": (1.0, 2.0)},
         {"cmatrix": (1.0, 1.0, 1.0, 1.0, 1.0, -1.0)},
     ],
-    ids=["no run", "other words", "size", "not positive"],
+    ids=["no run", "other words", "beyond", "frozen", "left alone", "size", "not positive"],
 )
 def test_a_beginning_that_does_not_fit_leaves_nothing_behind(
     tmp_path: Path, model: HeadlessHost, small: dict[str, Any], wrong: dict[str, Any]

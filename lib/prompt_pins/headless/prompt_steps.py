@@ -12,7 +12,7 @@ from typing import NamedTuple, Union
 
 from ..errors import HostError
 from ..prompt.attention import Opaque, read_items
-from ..prompt.schedule import Schedules, Tokens, find_schedules, tokenize
+from ..prompt.schedule import Schedules, Tokens, find_schedules, read_when, tokenize
 from ..prompt.source import Source
 
 AND = re.compile(r"\bAND\b")
@@ -40,8 +40,8 @@ class _Scheduled:
     when: str
 
     def turns_at(self, steps: int) -> int:
-        """The last step of `before`: a fraction of the steps if it is written with a point."""
-        number = float(self.when)
+        """The last step of `before`: a fraction of the steps if it is written with a point.  Raises `PromptError`."""
+        number = read_when(self.when)
         return min(steps, int(number * steps if "." in self.when else number))
 
 
@@ -63,7 +63,10 @@ def split_and(text: str) -> tuple[tuple[str, float], ...]:
 
 
 def expand(text: str, steps: int) -> tuple[Stretch, ...]:
-    """The plain texts of one part over `steps` steps; the last stretch ends at `steps`."""
+    """The plain texts of one part over `steps` steps; the last stretch ends at `steps`.
+
+    Raises `PromptError` for a step that is infinite.
+    """
     tokens = tokenize(text, 0, len(text))
     pieces = _read(tokens, find_schedules(tokens))
     ends = sorted({steps, *_turns(pieces, steps)})

@@ -9,6 +9,7 @@ import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
+import ftfy
 from transformers import CLIPTokenizer
 
 VOCABULARY = Path(__file__).parent / "embedded" / "bpe_simple_vocab_16e6.txt.gz"
@@ -21,6 +22,15 @@ def byte_symbols() -> tuple[str, ...]:
     """The printable characters that stand for the 256 bytes, in the order of CLIP's first 256 token ids."""
     printable = (*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100))
     return (*map(chr, printable), *(chr(256 + i) for i in range(256 - len(printable))))
+
+
+def clean(text: str) -> str:
+    """A text as CLIP's own tokenizer, and so the WebUI's, reads it: mended by ftfy, single blanks, lower case.
+
+    Full-width forms, curly quotes, ligatures and character references become plain; the tokenizer of transformers 5
+    leaves them as they are.
+    """
+    return " ".join(ftfy.fix_text(text).split()).lower()
 
 
 class Vocabulary:
@@ -42,5 +52,5 @@ class Vocabulary:
         """The token ids of each text, without start and end tokens and however long."""
         if not texts:
             return []
-        found: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        found: list[list[int]] = self._tokenizer(list(map(clean, texts)), add_special_tokens=False)["input_ids"]
         return found

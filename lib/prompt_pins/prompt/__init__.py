@@ -1,7 +1,8 @@
 """Prompts: the host's grammar, units, and printing with other weights.
 
 The way of a prompt: `source` (comments and tags) → `schedule` (tokens, schedules) → `attention` (weights) →
-`words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  Never imports torch.
+`words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  `cleaning` says what the host's tokenizer changes
+before it cuts, and `unscheduled` spells a prompt so that the host parses it at once.  Never imports torch.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from .nodes import Kind, Prompt, Vary
 from .parser import parse
 from .printer import render
-from .units import Unit
+from .units import Unit, read_weights
+from .unscheduled import unscheduled
 
-__all__ = ["Kind", "Prompt", "Unit", "Vary", "parse", "render"]
+__all__ = ["Kind", "Prompt", "Unit", "Vary", "parse", "read_weights", "render", "unscheduled"]

@@ -16,7 +16,7 @@ from ..errors import PromptError
 from .nodes import Steering
 from .schedule import Role, Tokens
 from .source import Source
-from .steering import read_mark
+from .steering import printable, read_mark
 
 WEIGHT = re.compile(r":\s*(?P<number>[+-]?[.\d]+)\s*\)")
 BREAK = re.compile(r"\bBREAK\b")
@@ -45,7 +45,7 @@ class Item(NamedTuple):
 class Emphasis:
     """Weights, groups and steering of every context (a stretch of text between two brackets)."""
 
-    __slots__ = ("_last_group", "_nest", "context", "groups", "rounds", "squares", "steering", "weights")
+    __slots__ = ("_columns", "_last_group", "_nest", "context", "groups", "rounds", "squares", "steering", "weights")
 
     def __init__(self) -> None:
         self.context = 0
@@ -54,6 +54,7 @@ class Emphasis:
         self.steering: dict[int, Steering] = {}
         self.rounds: list[tuple[int, int]] = []
         self.squares: list[tuple[int, int]] = []
+        self._columns: dict[int, int] = {}
         self._nest = [0]
         self._last_group = 0
 
@@ -65,23 +66,33 @@ class Emphasis:
         self._next()
         (self.squares if square else self.rounds).append((self.context, self._last_group))
 
-    def close(self, square: bool, multiplier: float, steering: Steering | None = None) -> None:
+    def close(self, square: bool, multiplier: float, steering: Steering | None = None, column: int = 0) -> None:
+        """Close a bracket; `column` (from 1) is where a steering mark stands."""
         first, group = (self.squares if square else self.rounds).pop()
         self._multiply(first, multiplier)
         if steering is not None:
             for context in range(first, self.context + 1):
                 self.steering.setdefault(context, steering)
+                self._columns.setdefault(context, column)
         self._nest.remove(group)
         self._next()
 
     def finish(self) -> None:
-        """Close what the prompt left open, in the host's order: round brackets from the outermost, then square."""
+        """Close what the prompt left open, in the host's order: round brackets from the outermost, then square.
+
+        Raises PromptError for a range that holds no weight that can be printed.
+        """
         for first, _ in self.rounds:
             self._multiply(first, ROUND)
         for first, _ in self.squares:
             self._multiply(first, SQUARE)
         if not all(map(math.isfinite, self.weights)):
             raise Opaque("a weight is infinite")
+        for context, steering in self.steering.items():
+            if steering.low is not None and steering.high is not None and steering.low != steering.high:
+                low, high = printable(steering, self._columns[context])
+                self.steering[context] = steering._replace(low=low, high=high)
+                self.weights[context] = min(max(self.weights[context], low), high)
 
     def _next(self) -> None:
         self.context += 1
@@ -156,7 +167,7 @@ def _weight(source: Source, tokens: Tokens, index: int, emphasis: Emphasis) -> i
     mark = read_mark(source, start, end)
     if mark is None:
         return 0
-    emphasis.close(False, mark.weight, mark.steering)
+    emphasis.close(False, mark.weight, mark.steering, source.column(start + 1) + 1)
     return mark.end
 
 
@@ -189,8 +200,10 @@ def _text(items: list[Item], text: str, start: int, context: int) -> None:
         items.append(Item("text", text, start, start + len(text), context))
         return
     done = 0
-    for match in BREAK.finditer(text):
-        items.append(Item("text", text[done : match.start()], start + done, start + match.start(), context))
-        items.append(Item("break", "BREAK", start + match.start(), start + match.end(), context))
-        done = match.end()
-    items.append(Item("text", text[done:], start + done, start + len(text), context))
+    for match in (*BREAK.finditer(text), None):
+        end = len(text) if match is None else match.start()
+        if done < end:
+            items.append(Item("text", text[done:end], start + done, start + end, context))
+        if match is not None:
+            done = match.end()
+            items.append(Item("break", "BREAK", start + end, start + done, context))

@@ -87,7 +87,8 @@ class Builder:
             position, hidden = end, 0
         self._next = index
         self.seams.segment(nodes[first], nodes[-1])
-        self._before = text[-1] if isinstance(nodes[-1], Word) else ""
+        last = nodes[-1]
+        self._before = last.text if isinstance(last, Word) else ""
 
     def _segment(self, segment: Segment) -> None:
         """A segment of several items, or one that may hold the names of embeddings."""
@@ -109,11 +110,16 @@ class Builder:
                 self._next += 1
             hidden = False
         self.seams.segment(self.nodes[first], self.nodes[-1])
-        self._before = text[-1] if spans[-1].kind is not None else ""
+        last = self.nodes[-1]
+        self._before = last.text if isinstance(last, Word) else ""
 
     def _touches(self, text: str) -> bool:
         """Whether a text would be glued to the one before if both had the same weight."""
-        return self._before != "" and not parts_by_itself(self._before, text[0])
+        if not self._before:
+            return False
+        first = PIECE.match(text)
+        assert first is not None
+        return not parts_by_itself(self._before, first.group())
 
     def _empty(self) -> None:
         """A lone backslash of its own weight: it reads as nothing, but keeps its neighbours apart."""
@@ -142,7 +148,7 @@ class Builder:
         for node in reversed(self.nodes):
             if isinstance(node, (Syntax, Break)) or len(words) == 2:
                 break
-            if isinstance(node, Word):
+            if isinstance(node, Word) and not node.text.isspace():
                 words.append(node)
         if words:
             hide = number_at_end(words[0].text, words[1].text if len(words) == 2 else "")

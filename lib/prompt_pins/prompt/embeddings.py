@@ -13,14 +13,15 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
+from .cleaning import LOOSE, PLAIN
 from .nodes import Piece
 
-PRETOKEN = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
+PRETOKEN = re.compile(rf"'(?:s|t|re|ve|m|ll|d)|[^\W\d{LOOSE}]+|\d|(?:[^\s\w]|[{LOOSE}])+")
 
 
 def pretokens(text: str) -> list[re.Match[str]]:
     """Cut a text as CLIP's tokenizer does before byte pairs are merged."""
-    return list(PRETOKEN.finditer(text))
+    return list(PRETOKEN.finditer(text.translate(PLAIN)))
 
 
 class Embeddings:

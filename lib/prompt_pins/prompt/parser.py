@@ -39,15 +39,18 @@ from collections.abc import Collection
 from ..errors import PromptError
 from .attention import Opaque, read_items
 from .builder import Builder
+from .cleaning import scattered
 from .embeddings import Embeddings
 from .loras import read_multipliers
 from .nodes import Part, Prompt, Word
-from .schedule import find_schedules, tokenize
+from .schedule import find_schedules, read_when, tokenize
 from .source import Source, clean
 from .steering import ATTEMPT
 
 AND = re.compile(r"\bAND\b")
 AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*")
+TAIL = "".join(filter(str.isspace, map(chr, range(0x3001)))).translate(dict.fromkeys((0x0B, *range(0x1C, 0x20))))
+"""White space that the host drops at the end of a part.  Without what its tokenizer drops everywhere: that may stay."""
 
 
 def parse(text: str, embeddings: Collection[str] = (), negative: bool = False) -> Prompt:
@@ -55,20 +58,20 @@ def parse(text: str, embeddings: Collection[str] = (), negative: bool = False) -
 
     embeddings: names of the textual inversions that the host knows; they are never cut.
     negative: the text is a negative prompt, where the host knows neither AND nor extra networks.
-    Raises PromptError for a malformed steering mark, and for a weight that stops the host itself.
+    Raises PromptError for a malformed steering mark, and for a weight or a step that stops the host itself.
     """
     source = clean(text, negative)
     known = Embeddings(embeddings)
     parts: list[Part] = []
     words: list[Word] = []
-    for start, stop, end in _split(source, negative):
+    for start, stop, end in split(source, negative):
         part = _parse_part(source, start, stop, end, known, negative, len(words))
         parts.append(part)
         words += [node for node in part.nodes if isinstance(node, Word)]
     return Prompt(text, negative, source, tuple(parts), tuple(words), read_multipliers(source))
 
 
-def _split(source: Source, negative: bool) -> list[tuple[int, int, int]]:
+def split(source: Source, negative: bool) -> list[tuple[int, int, int]]:
     """Cut at AND: (start, end of the text, end with AND weight and final blanks) of each part."""
     text = source.text
     if negative:
@@ -83,10 +86,10 @@ def _split(source: Source, negative: bool) -> list[tuple[int, int, int]]:
 
 
 def _without_tail(text: str, start: int, end: int) -> int:
-    body = text[start:end].rstrip()
+    body = text[start:end].rstrip(TAIL)
     colon = body.rfind(":")
     if colon >= 0 and AND_WEIGHT.fullmatch(body, colon):
-        body = body[:colon].rstrip()
+        body = body[:colon].rstrip(TAIL)
     return start + len(body)
 
 
@@ -95,17 +98,22 @@ def _parse_part(
 ) -> Part:
     tokens = tokenize(source.text, start, stop)
     schedules = find_schedules(tokens)
+    for index, (_, width) in schedules.marks.items():
+        if width == 3:
+            read_when(tokens.texts[index + 1], source.column(tokens.starts[index + 1]) + 1)
     try:
         if not schedules.sure:
             raise Opaque("a stray bracket, or a colon after a bracket, stands beside a schedule")
+        if reason := scattered(source.text[start:stop]):
+            raise Opaque(reason)
         items, emphasis = read_items(source, tokens, schedules.marks)
         builder = Builder(emphasis, embeddings, bool(schedules.marks), negative, first)
         builder.build(items)
         seams, joins = builder.seams.finish()
         return Part(start, stop, end, tuple(builder.nodes), builder.ending, seams, joins, "")
-    except Opaque as reason:
+    except Opaque as opaque:
         mark = ATTEMPT.search(source.text, start, stop)
         if mark is not None:
-            message = f"a steering mark cannot be used here: {reason}"
+            message = f"a steering mark cannot be used here: {opaque}"
             raise PromptError(message, source.column(mark.start("mark")) + 1) from None
-        return Part(start, stop, end, (), None, (), (), str(reason))
+        return Part(start, stop, end, (), None, (), (), str(opaque))

@@ -9,10 +9,13 @@ Standard library only.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, NamedTuple
+
+from ..errors import PromptError, shorten
 
 TOKEN = re.compile(r"\\[\\()\[\]]|[^\\()\[\]:|]+|[\\()\[\]:|]")
 WHEN = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
@@ -35,6 +38,16 @@ def tokenize(text: str, start: int, end: int) -> Tokens:
     """Cut text[start:end] into tokens; joined they give it back."""
     texts = TOKEN.findall(text, start, end)
     return Tokens(texts, list(accumulate(map(len, texts), initial=start)))
+
+
+def read_when(text: str, column: int | None = None) -> float:
+    """The number of a schedule's step.  Raises PromptError if it, times the steps, is infinite: that stops the host."""
+    number = float(text)
+    if math.isinf(number * 1e9):
+        raise PromptError(
+            f"the host cannot read the step {shorten(text.strip())} of a schedule: it is too large", column
+        )
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Seams:
 
     def take_break(self) -> None:
         """The word BREAK, which is none if a letter touches it."""
-        if self._crossed and any(word is not None and _lettered(word.text[-1]) for word in self._tails.values()):
+        if self._crossed and any(word is None or _lettered(word.text[-1]) for word in self._tails.values()):
             raise Opaque("a schedule touches the word BREAK")
         self._tails = {BREAK: None} if self._active else {}
         self._crossed = False
@@ -88,7 +88,7 @@ class Seams:
                 raise Opaque("a schedule touches the word BREAK")
         elif word.weight != first.weight:
             self._apart.append((word.number, first.number))
-        elif not parts_by_itself(word.text[-1], first.text[0]):
+        elif not parts_by_itself(word.text, first.text):
             if _may_break(word.text, first.text):
                 raise Opaque("a schedule touches the word BREAK")
             self._joins.append((word.number, first.number))

@@ -12,6 +12,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from .nodes import Steering
 from .source import Source
 
 NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+STEPS, SLACK = 1000, 1e-6
 ATTEMPT = re.compile(r":(?P<mark>\s*(?:[+-]?[\d.]+\s*)?[~=@][^()\[\]:|\\]*)\)")
 FREEZE = re.compile(rf"\s*=\s*(?P<at>{NUMBER})\s*")
 RANGE = re.compile(rf"\s*(?P<low>{NUMBER})\s*~\s*(?P<high>{NUMBER})\s*(?:@\s*(?P<tie>[\w-]+)\s*)?")
@@ -55,6 +57,20 @@ def read_mark(source: Source, start: int, end: int) -> Mark | None:
         raise PromptError(f"the range {text.strip()!r} is upside down: {match['low']} is above {match['high']}", column)
     steering = Steering(False, low, high, match["tie"], written)
     return Mark(min(max(1.0, low), high), steering, stop)
+
+
+def printable(steering: Steering, column: int) -> tuple[float, float]:
+    """The lowest and the highest weight of a range that a prompt can print (see `printer`: 3 decimals).
+
+    Raises PromptError if there is none, or if they are infinite.
+    """
+    assert steering.low is not None and steering.high is not None
+    if not (math.isfinite(steering.low) and math.isfinite(steering.high)):
+        raise PromptError("the bounds of a range are too large", column)
+    low, high = math.ceil(steering.low * STEPS - SLACK) / STEPS, math.floor(steering.high * STEPS + SLACK) / STEPS
+    if low > high:
+        raise PromptError(f"no weight of 3 decimals lies in the range {steering.source}", column)
+    return low, high
 
 
 def _fault(text: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..errors import OptionError
+from ..errors import OptionError, PromptError
 from .nodes import Blank, Break, Kind, Part, Prompt, Steering, Syntax, Vary, Word
+from .parser import parse
 
 VARY: tuple[Vary, ...] = ("words", "phrases", "groups")
+SAME_WORDS = "the prompt's own words with other weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,55 @@ def spans(prompt: Prompt, vary: Vary = "words", loras: bool = False) -> list[Spa
         placed += [(tag.insert.start + tag.start, Span((), i, False)) for i, tag in enumerate(prompt.multipliers)]
         found = [span for _, span in sorted(placed, key=lambda item: item[0])]
     return found
+
+
+def read_weights(
+    prompt: Prompt, text: str, embeddings: Collection[str] = (), vary: Vary = "words", loras: bool = False
+) -> list[float]:
+    """The weight that each of `units(prompt, vary, loras)` has in a text of the same words with other weights.
+
+    Raises PromptError where the text has other words, schedules or LoRA multipliers, where words of one unit have
+    several weights, and where a word that no unit moves has another weight.  Punctuation may have any.
+    """
+    other = parse(text, embeddings, prompt.negative)
+    plan = spans(prompt, vary, loras)
+    names = [[tag.name for tag in one.multipliers] if loras else [] for one in (prompt, other)]
+    if _shape(prompt) != _shape(other) or names[0] != names[1]:
+        raise PromptError(SAME_WORDS)
+    found: list[float] = []
+    free = {word.number for word in prompt.words if word.kind != "punctuation"}
+    for span in plan:
+        if span.multiplier is not None:
+            found.append(other.multipliers[span.multiplier].weight)
+            continue
+        spoken = [number for number in span.words if number in free] or list(span.words)
+        weight = other.words[spoken[0]].weight
+        if not all(_alike(other.words[number].weight, weight) for number in spoken):
+            raise PromptError(f"one weight for {_unit(prompt, len(found), span).text!r}, which varies as a whole")
+        found.append(weight)
+        if not span.fixed:
+            free.difference_update(span.words)
+    for number in sorted(free):
+        before, after = prompt.words[number], other.words[number]
+        if not _alike(before.weight, after.weight):
+            raise PromptError(f"{before.text!r} at {before.weight:.7g}, where it stays")
+    return found
+
+
+def _shape(prompt: Prompt) -> list[list[str]]:
+    """The words and the syntax of each part, without blanks and brackets of emphasis; opaque parts as they are."""
+    text = prompt.source.text
+    return [
+        [text[part.start : part.end].strip()]
+        if part.opaque
+        else ["" if isinstance(node, Break) else node.text for node in part.nodes if not isinstance(node, Blank)]
+        for part in prompt.parts
+    ]
+
+
+def _alike(left: float, right: float) -> bool:
+    """Whether two weights are the same as printed."""
+    return abs(left - right) < 0.0005
 
 
 def _fixed(words: tuple[Word, ...], members: tuple[int, ...]) -> bool:

@@ -9,6 +9,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -16,15 +17,15 @@ from itertools import pairwise
 from typing import Literal
 
 from .attention import Emphasis, Item
+from .cleaning import LOOSE, REFERENCE
 from .embeddings import Embeddings
 from .nodes import Blank, Kind, Piece, Steering, Word
 
 BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 COMMAS = ",\uff0c\u3001\u060c"
-_COMMA = rf"(?<![^\w{BLANKS}])(?<!_)[{COMMAS}]+(?![^\w{BLANKS}]|_)"
-PIECE = re.compile(
-    rf"(?P<word>(?:[^{BLANKS}{COMMAS}]+|(?!{_COMMA})[{COMMAS}]+)+)|(?P<comma>{_COMMA})|(?P<blank>[{BLANKS}]+)"
-)
+_COMMA = rf"(?<![^\w{BLANKS}])(?<![{LOOSE}])[{COMMAS}]+(?![^\w{BLANKS}]|[{LOOSE}])"
+_RUN = rf"{REFERENCE}[^{BLANKS}]*|[&＆]|[^{BLANKS}{COMMAS}&＆]+|(?!{_COMMA})[{COMMAS}]+"
+PIECE = re.compile(rf"(?P<word>(?:{_RUN})+)|(?P<comma>{_COMMA})|(?P<blank>[{BLANKS}]+)")
 SPECIAL = re.compile(r"[\\()\[\]:|<]|AND|BREAK")
 ESCAPED = re.compile(r"[\\()\[\]]")
 ESCAPED_IN_SCHEDULES = re.compile(r"[\\()\[\]:|]")
@@ -32,7 +33,7 @@ LETTER = re.compile(r"[^\W_]")
 AND = re.compile(r"\bA(?=ND\b)")
 BREAK = re.compile(r"\bB(?=REAK\b)")
 NET = re.compile(r"<(?=\w+(?::|\Z))")
-LAST_NUMBER = re.compile(r"(?:\A|(?P<colon>:))\s*(?P<number>[-+]?(?:\d+\.?|\d*\.\d+))\Z")
+LAST_NUMBER = re.compile(r"(?:\A|(?P<colon>:))\s*(?P<number>[-+]?(?:\d+\.?|\d*\.\d+))\s*\Z")
 
 
 class Segment:
@@ -90,12 +91,16 @@ def cut(segment: Segment, embeddings: Embeddings) -> list[Piece]:
 
 def is_word(text: str) -> bool:
     """Whether a run of characters says something: a letter, a digit or a pictograph is in it."""
+    if "&" in text:
+        text = html.unescape(text)
     return text.isalnum() or LETTER.search(text) is not None or any(unicodedata.category(c) == "So" for c in text)
 
 
 def parts_by_itself(left: str, right: str) -> bool:
-    """Whether the tokenizer cuts between two characters by itself: around a comma that touches a letter or digit."""
-    return (left in COMMAS and right.isalnum()) or (left.isalnum() and right in COMMAS)
+    """Whether two words that touch are cut there in any case, by `PIECE` as by the tokenizer."""
+    if left[-1] not in COMMAS and right[0] not in COMMAS:
+        return False
+    return any(match.start() == len(left) for match in PIECE.finditer(left + right))
 
 
 def spell(text: str, schedules: bool, negative: bool, hide: int | None = None) -> str:

@@ -26,6 +26,7 @@ class Writer:
         self._weight = ""
         self._blank = ""
         self._free = False
+        self._held = ""
         self._insert = 0
         self._inserts = len(source.inserts)
         self._last = ""
@@ -49,17 +50,20 @@ class Writer:
             (self._run if self._run else self._out).append(tags)
         if (whole_word or self._whole_word) and _lettered(self._last[-1:]) and _lettered(text[0]):
             self._run.append(" ")
+        elif whole_word and self._last.endswith("<"):
+            self._run.append(" ")  # or <BREAK: would begin a tag
         self._run.append(text)
         self._last = text
         self._whole_word = whole_word
 
     def blank(self, node: Blank) -> None:
         """Write white space, now or with the next word."""
-        text = self._slice(node.start, node.end)
         if node.side == "left":
-            self._run.append(text)
+            self._run.append(self._slice(node.start, node.end))
             self._last = " "
         else:
+            self._held += self._tags_until(node.start - 1)
+            text = self._slice(node.start, node.end)
             self._free = node.side == "free" or (self._blank != "" and self._free)
             self._blank += text
 
@@ -89,10 +93,17 @@ class Writer:
         return "".join(self._out)
 
     def _take_blank(self) -> None:
+        self._take_held()
         if self._blank:
             self._run.append(self._blank)
             self._blank = ""
             self._last = " "
+
+    def _take_held(self) -> None:
+        """Write the tags that stood before a blank and outside its brackets."""
+        if self._held:
+            (self._run or self._out).append(self._held)
+            self._held = ""
 
     def _change(self, weight: str) -> None:
         """Go over to another weight, with the blank on the side where it belongs."""
@@ -102,6 +113,7 @@ class Writer:
         if self._blank and self._free and self._weight == "":
             self._take_blank()
         self._close()
+        self._take_held()
         if self._blank and self._free and weight != "":
             self._out.append(self._blank)
             self._blank = ""
@@ -114,6 +126,7 @@ class Writer:
         """Put a blank of another weight between two words of equal weight."""
         blank, self._blank = self._blank or " ", ""
         self._close()
+        self._take_held()
         self._out.append(blank if weight else f"({blank}:{OTHER_WEIGHT})")
         self._weight = weight
         self._last = ")" if not weight else "("

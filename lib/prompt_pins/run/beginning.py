@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..config import RunConfig
-from ..errors import OptionError, StoreError
+from ..errors import OptionError, PromptError, StoreError
 from ..search import SearchOptions
 from ..search.warm import WarmStart
-from ..space import Space
+from ..space import Space, read
 from ..store import Candidate, RunFolder, Runs
 from .contest import advantages
 
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
 
-Spaces = Callable[[tuple[str, str]], Space]
+PRINTED = 0.0005
+"""Weights that are closer than this are printed alike."""
 
 
 def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:
@@ -80,17 +81,22 @@ def search_options(config: RunConfig) -> SearchOptions:
     return SearchOptions(**{name: getattr(config, name) for name in names})
 
 
-def injected(config: RunConfig, space: Space, spaces: Spaces) -> list[list[float]]:
+def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> list[list[float]]:
     """The weights of the user's own candidates: the words of the prompt with other weights, as text.
 
     A negative prompt may follow after ###.
-    spaces: builds the space of another pair of prompts.  Raises `OptionError` where the words differ.
+    embeddings: the names that the host knows.  Raises `OptionError` where the words differ, and for weights that the
+    search cannot try: beyond the bounds, or of a word that does not vary.
     """
     found = []
     for text in config.inject:
         positive, *rest = re.split(r"\s*###\s*", text, maxsplit=1)
-        other = spaces((positive, rest[0] if rest else config.negative_prompt))
-        if other.labels != space.labels:
-            raise OptionError("inject", text, "the prompt's own words with other weights")
-        found.append(other.original)
+        try:
+            vector = read(config, space, (positive, rest[0] if rest else config.negative_prompt), embeddings)
+        except PromptError as error:
+            raise OptionError("inject", text, str(error)) from error
+        for axis, value in zip(space.axes, vector):
+            if not axis.low - PRINTED < value < axis.high + PRINTED:
+                raise OptionError("inject", text, f"for {axis.label!r} the weights {axis.low:g} to {axis.high:g}")
+        found.append(vector)
     return found

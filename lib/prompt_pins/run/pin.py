@@ -34,7 +34,7 @@ from ..store import (
 )
 from . import answers, beginning, contest, seeds
 from .judge import Judge
-from .plan import Plan, make_plan, make_space
+from .plan import Plan, make_plan
 from .scoring import Scorer, candidate_id, check_loss, image_names
 from .targets import read_targets, ready_targets
 
@@ -288,7 +288,7 @@ class _Run:
 def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
     """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
     space = plan.space
-    own = beginning.injected(config, space, lambda prompts: make_space(config, host, prompts))
+    own = beginning.injected(config, space, host.embeddings())
     options = beginning.search_options(config)
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     found.inject(own)

@@ -93,7 +93,7 @@ class Plan:
 
 def make_plan(config: RunConfig, host: Host) -> Plan:
     """The plan of a configuration on a host.  Raises `PromptError` if nothing may vary, `OptionError`."""
-    space = make_space(config, host)
+    space = build(config, host.embeddings(), host.settings(config))
     resolved = SearchOptions.resolve(config, space.size)
     batch = BatchPlan.build(config.batch_size, config, host)
     steps_named = config.fork_policy.lstrip()[:1].isdigit()  # one for each doubling of a whole batch
@@ -107,8 +107,3 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
         BatchPlan.build((config.batch_size + 1) // 2, config, host).deepened(len(batch.levels)) if halved else batch,
         halved,
     )
-
-
-def make_space(config: RunConfig, host: Host, prompts: tuple[str, str] | None = None) -> Space:
-    """The space of a configuration on a host, or of other prompts.  Raises `PromptError`, `OptionError`."""
-    return build(config, host.embeddings(), host.settings(config), prompts)

@@ -17,18 +17,16 @@ def build(
     config: PromptOptions,
     embeddings: Collection[str] = (),
     settings: Mapping[str, float] | None = None,
-    prompts: tuple[str, str] | None = None,
 ) -> Space:
     """The space of a configuration.
 
-    embeddings: names that the host knows; settings: what it can set besides the prompts, with the job's own values;
-    prompts: others than the configuration's own.  Raises `PromptError` if nothing is left to vary or the ranges of a
-    tie do not meet, `OptionError` for a range that cannot be.
+    embeddings: names that the host knows; settings: what it can set besides the prompts, with the job's own values.
+    Raises `PromptError` if nothing is left to vary or the ranges of a tie do not meet, `OptionError` for a range that
+    cannot be.
     """
-    positive, negative = prompts or (config.prompt, config.negative_prompt)
     text = Text.build(
-        positive,
-        negative,
+        config.prompt,
+        config.negative_prompt,
         vary=cast(Vary, config.vary),
         vary_prompt=config.vary_prompt,
         vary_negative=config.vary_negative,
@@ -44,3 +42,16 @@ def build(
     if not space.size:
         raise PromptError("there is nothing to vary: " + ("; ".join(text.reasons) or "no words, or all are fixed"))
     return space
+
+
+def read(
+    config: PromptOptions, space: Space, prompts: tuple[str, str], embeddings: Collection[str] = ()
+) -> list[float]:
+    """The vector (N,) at which a configuration's words stand in other prompts; settings as the job has them.
+
+    Raises `PromptError` where the words are others, or one that does not vary has another weight.
+    """
+    text = space.groups[0]
+    assert isinstance(text, Text)
+    values = text.read(prompts, embeddings, cast(Vary, config.vary), config.vary_loras)
+    return space.round([*values, *space.original[len(values) :]])

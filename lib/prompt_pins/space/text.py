@@ -15,11 +15,12 @@ from ..host import Recipe
 from ..prompt.nodes import Prompt, Vary
 from ..prompt.parser import parse
 from ..prompt.printer import DECIMALS, apply
-from ..prompt.units import Span, Unit, spans, units
+from ..prompt.units import Span, Unit, read_weights, spans, units
 from ..store import Axis
 from .space import Part
 
 SIDES = ("prompt", "negative")
+SAME = 0.0005  # weights that are closer than this are printed alike
 
 
 class Placed(NamedTuple):
@@ -84,6 +85,21 @@ class Text:
             weights = [_weight(unit, values) for unit in self.units if unit.side == side]
             texts.append(apply(prompt, plan, weights))
         return replace(recipe, prompt=texts[0], negative_prompt=texts[1])
+
+    def read(self, prompts: tuple[str, str], embeddings: Collection[str], vary: Vary, vary_loras: bool) -> list[float]:
+        """The values at which these words stand in other prompts; a tie has the mean of its units.
+
+        Raises `PromptError` where the words are others, or one that does not vary has another weight.
+        """
+        given = read_weights(self.prompts[0], prompts[0], embeddings, vary, vary_loras)
+        given += read_weights(self.prompts[1], prompts[1], embeddings, vary)
+        members: list[list[float]] = [[] for _ in self.axes]
+        for placed, weight in zip(self.units, given, strict=True):
+            if placed.axis is not None:
+                members[placed.axis].append(weight)
+            elif not placed.unit.fixed and abs(weight - placed.unit.weight) >= SAME:
+                raise PromptError(f"{placed.unit.text!r} at {placed.unit.weight:.7g}, where it stays")
+        return [sum(weights) / len(weights) for weights in members]
 
     def parts(self, values: Sequence[float]) -> Iterator[Part]:
         """Each unit's text and weight."""
