@@ -1,12 +1,22 @@
-"""Fixtures of more than one part's tests."""
+"""Fixtures of more than one part's tests, and how tests run on any machine."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from prompt_pins.cli import threads  # noqa: F401 (before torch: threads that wait sleep)
+
+# A busy machine fails no test: slowness is not looked at, and the cases are the same each time.  `make fuzz` looks for
+# new ones (`--hypothesis-profile=fuzz`).
+ANYWHERE: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+settings.register_profile("test", derandomize=True, database=None, **ANYWHERE)
+settings.register_profile("fuzz", max_examples=20_000, **ANYWHERE)
+settings.load_profile("test")
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +30,11 @@ def browser() -> Iterator[Any]:
         chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Under a failure that hypothesis found: the case as a line to put above the test, which then keeps it."""
+    found = re.search(r"Falsifying example: \w+\((.*?)\n\s*(?:E\s+)?\)\n", report.longreprtext + "\n", re.DOTALL)
+    if report.failed and found:
+        case = re.sub(r"\n(?:E\s+)?", "\n    ", found[1]).rstrip()
+        report.sections.append(("the found case as a test", f"# above {report.nodeid}\n@example({case}\n)"))
