@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from prompt_pins.cli import threads  # noqa: F401 (before torch: threads that wa
 # new ones (`--hypothesis-profile=fuzz`).
 ANYWHERE: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
 settings.register_profile("test", derandomize=True, database=None, **ANYWHERE)
-settings.register_profile("fuzz", max_examples=20_000, **ANYWHERE)
+settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_CASES", "10000")), **ANYWHERE)
 settings.load_profile("test")
 
 
@@ -32,9 +33,12 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+CASE = re.compile(r"(?:Failing test case|Falsifying example): \w+\((.*?)\n(?:E +)?\)", re.DOTALL)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Under a failure that hypothesis found: the case as a line to put above the test, which then keeps it."""
-    found = re.search(r"Falsifying example: \w+\((.*?)\n\s*(?:E\s+)?\)\n", report.longreprtext + "\n", re.DOTALL)
-    if report.failed and found:
-        case = re.sub(r"\n(?:E\s+)?", "\n    ", found[1]).rstrip()
+    found = CASE.search(report.longreprtext) if report.failed else None
+    if found:
+        case = re.sub(r"\nE {7}", "\n", found[1])
         report.sections.append(("the found case as a test", f"# above {report.nodeid}\n@example({case}\n)"))
