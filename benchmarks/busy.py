@@ -75,7 +75,7 @@ def measure(repeats: int, generations: int, cores: int) -> dict[str, dict[str, l
                 with taken(count), tempfile.TemporaryDirectory() as out:
                     seconds = float(called(way, "benchmarks.busy", "--network")[1])
                     found["network"].setdefault(f"{way}, {state}", []).append(seconds)
-                    seconds = called(way, *run, "--held-out", "4", "--out", out)[0]
+                    seconds = called(way, *run, "--out", out)[0]
                     found["demo"].setdefault(f"{way}, {state}", []).append(seconds)
     return found
 
