@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from prompt_pins.cli import threads
+from prompt_pins.cli.main import main
+from prompt_pins.headless.engine import HeadlessHost
+
+JOURNALS = Path(__file__).parents[1] / "store" / "journals"
 
 
 def test_what_is_open_is_chosen_and_one_core_left() -> None:
@@ -79,3 +83,21 @@ def test_a_run_goes_on_with_its_own_number(
     with caplog.at_level(logging.WARNING):
         threads.restore(number)
     assert asked == wanted and bool(caplog.records) == bool(wanted)
+
+
+def test_a_run_says_its_number_and_resume_asks_for_it(
+    tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert HeadlessHost(device="cpu").describe()["threads"] == 3
+    head, *_ = (JOURNALS / "v1-stopped.jsonl").read_text("utf-8").splitlines()
+    record = json.loads(head)
+    record["host"]["threads"] = 5
+    record["config"]["checkpoint"] = "nowhere.safetensors"
+    (tmp_path / "00000000").mkdir()
+    (tmp_path / "00000000" / "journal.jsonl").write_text(json.dumps(record) + "\n", "utf-8")
+    monkeypatch.setattr(threads, "CHOSEN", True)
+    monkeypatch.setattr(sys, "argv", ["prompt-pins", "resume", "0", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and "nowhere.safetensors" in capsys.readouterr().err
+    assert asked == [5]
