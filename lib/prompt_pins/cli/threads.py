@@ -2,8 +2,8 @@
 
 Importing it sets the environment of this process, but for what the user has set:
 
-- Threads of OpenMP that wait sleep.  As they come they spin, and where another program takes a core, one call of the
-  network that takes 0.05 s takes 2 s and more.
+- Threads of OpenMP that wait sleep.  As they come they spin, and where other programs take the cores, one call of the
+  network that takes 0.03 s can take 2 s.
 - One core is left free: a run scores and draws beside the host, and on two cores the embedded model is then faster.
 
 The number depends on the machine only, never on its load: another number of threads rounds otherwise, so a run keeps
