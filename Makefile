@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= outputs/prompt_pins
 
-.PHONY: demo test test-webui check clean
+.PHONY: demo test test-webui fuzz soak chaos check clean
 
 demo: $(VENV)/installed
 	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --out $(OUT)
@@ -17,6 +17,16 @@ test: $(VENV)/installed .venv-webui/installed check test-webui
 test-webui: .venv-gradio3/installed .venv-gradio4/installed
 	.venv-gradio3/bin/python -m pytest tests/webui
 	.venv-gradio4/bin/python -m pytest tests/webui --deselect tests/webui/test_host_samplers.py -k "not each_sampler"
+
+# each says what it found as a line to put above a test
+fuzz: $(VENV)/installed
+	FUZZ_CASES=$(or $(CASES),10000) $(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz
+
+soak: $(VENV)/installed
+	$(BIN)/python -m tools.soak
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m tools.chaos
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,1 +1,3 @@
 """Measurements that the documentation quotes."""
+
+from prompt_pins.cli import threads  # noqa: F401 (before torch)

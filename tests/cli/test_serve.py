@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from prompt_pins.cli.serve import find, make_server
 
+from tests.patience import HUNG
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,7 +42,7 @@ def port(runs: Path) -> Iterator[int]:
 
 
 def ask(port: int, address: str, method: str = "GET", **headers: str) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HUNG)
     connection.putrequest(method, address, skip_host=True)
     for name, value in {"Host": f"127.0.0.1:{port}", **headers}.items():
         connection.putheader(name, value)
@@ -103,5 +105,5 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> 
     port = int(line.split("127.0.0.1:")[1].split("/")[0])
     assert ask(port, "/")[0] == 200
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=30)
+    _, errors = running.communicate(timeout=HUNG)
     assert running.returncode == 0 and not errors

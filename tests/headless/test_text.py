@@ -81,7 +81,7 @@ def piece_id(piece: str, ranks: dict[tuple[str, str], int]) -> int:
     return 512 + min(rank for pair, rank in ranks.items() if "".join(pair) == piece)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(word=st.from_regex(r"[a-z]{1,12}", fullmatch=True))
 def test_words_split_as_byte_pair_encoding_says(
     vocabulary: Vocabulary, ranks: dict[tuple[str, str], int], word: str

@@ -74,7 +74,7 @@ def test_batch_equals_single_pairs() -> None:
 pixels = nst.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(3)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(pixels, st.integers(0, 2**32 - 1), st.floats(5, 200))
 def test_laws(reference: Pixels, seed: int, pixels_per_degree: float) -> None:
     """In [0, 1]; 0 between equals; the same both ways, to the bit."""
@@ -93,7 +93,7 @@ def test_corners_of_the_gamut_stay_in_range() -> None:
     assert 0.999 <= float(found[2 * 8 + 1]) == float(found.max()) <= 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
 def test_strips_do_not_show(height: int, width: int, seed: int) -> None:
     """The mean is the same however little memory the features may take."""

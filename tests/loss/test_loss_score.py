@@ -89,7 +89,7 @@ def test_target_weights() -> None:
     assert losses[1e-6].fit == pytest.approx(np.mean([row[1] for row in losses[1.0].image_target]), rel=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(range(4)))
 def test_the_order_of_images_does_not_matter(order: list[int]) -> None:
     images, targets = batch(4), batch_targets(batch(2, seed=50))

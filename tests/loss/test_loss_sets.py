@@ -133,7 +133,7 @@ def test_parted_shows_the_level_where_images_part() -> None:
     assert [len(entry.nodes) for entry in levels] == [1, 2, 4]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 2**32 - 1), st.floats(0, 2), st.booleans())
 def test_upper_dispersion_is_monotone_in_every_pair_loss(
     size: int, targets: int, seed: int, rise: float, forked: bool
@@ -163,7 +163,7 @@ def one_row(values: list[float]) -> PairTable:
     return PairTable(np.array([values]), np.zeros((1, 1)), np.ones(len(values)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.integers(0, 11), st.floats(0, 2))
 def test_std_is_monotone_above_mean_minus_std(values: list[float], index: int, rise: float) -> None:
     index %= len(values)
@@ -175,7 +175,7 @@ def test_std_is_monotone_above_mean_minus_std(values: list[float], index: int, r
     assert after >= before - 1e-9
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0, 2), st.sampled_from(["std", "upper"]))
 def test_raising_all_pairs_alike_raises_the_loss_by_as_much(values: list[float], rise: float, dispersion: str) -> None:
     options = LossOptions(dispersion=dispersion)

@@ -161,7 +161,7 @@ def test_bad_files_are_one_clear_error(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(GOOD)), st.data())
 def test_damaged_files_never_escape(kind: str, data: st.DataObject) -> None:
     """Flip bytes, cut the end: an image or a TargetError, nothing else."""
@@ -216,7 +216,7 @@ def test_other_arrays_are_refused(array: np.ndarray) -> None:
         load_target(np.zeros((1, MAX_SIDE + 1, 3), np.uint8))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(*[st.integers(1, 60)] * 4, st.sampled_from(["crop", "pad", "stretch"]))
 def test_fitting_gives_the_size_asked_for(width: int, height: int, w: int, h: int, fit: str) -> None:
     (found,) = fit_targets([load_target(photo(height, width, 1))], (w, h), fit)

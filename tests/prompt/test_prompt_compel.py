@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
 from prompt_pins.prompt import parse
@@ -102,7 +102,7 @@ word = st.sampled_from(["a", "red", "cat-", "dog+", "(x)", "well-known", "8k,", 
 pieces = st.lists(st.tuples(word, st.sampled_from(["1", "1.2", "0.75"])), min_size=1, max_size=8)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(pieces)
 def test_there_and_back(tokenize: Tokenize, pieces: list[tuple[str, str]]) -> None:
     escaped = [(text.replace("(", "\\(").replace(")", "\\)"), weight) for text, weight in pieces]
@@ -116,7 +116,7 @@ def test_there_and_back(tokenize: Tokenize, pieces: list[tuple[str, str]]) -> No
     assert chunks(emphasis(back), tokenize, []) == chunks(emphasis(text), tokenize, [])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(["a", "cat++", "(red dog)1.3", "((b- c)2 d)++", "e, f", "-x", "well-known", "g,"]), max_size=7

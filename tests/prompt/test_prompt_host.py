@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
 from prompt_pins.prompt import parse, render, unscheduled
@@ -16,8 +16,6 @@ from tests.prompt.prompt_oracle import HostStops, Tokenize, read, same
 pytestmark = pytest.mark.skipif(ROOT is None, reason="PROMPT_PINS_WEBUI names no WebUI checkout")
 CASES = settings(
     max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

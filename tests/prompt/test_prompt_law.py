@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
 from prompt_pins.prompt import Prompt, Unit, Vary, parse, read_weights, render, unscheduled
@@ -19,8 +19,6 @@ from tests.prompt.prompt_oracle import HostStops, Reading, Tokenize, read, same
 
 CASES = settings(
     max_examples=250,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 WEIGHTS = [0.0, 0.5, 0.9, 1.0, 1.0, 1.2, 1.3, 1.2345678, 0.0004, 0.9999]
 chosen = st.lists(st.sampled_from(WEIGHTS), min_size=80, max_size=80)
@@ -143,13 +141,13 @@ def test_thousands_of_prompts(tokenize: Tokenize, seed: int) -> None:
             raise AssertionError(f"{text!r} negative={negative} names={names} pool={pool}") from error
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(st.one_of(likely(), hostile), chosen, st.booleans())
 def test_phrases_and_groups(tokenize: Tokenize, text: str, pool: list[float], negative: bool) -> None:
     obey_in_groups(text, pool, negative, tokenize)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(likely(), chosen)
 def test_the_printed_weights_are_the_ones_asked_for(tokenize: Tokenize, text: str, pool: list[float]) -> None:
     both = read_both(text, tokenize, False, ())

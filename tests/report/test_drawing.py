@@ -41,7 +41,7 @@ def test_gif_frames_are_the_images(shared: bool) -> None:
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 255))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_gif_of_any_size_and_few_colours(height: int, width: int, value: int) -> None:
     frame = np.full((height, width, 3), value, dtype=np.uint8)
     with Image.open(io.BytesIO(gif.encode_gif([frame, 255 - frame], 100))) as image:
@@ -92,7 +92,6 @@ def test_spread_evenly_keeps_order_and_ends(length: int, count: int) -> None:
 
 
 @given(st.integers(1, 40))
-@settings(deadline=None)
 def test_mosaic_holds_every_image_once(count: int) -> None:
     images = [np.full((8, 8, 3), 100 + i, dtype=np.uint8) for i in range(count)]
     seen = gif.mosaic(images, 2000)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prompt_pins import report
 from prompt_pins.report import live as live_module
 from prompt_pins.store import events
 
+from tests.patience import HUNG
 from tests.report.synthetic import Shape, SyntheticRun
 
 SMALL = Shape(generations=3, population=3, batch=2, size=32, held=2)
@@ -74,8 +76,7 @@ def test_page_appears_while_the_run_goes_on(tmp_path: Path) -> None:
     with report.LiveReport(share=1.0) as live:
         for _ in range(6):
             live.handle(next(steps))
-        end = time.monotonic() + 120
-        while not page.is_file() and time.monotonic() < end:
+        while not page.is_file() and live._thread.is_alive():
             time.sleep(0.05)
         assert '"state":"running"' in page.read_text("utf-8")
         for event in steps:
@@ -96,15 +97,23 @@ def test_a_part_that_fails_is_logged_and_the_rest_is_drawn(tmp_path: Path, caplo
     assert (run.folder.path / "index.html").is_file()
 
 
-def test_events_before_the_start_are_ignored_and_handle_never_waits(tmp_path: Path) -> None:
+def test_events_before_the_start_are_ignored_and_handle_never_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = SyntheticRun(tmp_path / "00000000", SMALL)
     steps = list(run.events())
+    handled, draw = threading.Event(), live_module.Artist.candidate
+
+    def late(*arguments: Any) -> None:
+        assert handled.wait(HUNG)
+        draw(*arguments)
+
+    monkeypatch.setattr(live_module.Artist, "candidate", late)
     with report.LiveReport() as live:
         live.handle(steps[2])
-        started = time.perf_counter()
         for event in steps:
             live.handle(event)
-        assert time.perf_counter() - started < 0.5
+        handled.set()
     assert files_of(run.folder.path).keys() >= {"index.html", "00000001/index.html"}
 
 

@@ -147,7 +147,7 @@ def test_ask_repeats_itself_until_told():
     assert not np.array_equal(search.ask(), second)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(2, 2, 2, 1.0, "random", (0.1, "constraint"))
 @given(
     st.integers(1, 6),

@@ -94,7 +94,7 @@ def test_default_negative_weights_leave_no_decay():
     assert strategy.ccov1 + strategy.ccovmu * strategy.ranks.sum() == pytest.approx(0.0, abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(0, 2**32), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_covariance_stays_positive_definite(size, seed, failures):
     """Whatever the losses, random ones and failures included."""

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.patience import HUNG
+
 SMALL = {"prompt": "a red circle on a white background", "steps": 8, "batch_size": 4}
 PLAIN = {"negative_prompt": "", "seed": 5, "cfg_scale": 4, "sampler_name": "DPM++ 2M", "do_not_save_grid": True}
 
@@ -34,7 +36,7 @@ class Webui:
         """As a request gives it."""
         return {"width": self.pixels, "height": self.pixels}
 
-    def call(self, path: str, body: Any = None, timeout: float = 600.0) -> tuple[int, Any]:
+    def call(self, path: str, body: Any = None, timeout: float = HUNG) -> tuple[int, Any]:
         """(status, decoded JSON) of a request; POST if there is a body."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
@@ -68,13 +70,13 @@ class Webui:
     def journal(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         """A run's journal."""
         address = f"{self.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/journal.jsonl"
-        with urllib.request.urlopen(address, timeout=60) as answer:
+        with urllib.request.urlopen(address, timeout=HUNG) as answer:
             return [json.loads(line) for line in answer.read().decode().splitlines()]
 
     def picture(self, run: dict[str, Any], path: str) -> np.ndarray:
         """An image of a run's folder (H x W x 3, as int)."""
         address = f"{self.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/{urllib.parse.quote(path)}"
-        with urllib.request.urlopen(address, timeout=60) as answer:
+        with urllib.request.urlopen(address, timeout=HUNG) as answer:
             return _opened(answer.read())
 
 

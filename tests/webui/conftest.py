@@ -19,8 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HUNG
 from tests.webui.client import Webui
 
+Server = subprocess.Popen[bytes]
 STAND_IN = Path(__file__).parent / "host" / "server.py"
 FLAGS = [
     "--skip-prepare-environment",
@@ -55,8 +57,8 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
     elif root:
         python = os.environ.get("PROMPT_PINS_WEBUI_PYTHON", str(Path(root) / "venv" / "bin" / "python"))
         port = _free_port()
-        with _started([python, "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}):
-            yield _answering(Webui(f"http://127.0.0.1:{port}"), folder)
+        with _started([python, "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}) as server:
+            yield _answering(Webui(f"http://127.0.0.1:{port}"), server, folder)
     elif importlib.util.find_spec("gradio") is not None:
         with stand_in(folder, {}) as host:
             yield host
@@ -69,28 +71,28 @@ def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
     """The stand-in; `settings` are its environment."""
     own = {"STAND_IN_OUTPUTS": str(folder / "outputs"), "GRADIO_ANALYTICS_ENABLED": "False", **settings}
     port = _free_port()
-    with _started([sys.executable, str(STAND_IN), str(port)], folder, folder, own):
-        yield _answering(Webui(f"http://127.0.0.1:{port}", pixels=64, real=False), folder)
+    with _started([sys.executable, str(STAND_IN), str(port)], folder, folder, own) as server:
+        yield _answering(Webui(f"http://127.0.0.1:{port}", pixels=64, real=False), server, folder)
 
 
 @contextlib.contextmanager
-def _started(command: list[str], place: Path, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+def _started(command: list[str], place: Path, folder: Path, environment: dict[str, str]) -> Iterator[Server]:
     with (folder / "log.txt").open("wb") as out:
         server = subprocess.Popen(
             command, cwd=place, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment}
         )
         try:
-            yield
+            yield server
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(HUNG)
 
 
-def _answering(host: Webui, folder: Path) -> Webui:
-    """The host, once it answers."""
-    for _ in range(300):
+def _answering(host: Webui, server: Server, folder: Path) -> Webui:
+    """The host, once it answers.  One that asks for a login is up, too."""
+    while server.poll() is None:
         try:
-            if host.call("/prompt-pins/v1/options", timeout=5)[0] in (200, 401):
+            if host.call("/prompt-pins/v1/options")[0] in (200, 401):
                 return host
         except OSError:
             pass

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prompt_pins.webui.declared import shown
 
+from tests.patience import HUNG
 from tests.webui.client import Webui
 from tests.webui.conftest import stand_in
 
@@ -71,7 +72,7 @@ def test_the_runs_ask_for_the_login_of_the_api(webui: Webui, tmp_path_factory: p
 
 def _status(address: str, headers: dict[str, str]) -> int:
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=HUNG) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return int(error.code)

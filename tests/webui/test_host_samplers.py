@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patience import HUNG
 from tests.webui.client import Webui, encoded
 
 SAMPLERS = (
@@ -132,13 +133,13 @@ def test_an_interrupted_tree_leaves_nothing_behind(webui: Webui, action: str) ->
         target=lambda: ended.append(webui.render(sampler_name="DPM++ 2M - Hyperbatch", steps=60, **prompt))
     )
     job.start()
-    time.sleep(0.4)
-    for _ in range(200):
-        if webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["state"]["sampling_step"] >= 3:
+    while job.is_alive():
+        state = webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["state"]
+        if state["job"] and state["sampling_step"] >= 3:
             break
         time.sleep(0.05)
     webui.call(f"/sdapi/v1/{action}", {})
-    job.join(120)
+    job.join(HUNG)
     assert ended
     again = webui.render(**prompt)
     assert all(np.array_equal(a, b) for a, b in zip(fresh.images, again.images, strict=True))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from prompt_pins.config import RenderOptions
 
+from tests.patience import HUNG
 from tests.webui.client import Webui, encoded
 
 SHORT = {"generations": 2, "lambda_": 4, "held_out": 2, "finalists": 1, "contest_seeds": 2, "gifs": False}
@@ -50,7 +51,7 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
     kinds = [line["kind"] for line in webui.journal(run)]
     assert kinds[0] == "run" and kinds[-1] == "finished" and {"choice", "held"} <= set(kinds)
     page = f"{webui.url}/prompt-pins/v1/runs/{tab}/{run['run']}/index.html"
-    with urllib.request.urlopen(page, timeout=60) as opened:
+    with urllib.request.urlopen(page, timeout=HUNG) as opened:
         assert "<html" in opened.read().decode().lower()
 
 
@@ -218,7 +219,7 @@ def test_markup_in_a_prompt_is_text(webui: Webui) -> None:
     assert status == 200, answer
     run = webui.runs()[0]
     page = f"{webui.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/index.html"
-    with urllib.request.urlopen(page, timeout=60) as opened:
+    with urllib.request.urlopen(page, timeout=HUNG) as opened:
         assert "<script>alert(1)" not in opened.read().decode()
 
 
@@ -227,13 +228,13 @@ def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
     ended: list[Any] = []
     job = threading.Thread(target=lambda: ended.append(webui.pin([options], **QUICK)))
     job.start()
-    for _ in range(600):
+    while job.is_alive():
         progress = webui.call("/sdapi/v1/progress?skip_current_image=true")[1]
         if progress["state"]["job"] and "best" in (progress["textinfo"] or ""):
             break
         time.sleep(0.1)
     webui.call("/sdapi/v1/interrupt", {})
-    job.join(120)
+    job.join(HUNG)
     status, answer = ended[0]
     assert status == 200, answer
     run = webui.runs()[0]
@@ -244,12 +245,12 @@ def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
     ended.clear()
     job = threading.Thread(target=lambda: ended.append(webui.pin([{"resume": run["run"]}], **QUICK)))
     job.start()
-    for _ in range(600):
+    while job.is_alive():
         if len(webui.journal(run)) > done + 2:
             break
         time.sleep(0.1)
     webui.call("/sdapi/v1/interrupt", {})
-    job.join(120)
+    job.join(HUNG)
     assert ended[0][0] == 200
     lines = webui.journal(run)
     assert "resumed" in [line["kind"] for line in lines]
@@ -274,7 +275,7 @@ def test_the_files_route_stays_inside_the_run(webui: Webui, path: str) -> None:
     run = webui.runs()[-1]
     address = f"{webui.url}/prompt-pins/v1/runs/{run['tab']}/{run['run']}/{path}"
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(address, timeout=30)
+        urllib.request.urlopen(address, timeout=HUNG)
     assert refused.value.code == 404
 
 

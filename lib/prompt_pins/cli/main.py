@@ -24,6 +24,7 @@ from ..config import RenderOptions
 from ..errors import PinError
 from ..store import RunFolder, Runs
 from ..store.events import Event, RunStarted
+from . import threads
 from .arguments import analysis_options, merged, with_analysis_options, with_options
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embe
     from ..run import pin as loop
 
     folder = Runs(out).find(run)
-    settings = RunConfig.from_record(folder.record().config)
+    record = folder.record()
+    settings = RunConfig.from_record(record.config)
+    threads.restore(record.host.get("threads"))
     host = _host(settings.checkpoint, device, embeddings)
     _run(settings, host, lambda: loop.resume(folder, host))
 

@@ -85,7 +85,7 @@ class HeadlessHost:
         return self._reader
 
     def describe(self) -> dict[str, Any]:
-        """Name, versions, checkpoint and its hash."""
+        """Name, versions, checkpoint and its hash, and how many threads compute: that shows in the last bits."""
         return {
             "name": "headless",
             "version": __version__,
@@ -94,6 +94,7 @@ class HeadlessHost:
             "prediction": self._model.prediction,
             "torch": torch.__version__,
             "device": self._device.type,
+            "threads": torch.get_num_threads(),
         }
 
     @functools.cached_property
