@@ -6,6 +6,7 @@ dropped on reading; any other damage is a `JournalError` with the line's number.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -71,13 +72,18 @@ class Journal:
             raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def append(self, record: dict[str, Any], sync: bool = False) -> None:
-        """Write one record at once; `sync` also waits until the disk has it."""
+        """Write one record at once, whole or not at all; `sync` also waits until the disk has it."""
         line = encode(record)
+        start = os.fstat(self._file.fileno()).st_size
         try:
-            self._file.write(line)
+            written = self._file.write(line)
+            while written < len(line):  # a disk that gets full takes a part, and says so at the next one
+                written += self._file.write(line[written:])
             if sync:
                 os.fsync(self._file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, start)
             raise StoreError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         self.records.append(record)
 
