@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..run.plan import Plan
-from ..store import Record, RunFolder, events
+from ..store import Held, Record, RunFolder, events
+from .terminal import Terminal
 
 
 class Screen:
     """A listener that shows a run: a live bar on a terminal, a line for each generation elsewhere."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Terminal, plan: Plan) -> None:
         self.console, self.plan = console, plan
         self.images = 0
         self.started = time.perf_counter()
@@ -34,11 +34,9 @@ class Screen:
 
     def __enter__(self) -> Screen:
         plan = self.plan
-        self.console.print(
+        self.console.say(
             f"pinning {plan.space.size} words · {plan.in_words} · "
-            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations",
-            highlight=False,
-            soft_wrap=True,
+            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations"
         )
         self.bar.start()
         return self
@@ -64,15 +62,14 @@ class Screen:
 
     def _line(self, number: int) -> None:
         if not self.console.is_terminal:
-            words = f"generation {number}/{self.plan.generations}  {self._words()}"
-            self.console.print(words, highlight=False, soft_wrap=True)
+            self.console.say(f"generation {number}/{self.plan.generations}  {self._words()}")
 
     def _resumed(self, record: Record) -> None:
         for candidate in record.candidates:
             self._first(candidate.loss)
         if record.generations:
             self.best = record.generations[-1].state["best_loss"]
-            self.console.print(f"resumed after generation {len(record.generations)}", highlight=False)
+            self.console.say(f"resumed after generation {len(record.generations)}")
 
     def _first(self, loss: float | None) -> None:
         if self.first is None:
@@ -85,24 +82,30 @@ class Screen:
         return f"best {self.best:.4f} (start {self.first:.4f})  {speed:.1f} img/s"
 
 
-def summary(console: Console, folder: RunFolder) -> None:
+def summary(console: Terminal, folder: RunFolder) -> None:
     """The end of a run, in a few lines."""
     record = folder.record()
-    console.print(f"{record.state}: {record.reason}", highlight=False, markup=False, soft_wrap=True)
-    held = record.held
-    if held is not None:
-        before = sum(held.fits_original) / len(held.fits_original)
-        after = sum(held.fits_pinned) / len(held.fits_pinned)
-        console.print(
-            f"unseen seeds: fit {before:.3f} → {after:.3f}, {-held.improvement:+.0%} "
-            f"[{-held.high:+.0%}, {-held.low:+.0%}]",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    console.say(f"{record.state}: {record.reason}")
+    if record.held is not None:
+        console.say(f"unseen seeds: {gain(record.held)}")
     if record.best is not None:
-        console.print(f"pinned prompt: {record.best.prompt}", highlight=False, markup=False, soft_wrap=True)
+        console.say(f"pinned prompt: {record.best.prompt}")
         if record.best.negative_prompt:
-            text = f"pinned negative prompt: {record.best.negative_prompt}"
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report: {folder.path / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
+            console.say(f"pinned negative prompt: {record.best.negative_prompt}")
+    console.say(f"report: {folder.path / 'index.html'}")
+
+
+def gain(held: Held) -> str:
+    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
+    before = sum(held.fits_original) / len(held.fits_original)
+    after = sum(held.fits_pinned) / len(held.fits_pinned)
+    if held.fits_original == held.fits_pinned:
+        return f"fit {before:.3f}, no change"
+    change, low, high = (percent(-value) for value in (held.improvement, held.high, held.low))
+    return f"fit {before:.3f} → {after:.3f}, {change} [{low}, {high}]"
+
+
+def percent(share: float) -> str:
+    """A share as signed whole percent; 0 has no sign."""
+    whole = round(100 * share)
+    return f"{whole:+d}%" if whole else "0%"

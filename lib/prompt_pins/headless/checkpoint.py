@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -92,9 +94,16 @@ def load(path: str | Path = "", config: Path | None = None) -> Checkpoint:
     Raises `CheckpointError`.
     """
     place = Path(path).expanduser() if path else EMBEDDED
-    if place.is_dir():
+    try:
+        mode = os.stat(place).st_mode
+    except FileNotFoundError:
+        mode = None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"checkpoint: {place} cannot be read ({reason})") from None
+    if mode is not None and stat.S_ISDIR(mode):
         return _load_folder(place)
-    if not place.exists():
+    if mode is None:
         raise CheckpointError(
             f"checkpoint: {place} does not exist; allowed: a .safetensors file of Stable Diffusion 1.x or 2.x, or a "
             "diffusers folder"
@@ -103,7 +112,7 @@ def load(path: str | Path = "", config: Path | None = None) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint: {place} is a pickle, which can run code when it is opened; convert it to .safetensors"
         )
-    if place.suffix.lower() != ".safetensors":
+    if not stat.S_ISREG(mode) or place.suffix.lower() != ".safetensors":
         raise CheckpointError(f"checkpoint: {place} is not a .safetensors file")
     return _load_file(place, config)
 

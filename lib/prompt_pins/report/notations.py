@@ -46,8 +46,13 @@ def style_line(name: str, best: Candidate) -> str:
 
 def _lines(rows: list[tuple[str, str, str]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in rows)
     return buffer.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: a blank before it, which means nothing in a prompt."""
+    return f" {cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def as_json(name: str, record: Record, best: Candidate) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Union
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostInterrupted
+from ..errors import HostInterrupted, PromptError
 from ..host import Batch, Host, PromptPair
 from ..loss import BatchLoss, Target, flip_pairs, score_batch
 from ..run import seeds
@@ -124,9 +124,25 @@ def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs)
     Raises `PinError` for input that cannot be used, before a folder is made.
     """
     plan = make_plan(config, host)
+    if not any(_places(plan.space, variable, options.analysis_step) for variable in range(plan.space.size)):
+        raise PromptError("no word can be raised or lowered: its range holds no other weight that can be printed")
     check_loss(config, host)
     targets = read_targets(config, host)
     return _Analyzer(config, options, host, runs.claim()).work(plan.space, targets)
+
+
+def _places(space: Any, variable: int, step: float) -> dict[str, list[float]]:
+    """The weights with one word `lowered` and `raised` by `step`, within its range, if that changes it."""
+    weight = space.original[variable]
+    places = {"lowered": max(weight - step, space.low[variable]), "raised": min(weight + step, space.high[variable])}
+    found = {}
+    for name, place in places.items():
+        vector = list(space.original)
+        vector[variable] = place
+        vector = space.round(vector)
+        if vector[variable] != weight:
+            found[name] = vector
+    return found
 
 
 class _Analyzer:
@@ -142,7 +158,8 @@ class _Analyzer:
     def work(self, space: Any, targets: tuple[Target, ...]) -> Iterator[Event]:
         """All of it."""
         self.space = space
-        yield AnalysisStarted(self.folder, space.size)
+        movable = [v for v in range(space.size) if _places(space, v, self.options.analysis_step)]
+        yield AnalysisStarted(self.folder, len(movable))
         original = space.render(space.original)
         self.targets = targets or self._first_batch(PromptPair(*original))
         source = "images" if targets else "batch"
@@ -152,7 +169,7 @@ class _Analyzer:
         kept = self._save("original", list(images[:KEPT]))
         state, reason = "finished", ""
         try:
-            for variable in range(space.size):
+            for variable in movable:
                 self.words.append(self._word(variable))
                 yield WordMeasured(self.words[-1])
         except HostInterrupted:
@@ -174,15 +191,10 @@ class _Analyzer:
         return first_batch_targets(batch.images, config, self.host)
 
     def _word(self, variable: int) -> Word:
-        space, step = self.space, self.options.analysis_step
-        weight = space.original[variable]
-        places = (max(weight - step, space.low[variable]), min(weight + step, space.high[variable]))
-        found = []
-        for name, place in zip(("lowered", "raised"), places):
-            vector = list(space.original)
-            vector[variable] = place
-            vector = space.round(vector)
-            found.append(None if vector[variable] == weight else self._side(name, variable, vector))
+        space, weight = self.space, self.space.original[variable]
+        places = _places(space, variable, self.options.analysis_step)
+        names = ("lowered", "raised")
+        found = [self._side(name, variable, places[name]) if name in places else None for name in names]
         sides = [side for side in found if side is not None]
         rows = [np.mean([side[1][i] for side in sides], axis=0) for i in (0, 1)]
         placed = next(unit for unit in space.units if unit.variable == variable)

@@ -1,0 +1,99 @@
+"""A run at work in a terminal, from its first event to its last line.  Imports typer."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import PinError, StoreError
+from ..store import RunFolder, Runs
+from ..store.events import Event, RunStarted
+from .terminal import GONE, Terminal, complain, quoted
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
+    from ..headless.engine import HeadlessHost
+
+FAILED = 1
+
+
+def run_to_the_end(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
+    """Run to the end, with a live screen and a live report; never leaves without the report."""
+    from ..report import LiveReport
+    from ..run.plan import make_plan
+    from .progress import Screen
+
+    console = Terminal()
+    received: list[int] = []
+    folder: RunFolder | None = None
+    failure: Exception | None = None
+    plan = make_plan(settings, host)
+    with signals(host, received), LiveReport(quiet=True) as live, Screen(console, plan) as screen:
+        try:
+            for event in begin():
+                folder = event.folder if isinstance(event, RunStarted) else folder
+                live.handle(event)
+                try:
+                    screen.handle(event)
+                except BrokenPipeError:
+                    received.append(GONE - 128)
+                    host.interrupt()
+        except (PinError, OSError) as error:
+            if folder is None:
+                raise
+            failure = error
+    if folder is not None:
+        _close(console, folder, received, failure or live.failed)
+
+
+def _close(console: Terminal, folder: RunFolder, received: list[int], failure: Exception | None) -> None:
+    """The end of a run: the index, a summary, and how to go on where it is not whole."""
+    from ..report import build_index
+    from .progress import summary
+
+    try:
+        build_index(Runs(folder.path.parent))
+    except StoreError as error:
+        failure = failure or error
+    if GONE - 128 in received:
+        raise typer.Exit(GONE)
+    summary(console, folder)
+    if failure is not None:
+        complain(failure)
+    if received or failure is not None:
+        console.say(f"to go on: prompt-pins resume {quoted(folder.path)}")
+        raise typer.Exit(128 + received[0] if received else FAILED)
+
+
+def draw_again(folder: RunFolder) -> None:
+    """What is left to do for a finished run: its report, which a killed process may have left half drawn."""
+    from ..report import build
+
+    console = Terminal()
+    console.say("this run is finished; its report is drawn again")
+    build(folder)
+    _close(console, folder, [], None)
+
+
+@contextlib.contextmanager
+def signals(host: HeadlessHost, received: list[int]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run cleanly; a second one ends the program at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        host.interrupt()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
