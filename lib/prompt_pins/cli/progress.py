@@ -32,22 +32,14 @@ class Screen:
         )
         self.task = self.bar.add_task("", total=plan.generations)
 
-    def __enter__(self) -> Screen:
-        plan = self.plan
-        self.console.say(
-            f"pinning {plan.space.size} words · {plan.in_words} · "
-            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations"
-        )
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self.bar.stop()
 
     def handle(self, event: events.Event) -> None:
         """Show one event."""
         if isinstance(event, events.RunStarted):
-            self._resumed(event.record)
+            self._begin(event.record)
         elif isinstance(event, events.CandidateDone):
             candidate = event.candidate
             self.images += len(candidate.images) if candidate.evaluations else 0
@@ -64,7 +56,13 @@ class Screen:
         if not self.console.is_terminal:
             self.console.say(f"generation {number}/{self.plan.generations}  {self._words()}")
 
-    def _resumed(self, record: Record) -> None:
+    def _begin(self, record: Record) -> None:
+        plan = self.plan
+        self.console.say(
+            f"pinning {plan.space.size} words · {plan.in_words} · "
+            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations"
+        )
+        self.bar.start()
         for candidate in record.candidates:
             self._first(candidate.loss)
         if record.generations:

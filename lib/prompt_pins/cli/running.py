@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..headless.engine import HeadlessHost
 
 FAILED = 1
+PIPE = GONE - 128
+"""The number of SIGPIPE, which not every system has."""
 
 
 def run_to_the_end(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
@@ -33,20 +35,24 @@ def run_to_the_end(settings: RunConfig, host: HeadlessHost, begin: Callable[[], 
     folder: RunFolder | None = None
     failure: Exception | None = None
     plan = make_plan(settings, host)
-    with signals(host, received), LiveReport(quiet=True) as live, Screen(console, plan) as screen:
+    with signals(host, received), LiveReport(quiet=True) as live:
+        events = begin()
+        screen = Screen(console, plan)
         try:
-            for event in begin():
+            for event in events:
                 folder = event.folder if isinstance(event, RunStarted) else folder
                 live.handle(event)
                 try:
                     screen.handle(event)
-                except BrokenPipeError:
-                    received.append(GONE - 128)
+                except BrokenPipeError:  # nobody looks any more: the run stops as it does with Ctrl-C
+                    received.append(PIPE)
                     host.interrupt()
         except (PinError, OSError) as error:
             if folder is None:
                 raise
             failure = error
+        finally:
+            screen.close()
     if folder is not None:
         _close(console, folder, received, failure or live.failed)
 
@@ -60,12 +66,12 @@ def _close(console: Terminal, folder: RunFolder, received: list[int], failure: E
         build_index(Runs(folder.path.parent))
     except StoreError as error:
         failure = failure or error
-    if GONE - 128 in received:
+    if PIPE in received:
         raise typer.Exit(GONE)
     summary(console, folder)
     if failure is not None:
         complain(failure)
-    if received or failure is not None:
+    if received or failure is not None or folder.record().state != "finished":
         console.say(f"to go on: prompt-pins resume {quoted(folder.path)}")
         raise typer.Exit(128 + received[0] if received else FAILED)
 
