@@ -97,10 +97,9 @@ def gain(held: Held) -> str:
     """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
     before = sum(held.fits_original) / len(held.fits_original)
     after = sum(held.fits_pinned) / len(held.fits_pinned)
-    if held.fits_original == held.fits_pinned:
-        return f"fit {before:.3f}, no change"
     change, low, high = (percent(-value) for value in (held.improvement, held.high, held.low))
-    return f"fit {before:.3f} → {after:.3f}, {change} [{low}, {high}]"
+    told = "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
+    return f"fit {before:.3f} → {after:.3f}, {told}"
 
 
 def percent(share: float) -> str:
