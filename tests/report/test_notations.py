@@ -136,4 +136,5 @@ def test_the_page_of_an_analysis(tmp_path: Path) -> None:
 def test_no_cell_is_a_formula(start: str) -> None:
     best = Candidate(1, 0, "0", (1.0,), f"{start}, a cat", start, 0.1, 0.1, 0.0, "x", (), 0)
     ((name, prompt, negative),) = csv.reader(io.StringIO(notations.style_line("0", best), newline=""))
+    start = start.replace("\r", "\n")
     assert (name, prompt, negative) == ("pinned 0", f" {start}, a cat", f" {start}")

@@ -51,8 +51,12 @@ def _lines(rows: list[tuple[str, str, str]]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: a blank before it, which means nothing in a prompt."""
-    return f" {cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """A cell that no spreadsheet takes for a formula or a second row.
+
+    A blank before it and another kind of line break mean nothing in a prompt.
+    """
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f" {cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\n")) else cell
 
 
 def as_json(name: str, record: Record, best: Candidate) -> str:
