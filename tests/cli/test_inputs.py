@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from prompt_pins.cli import main as program
-from prompt_pins.headless.inversion import Inversion, save_inversion
+from prompt_pins.headless.inversion import Inversion, load_inversions, save_inversion
 from prompt_pins.store import RunFolder, Runs
 from safetensors.torch import save_file
 
@@ -110,11 +110,17 @@ def test_what_a_run_was_rendered_with_is_refused_by_name_when_it_is_gone_or_anot
     with command.patch.context() as patch:
         stop_after(patch, 2)
         command("pin", "zqpin, a red circle", *TINY, "-g", "2", "--embeddings", "emb", "--out", "runs")
+    (kept,) = (one.vectors for one in load_inversions(emb) if one.name == "zqpin")
     save_inversion(emb / "zqpin.safetensors", Inversion("zqpin", torch.ones(1, 48)))
     assert "embeddings: zqpin in" in (told := command.refused("resume", "0", "--out", "runs")) and "another one" in told
     (emb / "zqpin.safetensors").unlink()
     assert "is not there" in command.refused("resume", "0", "--out", "runs")
-    shutil.rmtree(emb)
+    save_inversion(emb / "zqpin.safetensors", Inversion("zqpin", kept))
+    shutil.move(str(emb), "other place")
+    with command.patch.context() as patch:
+        stop_after(patch, 1)
+        _, printed, _ = command("resume", "0", "--out", "runs", "--embeddings", "other place")
+    assert "to go on: prompt-pins resume runs/00000000 --embeddings 'other place'\n" in printed
     assert "emb is not a folder" in command.refused("resume", "0", "--out", "runs")
     with command.patch.context() as patch:
         stop_after(patch, 2)
@@ -146,7 +152,13 @@ def test_a_checkpoint_is_written_down_from_the_root_and_never_replaced_silently(
     place = Path("runs/00000000").absolute()
     Path("below").mkdir()
     command.patch.chdir("below")
-    assert command("resume", place)[0] == 0
+    with command.patch.context() as patch:
+        stop_after(patch, 1)
+        assert command("resume", place)[0] == 1
+    for suffix in (".safetensors", ".yaml"):
+        shutil.move(f"../mine{suffix}", f"moved{suffix}")
+    assert "mine.safetensors does not exist" in command.refused("resume", place)
+    assert command("resume", place, "--checkpoint", "moved.safetensors")[0] == 0
 
 
 def test_a_run_of_a_webui_does_not_go_on_here(command: Command) -> None:

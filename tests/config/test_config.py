@@ -104,6 +104,10 @@ def test_half_a_character_is_refused() -> None:
     [
         ({"width": 8192, "height": 8192}, "width: '8192 x 8192' is not allowed; allowed: width x height of at most"),
         (
+            {"width": 4096, "height": 4096, "held_out": 65},
+            "held_out: 65 is not allowed; allowed: at most 64 images of 4096 x 4096 at once",
+        ),
+        (
             {"width": 4096, "height": 4096, "batch_size": 17},
             "batch_size: 17 is not allowed; allowed: at most 16 images",
         ),

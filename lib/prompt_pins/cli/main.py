@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -64,7 +65,15 @@ def pin(
 
 
 @app.command()
-def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embeddings = None) -> None:
+def resume(
+    run: RunName,
+    out: Out = OUT,
+    device: Device = None,
+    embeddings: Embeddings = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
+    ] = "",
+) -> None:
     """Go on with a run that was interrupted or killed, exactly where it was, with what it was rendered with."""
     from ..config import RunConfig
     from ..headless.opening import reopen_host
@@ -76,8 +85,9 @@ def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embe
         draw_again(folder)
         return
     settings = RunConfig.from_record(record.config)
-    host = reopen_host(record, device or record.host.get("device"), embeddings)
-    run_to_the_end(settings, host, lambda: loop.resume(folder, host))
+    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint)
+    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--device": device}
+    run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
 
 @app.command()
@@ -159,11 +169,11 @@ def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | Non
     if to is None:
         raise OptionError("to", "", "a file whose name ends in .safetensors")
     baked_files(record, to)
-    if checkpoint:
+    if checkpoint and record.host.get("name") != "headless":
         host = open_host(checkpoint, device, embeddings, precise=True)
     else:
         own_checkpoint(record)
-        host = reopen_host(record, device, embeddings, precise=True)
+        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint)
     return bake_run(record, host, to)
 
 
@@ -176,7 +186,7 @@ def serve(
     from ..report import build_index
     from .serve import make_server
 
-    if not out.is_dir():
+    if not os.path.isdir(out):
         raise OptionError("out", str(out), "a folder of runs")
     with contextlib.suppress(StoreError):  # a folder that is only to be read shows the index that it has
         build_index(Runs(out))

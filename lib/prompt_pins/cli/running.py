@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,8 +25,16 @@ PIPE = GONE - 128
 """The number of SIGPIPE, which not every system has."""
 
 
-def run_to_the_end(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
-    """Run to the end, with a live screen and a live report; never leaves without the report."""
+def run_to_the_end(
+    settings: RunConfig,
+    host: HeadlessHost,
+    begin: Callable[[], Iterator[Event]],
+    again: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Run to the end, with a live screen and a live report; never leaves without the report.
+
+    again: options that are needed to go on, where they are not empty.
+    """
     from ..report import LiveReport
     from ..run.plan import make_plan
     from .progress import Screen
@@ -54,10 +63,13 @@ def run_to_the_end(settings: RunConfig, host: HeadlessHost, begin: Callable[[], 
         finally:
             screen.close()
     if folder is not None:
-        _close(console, folder, received, failure or live.failed)
+        words = [str(word) for flag, value in again.items() if value for word in (flag, value)]
+        _close(console, folder, received, failure or live.failed, words)
 
 
-def _close(console: Terminal, folder: RunFolder, received: list[int], failure: Exception | None) -> None:
+def _close(
+    console: Terminal, folder: RunFolder, received: list[int], failure: Exception | None, again: Sequence[str] = ()
+) -> None:
     """The end of a run: the index, a summary, and how to go on where it is not whole."""
     from ..report import build_index
     from .progress import summary
@@ -72,7 +84,8 @@ def _close(console: Terminal, folder: RunFolder, received: list[int], failure: E
     if failure is not None:
         complain(failure)
     if received or failure is not None or folder.record().state != "finished":
-        console.say(f"to go on: prompt-pins resume {quoted(folder.path)}")
+        named: list[Path | str] = [folder.path, *again]
+        console.say(f"to go on: prompt-pins resume {' '.join(map(quoted, named))}")
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 

@@ -69,10 +69,10 @@ def emit(text: str, newline: bool = True) -> None:
         raise BrokenPipeError from None  # typer takes one with a number for itself
 
 
-def quoted(path: Path) -> str:
-    """A path as a word of the command line, to be copied."""
-    text = str(path)
-    text = os.path.join(os.curdir, text) if text.startswith("-") else text
+def quoted(word: Path | str) -> str:
+    """A word of the command line, to be copied; a path is never taken for an option."""
+    text = str(word)
+    text = os.path.join(os.curdir, text) if isinstance(word, Path) and text.startswith("-") else text
     if sys.platform == "win32":
         return subprocess.list2cmdline([text])
     return shlex.quote(text)

@@ -15,6 +15,8 @@ from .search import SearchOptions
 MOST_PIXELS = 2**24
 MOST_BATCH_PIXELS = 2**28
 """Of all images of a batch: as numbers they take 3 GiB, and a loss needs them more than once."""
+MOST_CHECKED_PIXELS = 2**30
+"""Of the images on which two prompts are compared after the search: 3 GiB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,11 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
         if self.width * self.height * self.batch_size > MOST_BATCH_PIXELS:
             most = MOST_BATCH_PIXELS // (self.width * self.height)
             raise OptionError("batch_size", self.batch_size, f"at most {most} images of {self.width} x {self.height}")
+        for name in ("contest_seeds", "held_out"):
+            most = MOST_CHECKED_PIXELS // max(1, self.width * self.height)
+            if getattr(self, name) > most:
+                sides = f"{self.width} x {self.height}"
+                raise OptionError(name, getattr(self, name), f"at most {most} images of {sides} at once")
         object.__setattr__(self, "target", tuple(name for name in self.target if name.strip()))
 
     @classmethod

@@ -65,7 +65,7 @@ def load_inversions(folder: Path, width: int | None = None) -> tuple[Inversion, 
 
 
 def _load(path: Path, width: int | None) -> Inversion:
-    if not path.is_file():  # opening a pipe would wait for its writer
+    if not os.path.isfile(path):  # opening a pipe would wait for its writer
         raise CheckpointError("is no file")
     try:
         tensors = load_file(path)

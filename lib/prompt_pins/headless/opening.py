@@ -27,9 +27,13 @@ def open_host(
 
 
 def reopen_host(
-    record: Record, device: str | None = None, embeddings: Path | None = None, precise: bool = False
+    record: Record,
+    device: str | None = None,
+    embeddings: Path | None = None,
+    precise: bool = False,
+    checkpoint: str = "",
 ) -> HeadlessHost:
-    """The host that a run was rendered with; the folder of `embeddings` is its own where none is given.
+    """The host that a run was rendered with; `checkpoint` and the folder of `embeddings` are its own where not given.
 
     Raises `CheckpointError`, which names what is missing or is another one, and `OptionError`.
     """
@@ -42,7 +46,7 @@ def reopen_host(
     folder = embeddings
     if names and folder is None:
         folder = Path(str(known.get("embeddings_folder", "")))
-    host = _open(str(record.config.get("checkpoint", "")), device, folder, names, precise)
+    host = _open(checkpoint or str(record.config.get("checkpoint", "")), device, folder, names, precise)
     for key in ("checkpoint_sha256", "prediction"):
         found = host.describe()[key]
         if key in known and known[key] != found:

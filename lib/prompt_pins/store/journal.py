@@ -38,7 +38,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     for number, line in enumerate(data[:end].split(b"\n")[:-1], start=1):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise JournalError(path, number, "is not a JSON object") from None
         if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
             raise JournalError(path, number, "is not a journal record")
