@@ -91,6 +91,14 @@ def test_a_full_disk_is_one_sentence_and_how_to_go_on(command: Command) -> None:
     assert code == 0 and "finished: " in printed
 
 
+def test_a_full_disk_fails_an_analysis_in_a_sentence(command: Command) -> None:
+    words = ["analyze", "a red circle", "--steps", "1", "--width", "64", "--height", "64", "--analysis-seeds", "8"]
+    with command.patch.context() as patch:
+        patch.setattr(os, "replace", full)
+        code, printed, errors = command(*words, "--out", "runs")
+    assert (code, printed) == (1, "") and errors.startswith("error: ") and errors.count("\n") == 1
+
+
 def test_a_report_that_cannot_be_written_is_drawn_later(command: Command) -> None:
     from prompt_pins.report import live
 

@@ -112,9 +112,14 @@ def analyze(
     host = open_host(settings.checkpoint, device, embeddings)
     console, received = Terminal(stderr=as_json), list[int]()
     with signals(host, received):
-        folder, result = follow(console, measuring.analyze(settings, chosen, host, Runs(out / "analysis")))
-    page = build_analysis(folder.path)
-    build_index(Runs(out))
+        events = measuring.analyze(settings, chosen, host, Runs(out / "analysis"))
+        try:
+            folder, result = follow(console, events)
+            page = build_analysis(folder.path)
+            build_index(Runs(out))
+        except PinError as error:  # something is left behind by now
+            complain(error)
+            raise typer.Exit(FAILED) from error
     if as_json:
         emit(json.dumps(result.to_json(), ensure_ascii=False))
     else:

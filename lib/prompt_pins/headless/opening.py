@@ -45,7 +45,9 @@ def reopen_host(
         raise OptionError("embeddings", str(embeddings), "none: this run was rendered without")
     folder = embeddings
     if names and folder is None:
-        folder = Path(str(known.get("embeddings_folder", "")))
+        if not known.get("embeddings_folder"):
+            raise CheckpointError(f"embeddings: this run was rendered with {', '.join(names)}; name their folder")
+        folder = Path(str(known["embeddings_folder"]))
     host = _open(checkpoint or str(record.config.get("checkpoint", "")), device, folder, names, precise)
     for key in ("checkpoint_sha256", "prediction"):
         found = host.describe()[key]
