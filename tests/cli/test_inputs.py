@@ -161,6 +161,19 @@ def test_a_checkpoint_is_written_down_from_the_root_and_never_replaced_silently(
     assert command("resume", place, "--checkpoint", "moved.safetensors")[0] == 0
 
 
+@pytest.mark.parametrize("preset", ["Classic", "Balanced", "Quick"])
+def test_a_search_that_starts_again_goes_on_as_if_it_had_not_been_stopped(command: Command, preset: str) -> None:
+    words = ["pin", "a red circle", *TINY, "-g", "6", "--preset", preset, "--restarts", "3"]
+    words += ["--patience", "1", "--min-progress", "1"]
+    assert command(*words, "--out", "whole")[0] == 0
+    states = [generation.state["restart"] for generation in Runs(Path("whole")).find("0").record().generations]
+    with command.patch.context() as patch:
+        stop_after(patch, 3 * (1 + len(states) // 2))
+        assert command(*words, "--out", "parts")[0] == 1
+    assert command("resume", "0", "--out", "parts")[0] == 0
+    assert max(states) >= 1 and losses("parts") == losses("whole")
+
+
 def test_a_run_of_a_webui_does_not_go_on_here(command: Command) -> None:
     with command.patch.context() as patch:
         stop_after(patch, 2)
@@ -237,6 +250,7 @@ def test_a_file_of_options_that_no_run_can_have(command: Command, text: str, mes
         (["a cat", "--config", "/dev/zero"], "larger than 4 MiB"),
         (["a cat", "--checkpoint", "/dev/zero"], "is not a .safetensors file"),
         (["a cat", "--embeddings", "/dev/zero"], "is not a folder"),
+        (["a cat", "--max-images", "9" * 5000], "max-images"),
         (["a cat", "--no-such"], "No such option: --no-such"),
         ([" ".join(f"w{i}" for i in range(2001))], "prompt: '2001 weights' is not allowed"),
         (["a cat", "--restarts", "1", "--objectives", "2"], "restarts: 1 is not allowed"),
@@ -244,6 +258,15 @@ def test_a_file_of_options_that_no_run_can_have(command: Command, text: str, mes
 )
 def test_a_command_line_that_cannot_be_followed(command: Command, words: list[str], message: str) -> None:
     assert message in command.refused("pin", *words, "--out", "runs")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files here")
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(command: Command) -> None:
+    for suffix in ("png", "toml", "safetensors"):
+        os.mkfifo(f"fifo.{suffix}")
+    for option, suffix in (("target", "png"), ("mask", "png"), ("config", "toml"), ("checkpoint", "safetensors")):
+        told = command.refused("pin", "a cat", f"--{option}", f"fifo.{suffix}")
+        assert "is a special file" in told or "is not a .safetensors file" in told
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import stat
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
@@ -105,7 +106,11 @@ def analysis_options(given: dict[str, Any]) -> AnalysisOptions:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`."""
+    from ..loss.images import PIPES
+
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode) and not str(path).startswith(PIPES):
+            raise PinError(f"{path}: is a special file; allowed: a TOML file of options")
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -25,6 +25,7 @@ from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
 OUT = Path("outputs/prompt_pins")
 BAD_INPUT = 2
+LONGEST = 500  # characters of a message about the command line, which may quote an argument of any length
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -282,7 +283,8 @@ def main() -> None:
         said = getattr(error, "format_message", None)  # of click, which typer may carry within itself
         if said is None:
             raise
-        complain(" ".join(said().split()))
+        words = " ".join(said().split())
+        complain(words if len(words) <= LONGEST else words[: LONGEST - 1] + "…")
         code = BAD_INPUT
     sys.exit(leave(code if isinstance(code, int) else 0))
 

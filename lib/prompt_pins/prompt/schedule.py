@@ -144,5 +144,5 @@ class _Scan:
         when = self.texts[colon + 1]
         found = close == colon + 2 and WHEN.fullmatch(when) is not None
         if found and math.isinf(float(when)):
-            raise PromptError(f"[…:{when.strip()}]: no step has so large a number, and the host fails at it")
+            raise PromptError(f"[…:{when.strip()[:20]}]: no step has so large a number, and the host fails at it")
         return found
