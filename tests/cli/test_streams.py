@@ -55,6 +55,18 @@ def test_a_reader_that_is_gone_is_not_mourned(words: list[str]) -> None:
     assert (done.returncode, done.stderr) == (GONE, b"")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no such file")
+def test_an_output_on_a_full_disk_does_not_end_the_run(tmp_path: Path) -> None:
+    words = ["pin", "a red circle", *TINY, "-g", "1", "--out", str(tmp_path)]
+    for command_line in (words, ["samplers"], ["convert", "a cat"]):
+        with open("/dev/full", "wb") as output:
+            done = subprocess.run([*PROGRAM, *command_line], stdout=output, stderr=subprocess.PIPE, env=environment())
+        told = done.stderr.decode()
+        assert told.startswith("error: ") and "No space left on device" in told.splitlines()[0]
+        assert told.count("\n") == 1 + (command_line is words) and done.returncode in (1, 2)
+    assert Runs(tmp_path).find("0").record().state == "finished"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="there is no such file")
 def test_an_image_from_a_pipe_is_read_once_and_kept(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "red").save(tmp_path / "goal.png")

@@ -279,6 +279,9 @@ def main() -> None:
         code = GONE
     except typer.Abort:
         code = FAILED
+    except OSError as error:  # the system's reasons are sentences, too
+        complain(error)
+        code = FAILED
     except Exception as error:
         said = getattr(error, "format_message", None)  # of click, which typer may carry within itself
         if said is None:

@@ -81,6 +81,9 @@ def _close(
     if PIPE in received:
         raise typer.Exit(GONE)
     summary(console, folder)
+    if console.lost is not None:
+        failure = failure or PinError(f"the output cannot be written ({console.lost.strerror or console.lost})")
+        console = Terminal(stderr=True)
     if failure is not None:
         complain(failure)
     if received or failure is not None or folder.record().state != "finished":

@@ -17,6 +17,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from ..errors import PinError
+
 GONE = 128 + 13
 """Exit code where nobody reads the output any more: as of a program that SIGPIPE ended."""
 KEPT = "\n\t"
@@ -41,9 +43,11 @@ class Terminal(Console):
     """A console that prints text as it is, markup and `:names:` of emojis included.
 
     Raises BrokenPipeError where nobody reads any more; rich by itself ends the program.
+    lost: why nothing is said any more, such as a full disk: that is no reason to end a run.
     """
 
     def __init__(self, stderr: bool = False) -> None:
+        self.lost: OSError | None = None
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
     def on_broken_pipe(self) -> None:
@@ -52,7 +56,13 @@ class Terminal(Console):
 
     def say(self, text: object, style: str | None = None) -> None:
         """One message that may hold untrusted text; only its line breaks break lines."""
-        self.print(shown(text), style=style, soft_wrap=True)
+        if self.lost is None:
+            try:
+                self.print(shown(text), style=style, soft_wrap=True)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                self.lost = error
 
 
 def complain(error: object) -> None:
@@ -64,9 +74,11 @@ def complain(error: object) -> None:
 def emit(text: str, newline: bool = True) -> None:
     """Print data: as it is, or escaped where a terminal shows it."""
     try:
-        typer.echo(shown(text) if sys.stdout.isatty() else text, nl=newline)
+        typer.echo(shown(text) if sys.stdout is not None and sys.stdout.isatty() else text, nl=newline)
     except BrokenPipeError:
         raise BrokenPipeError from None  # typer takes one with a number for itself
+    except OSError as error:
+        raise PinError(f"the output cannot be written ({error.strerror or error})") from error
 
 
 def quoted(word: Path | str) -> str:
@@ -91,14 +103,16 @@ def prepare() -> None:
 def leave(code: int) -> int:
     """Write what is left; the exit code, which is `GONE` where nobody reads it."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         code = GONE
     except (OSError, ValueError):
         code = code or 1
-    if code == GONE:  # or the interpreter would complain of it at its end
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        return code
+    with contextlib.suppress(OSError, ValueError):  # or the interpreter would complain of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
