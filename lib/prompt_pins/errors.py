@@ -65,6 +65,9 @@ class HostInterrupted(PinError):
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """`repr` of a value, cut to `limit` characters."""
-    text = repr(value)
+    """`repr` of a value, cut to `limit` characters; never an error, however long or deep the value is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; lists in lists in lists
+        text = f"a value of type {type(value).__name__} that is too long to be shown"
     return text if len(text) <= limit else text[: limit - 1] + "…"

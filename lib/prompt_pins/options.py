@@ -83,13 +83,15 @@ def _checked(name: str, value: Any, hint: Any, declaration: Declaration) -> Any:
         return None
     try:
         value = _converted(value, hint)
-    except (TypeError, ValueError):
+    except UnicodeEncodeError:
+        raise OptionError(name, value, "text of whole characters (it holds bytes that are no UTF-8)") from None
+    except (TypeError, ValueError, OverflowError):
         raise OptionError(name, value, allowed) from None
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             too_low = declaration.low is not None and number < declaration.low
             too_high = declaration.high is not None and number > declaration.high
-            if too_low or too_high or not math.isfinite(number):
+            if too_low or too_high or (isinstance(number, float) and not math.isfinite(number)):
                 raise OptionError(name, value, allowed)
     if declaration.choices and value not in declaration.choices:
         raise OptionError(name, value, allowed)
@@ -97,7 +99,7 @@ def _checked(name: str, value: Any, hint: Any, declaration: Declaration) -> Any:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """`value` as the type that `hint` names; ValueError or TypeError if it is not one."""
+    """`value` as the type that `hint` names; ValueError, TypeError or OverflowError if it is not one."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None:
@@ -114,6 +116,8 @@ def _converted(value: Any, hint: Any) -> Any:
     if isinstance(value, bool) or (hint in (int, float) and isinstance(value, str)):
         raise TypeError(value)
     if hint is int:
+        if isinstance(value, int):
+            return value
         if int(value) != float(value):
             raise ValueError(value)
         return int(value)
@@ -122,6 +126,7 @@ def _converted(value: Any, hint: Any) -> Any:
     if hint is str:
         if not isinstance(value, str):
             raise TypeError(value)
+        value.encode()  # no half of a character: neither a journal nor a page could hold it
         return value
     raise TypeError(hint)
 
@@ -140,7 +145,11 @@ def describe(hint: Any, declaration: Declaration) -> str:
     kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
     low, high = declaration.low, declaration.high
     if low is not None and high is not None:
-        return f"{kind} from {low:g} to {high:g}"
+        return f"{kind} from {_bound(low)} to {_bound(high)}"
     if low is not None:
-        return f"{kind} of at least {low:g}"
-    return kind if high is None else f"{kind} of at most {high:g}"
+        return f"{kind} of at least {_bound(low)}"
+    return kind if high is None else f"{kind} of at most {_bound(high)}"
+
+
+def _bound(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -12,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prompt_pins.cli.main import main
 from prompt_pins.cli.serve import find, make_server
+from prompt_pins.errors import StoreError
+from prompt_pins.store import Runs
 
 from tests.patience import HUNG
 
@@ -70,7 +75,8 @@ def test_what_is_shown(port: int, address: str, kind: str) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "/notes.html", "/other/index.html", "/other/", "/00000001/.hidden.html", "/00000001/journal.lock", "/00000001",
+        "/notes.html", "/other/index.html", "/other/", "/00000001/.hidden.html", "/00000001/journal.lock", "/00000009",
+        "/other",
         "/../secret.html", "/00000001/../../secret.html", "/%2e%2e/secret.html",
         "/00000001/%2e%2e%2f%2e%2e%2fsecret.html",
         "/00000001/..%5c..%5csecret.html", "/00000001/out.html", "/00000002/secret.html", "//etc/passwd", "/%00.html",
@@ -80,6 +86,61 @@ def test_what_is_shown(port: int, address: str, kind: str) -> None:
 def test_what_is_not(port: int, address: str) -> None:
     status, _, body = ask(port, address)
     assert status == 404 and b"secret" not in body.replace(b"secret.html", b"")
+
+
+@pytest.mark.parametrize("address", ["/00000001", "//00000001", "/00000001?x=1", "/analysis/00000000"])
+def test_the_folder_of_a_page_leads_to_the_page(port: int, address: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", address)
+    answer = connection.getresponse()
+    assert answer.status == 302
+    assert answer.getheader("Location") == "/" + address.partition("?")[0].strip("/") + "/"
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "00000001/" + "n" * 300 + ".html", "/".join(["00000001"] * 2000)])
+def test_a_name_that_is_too_long_is_not_found(port: int, name: str) -> None:
+    assert ask(port, f"/{name}")[0] == 404
+    assert find(Path(), f"/{name}") is None
+
+
+def test_a_dropped_connection_is_no_news(port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        dropped = socket.create_connection(("127.0.0.1", port))
+        dropped.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        dropped.sendall(b"GET /00000001/ HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        dropped.close()
+    assert ask(port, "/")[0] == 200
+    with make_server(Path(), 0) as server:
+        try:
+            raise ConnectionResetError
+        except ConnectionResetError:
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_that_can_only_be_read_is_served_and_no_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[Path] = []
+
+    def refuse(runs: Runs) -> None:
+        raise StoreError("read only")
+
+    def stop(root: Path, port: int) -> None:
+        served.append(root)
+        raise OSError("stop here")
+
+    monkeypatch.setattr("prompt_pins.report.build_index", refuse)
+    monkeypatch.setattr("prompt_pins.cli.serve.make_server", stop)
+    for folder, message in (
+        (tmp_path, "port: 8137 cannot be used"),
+        (tmp_path / "mistyped", "mistyped' is not allowed"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["prompt-pins", "serve", "--out", str(folder)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2 and message in capsys.readouterr().err
+    assert served == [tmp_path] and not (tmp_path / "mistyped").exists()
 
 
 def test_other_names_and_methods_are_refused(port: int, runs: Path) -> None:

@@ -65,3 +65,58 @@ def test_an_empty_prompt_is_refused(prompt: str) -> None:
 def test_values_that_do_not_go_together_are_refused(values: dict) -> None:
     with pytest.raises(OptionError):
         RunConfig(prompt="a cat", **values)
+
+
+@pytest.mark.parametrize("value", [float("inf"), 10**400, "9" * 5000, [[[]]]])
+@pytest.mark.parametrize("name", ["steps", "max_images", "cfg_scale"])
+def test_a_number_beyond_all_bounds_is_refused_in_a_sentence(name: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"^{name}: .* is not allowed; allowed: a (whole )?number"):
+        RunConfig.from_dict({"prompt": "a cat", name: value})
+
+
+def test_a_number_of_thousands_of_digits_is_named_without_them() -> None:
+    with pytest.raises(OptionError, match="steps: a value of type int that is too long to be shown is not allowed"):
+        RunConfig(prompt="a cat", steps=10**5000)
+
+
+def test_every_number_has_bounds() -> None:
+    for name, declaration in declarations(RunConfig).items():
+        if {int, float} & {
+            typing.get_type_hints(RunConfig)[name],
+            *typing.get_args(typing.get_type_hints(RunConfig)[name]),
+        }:
+            assert declaration.low is not None and declaration.high is not None, name
+
+
+def test_the_largest_seed_is_taken_and_told_exactly() -> None:
+    assert RunConfig(prompt="a cat", cma_seed=2**63 - 1).cma_seed == 2**63 - 1
+    with pytest.raises(OptionError, match="from 0 to 9223372036854775807"):
+        RunConfig(prompt="a cat", cma_seed=2**63)
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"prompt: 'a \\udcff cat' is not allowed; allowed: text of whole characters"):
+        RunConfig(prompt="a \udcff cat")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"width": 8192, "height": 8192}, "width: '8192 x 8192' is not allowed; allowed: width x height of at most"),
+        (
+            {"width": 4096, "height": 4096, "held_out": 65},
+            "held_out: 65 is not allowed; allowed: at most 64 images of 4096 x 4096 at once",
+        ),
+        (
+            {"width": 4096, "height": 4096, "batch_size": 17},
+            "batch_size: 17 is not allowed; allowed: at most 16 images",
+        ),
+    ],
+)
+def test_images_that_no_memory_holds_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        RunConfig(prompt="a cat", **values)
+
+
+def test_an_empty_path_is_no_path() -> None:
+    assert RunConfig(prompt="a cat", target=("", " ")).target == ()

@@ -61,7 +61,9 @@ def test_names_are_found_longest_first_and_stay_whole() -> None:
     assert Words((), (), 9).replace([1, 2]) == [(1,), (2,)]
 
 
-def test_files_are_loaded_and_bad_ones_are_named(tmp_path: Path, real: HeadlessHost) -> None:
+def test_files_are_loaded_and_bad_ones_are_named(
+    tmp_path: Path, real: HeadlessHost, caplog: pytest.LogCaptureFixture
+) -> None:
     word = Inversion("pin one", torch.arange(96.0).reshape(2, 48))
     save_inversion(tmp_path / "pin one.safetensors", word)
     assert list(load_file(tmp_path / "pin one.safetensors")) == ["pin one"]
@@ -70,8 +72,11 @@ def test_files_are_loaded_and_bad_ones_are_named(tmp_path: Path, real: HeadlessH
     with pytest.raises(CheckpointError, match="48"):
         extend(real.checkpoint.text_encoder, [Inversion("x", torch.zeros(1, 768))])
     save_file({"a": torch.zeros(1), "b": torch.zeros(1)}, tmp_path / "two.safetensors")
-    with pytest.raises(CheckpointError, match="2 tensors"):
-        load_inversions(tmp_path)
+    (tmp_path / "._one.safetensors").write_bytes(b"nothing")
+    assert [one.name for one in load_inversions(tmp_path)] == ["pin one"]
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "._one.safetensors (is damaged" in told and "two.safetensors (holds 2 tensors" in told
+    assert load_inversions(tmp_path, 768) == () and "has vectors of 48 numbers; this model's have 768" in caplog.text
     with pytest.raises(CheckpointError, match="not a folder"):
         load_inversions(tmp_path / "nowhere")
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import typer.main
 from prompt_pins.cli import main as cli
-from prompt_pins.cli.arguments import merged
+from prompt_pins.cli.arguments import absolute, merged
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import StoreError
 from prompt_pins.options import declarations
 from prompt_pins.report import build_analysis, build_index, notations
 from prompt_pins.report.view import command
-from prompt_pins.store import Runs
+from prompt_pins.store import Candidate, Runs
 
 from tests.report.synthetic import HOSTILE, Shape, SyntheticRun
 from tests.report.test_pages import Reader
@@ -102,7 +102,7 @@ def assert_read_back(config: dict[str, Any], words: list[str], monkeypatch: pyte
     monkeypatch.setattr(cli, "merged", take)
     with pytest.raises(StoreError, match="seen"):
         typer.main.get_command(cli.app).main(words[1:], standalone_mode=False)
-    assert seen[0].to_dict() == config
+    assert seen[0].to_dict() == {**config, "checkpoint": absolute(config["checkpoint"])}
 
 
 def test_the_page_of_an_analysis(tmp_path: Path) -> None:
@@ -130,3 +130,11 @@ def test_the_page_of_an_analysis(tmp_path: Path) -> None:
     (root / "analysis.json").write_text("{", "utf-8")
     with pytest.raises(StoreError):
         build_analysis(root)
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+cat", "-cat", "@SUM(1)", "\tcat", "\rcat"])
+def test_no_cell_is_a_formula(start: str) -> None:
+    best = Candidate(1, 0, "0", (1.0,), f"{start}, a cat", start, 0.1, 0.1, 0.0, "x", (), 0)
+    ((name, prompt, negative),) = csv.reader(io.StringIO(notations.style_line("0", best), newline=""))
+    start = start.replace("\r", "\n")
+    assert (name, prompt, negative) == ("pinned 0", f" {start}, a cat", f" {start}")

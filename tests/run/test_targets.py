@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from prompt_pins.errors import OptionError, TargetError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.run import pin
 from prompt_pins.run.targets import read_targets
-from prompt_pins.store import Runs
+from prompt_pins.store import Runs, events
 
 
 @pytest.fixture
@@ -88,3 +90,26 @@ def test_a_folder_of_masks_needs_target_images(small: dict[str, Any], model: Hea
     with pytest.raises(OptionError, match="folder of masks"):
         pin.start(config(small, target=(), mask=str(tmp_path)), model, Runs(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_pipe_is_read_once_and_kept_in_the_run(
+    small: dict[str, Any], red: str, model: HeadlessHost, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    thread = threading.Thread(target=lambda: (os.write(writing, Path(red).read_bytes()), os.close(writing)))
+    thread.start()
+    try:
+        run = pin.start(config(small, target=(f"/dev/fd/{reading}",)), model, Runs(tmp_path))
+        folder = next(event.folder for event in run if isinstance(event, events.RunStarted))
+        next(event for event in run if isinstance(event, events.CandidateDone))
+    finally:
+        thread.join()
+        os.close(reading)
+    assert folder.record().target_source == "images"
+    with pytest.raises(OptionError, match="only a mask for target images may be a pipe"):
+        read_targets(config(small, target=(), mask="/dev/stdin"), model)
+
+
+def test_a_name_that_is_too_long_is_a_sentence(small: dict[str, Any], model: HeadlessHost) -> None:
+    with pytest.raises(TargetError, match=r"cannot be read \(File name too long\)"):
+        read_targets(config(small, target=("n" * 300,)), model)

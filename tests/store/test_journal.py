@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from prompt_pins.errors import JournalError, StoreError
 from prompt_pins.store import Candidate, Generation, Journal, Runs, read_journal, replay, to_json
-from prompt_pins.store.files import whole_file
+from prompt_pins.store.files import check_place, whole_file, write_text
 from prompt_pins.store.folder import save_image
 
 OLD = Path(__file__).parent / "journals"
@@ -177,6 +179,77 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_users_mode_whoever_wrote_it(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with whole_file(tmp_path / "a.txt") as beside:
+        beside.unlink()
+        os.close(os.open(beside, os.O_CREAT, 0o600))
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["folder", "file/below", "n" * 300])
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for attempt in (check_place, lambda path: write_text(path, "words")):
+        with pytest.raises(StoreError, match="cannot be written"):
+            attempt(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_trying_a_place_leaves_nothing(tmp_path: Path) -> None:
+    check_place(tmp_path / "a" / "b" / "c.txt")
+    assert not list(tmp_path.iterdir())
+
+
+class Full:
+    """A file on a disk that has room for `room` bytes."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self.file, self.room = file, room
+
+    def write(self, data: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        part = data[: self.room]
+        self.room -= len(part)
+        return self.file.write(part)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+def test_a_full_disk_never_tears_a_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append({"kind": "run", "version": 1})
+        journal._file = Full(journal._file, 5)
+        with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+            journal.append({"kind": "stopped", "reason": "a long one"})
+        journal._file.room = 1000
+        journal.append({"kind": "stopped", "reason": "full"})
+    assert [line["kind"] for line in read_journal(tmp_path / "journal.jsonl")] == ["run", "stopped"]
+
+
+def test_a_full_disk_is_a_sentence_where_a_file_is_written(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match=r"a\.png: cannot be written \(No space left on device\)"),
+        whole_file(tmp_path / "a.png"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_an_image_of_a_very_long_prompt_is_kept(tmp_path: Path, name: str) -> None:
+    text = "cat 🐈 " * 9000 + "\nSteps: 20, Seed: 1"
+    save_image(tmp_path / name, np.zeros((16, 16, 3), np.uint8), text)
+    with Image.open(tmp_path / name) as read:
+        comment = read.getexif().get_ifd(0x8769).get(0x9286, b"")
+        found = read.info.get("parameters") or comment.removeprefix(b"UNICODE\0").decode("utf-16-be")
+    assert found.startswith("cat 🐈 cat") and found.endswith("\nSteps: 20, Seed: 1")
+    assert (found == text) == (name != "a.jpg")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])

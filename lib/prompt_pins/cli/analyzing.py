@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
+from rich.cells import cell_len
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -12,9 +12,10 @@ from rich.text import Text
 from ..store import RunFolder
 from ..words.analyze import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
 from ..words.effects import Effect
+from .terminal import Terminal, shown
 
 
-def follow(console: Console, events: Iterator[Event]) -> tuple[RunFolder, Analysis]:
+def follow(console: Terminal, events: Iterator[Event]) -> tuple[RunFolder, Analysis]:
     """Work through an analysis with a bar, and give its folder and result."""
     folder: RunFolder | None = None
     result: Analysis | None = None
@@ -33,18 +34,30 @@ def follow(console: Console, events: Iterator[Event]) -> tuple[RunFolder, Analys
     return folder, result
 
 
-def table(result: Analysis) -> Table:
-    """The words, those that move the image most first.  A star marks a change whose interval leaves out zero."""
+FIGURES = ("image moves by", "fit ↓", "fit ↑", "spread ↓", "spread ↑")
+WIDTHS = (len("0.000 [0.000, 0.000]"), 8, 8, 8, 8)
+WORD = 12  # columns that a word has at least, if it needs them
+GAP = 1
+
+
+def table(result: Analysis, width: int = 200) -> Table:
+    """The words, those that move the image most first.  A star marks a change whose interval leaves out zero.
+
+    width: columns of the terminal; the words are always there, and as many of the figures as fit beside them.
+    """
     found = Table(box=None, header_style="bold", pad_edge=False)
-    found.add_column("word", overflow="fold", min_width=8)
-    for name in ("image moves by", "fit ↓", "fit ↑", "spread ↓", "spread ↑"):
-        found.add_column(name, justify="right", no_wrap=True)
+    found.add_column("word", overflow="fold")
+    needed = min(WORD, max((cell_len(shown(word.label)) for word in result.words), default=WORD))
+    shows = [needed + sum(WIDTHS[:count]) + 2 * GAP * count <= width for count in range(1, len(WIDTHS) + 1)]
+    for name in FIGURES[: max(1, sum(shows))]:
+        found.add_column(name if any(shows) else "moves", justify="right", no_wrap=True)
     for word in result.words:
-        image = f"{word.image.mean:.3f} [{word.image.low:.3f}, {word.image.high:.3f}]"
+        interval = f" [{word.image.low:.3f}, {word.image.high:.3f}]" if any(shows) else ""
         sides = (word.lowered, word.raised)
         effects = [None if side is None else side.fit for side in sides]
         effects += [None if side is None else side.spread for side in sides]
-        found.add_row(Text(word.label), image.replace("[", r"\["), *map(_shown, effects))
+        figures = [Text(f"{word.image.mean:.3f}{interval}"), *map(_shown, effects)]
+        found.add_row(Text(shown(word.label)), *figures[: max(1, sum(shows))])
     return found
 
 

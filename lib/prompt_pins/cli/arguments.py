@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
+import stat
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
@@ -21,6 +23,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+MOST_BYTES = 4 * 2**20
 
 FIRST = ("Prompt", "Pin to", "Images", "How far", "Output")
 """The groups of `--help` that come before all others."""
@@ -102,23 +106,52 @@ def analysis_options(given: dict[str, Any]) -> AnalysisOptions:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`."""
+    from ..loss.images import PIPES
+
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PinError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PinError(f"{path}: is not a TOML file ({error})") from error
+        if stat.S_ISFIFO(os.stat(path).st_mode) and not str(path).startswith(PIPES):
+            raise PinError(f"{path}: is a special file; allowed: a TOML file of options")
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PinError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if len(data) > MOST_BYTES:
+        raise PinError(f"{path}: is not a file of options (it is larger than {MOST_BYTES // 2**20} MiB)")
+    try:
+        values = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except RecursionError as error:
+        raise PinError(f"{path}: is not a file of options (its lists or tables lie too deep in one another)") from error
+    except ValueError as error:
+        reason = str(error).partition(";")[0]
+        raise PinError(f"{path}: is not a TOML file ({reason})") from error
     if isinstance(values.get("target"), list):
-        values["target"] = [str(path.parent / str(image)) for image in values["target"]]
-    if isinstance(values.get("mask"), str):
-        values["mask"] = str(path.parent / values["mask"])
+        values["target"] = [_beside(path, image) for image in values["target"]]
+    if "mask" in values:
+        values["mask"] = _beside(path, values["mask"])
     return values
+
+
+def _beside(path: Path, image: Any) -> Any:
+    """An image of a file of options; "" is none, and what is no text stays, to be refused."""
+    return str(path.parent / image) if isinstance(image, str) and image.strip() else image
+
+
+def absolute(checkpoint: str) -> str:
+    """A checkpoint's path as a run writes it down, to be found from anywhere; "" is the embedded model."""
+    return os.path.abspath(os.path.expanduser(checkpoint)) if checkpoint.strip() else ""
+
+
+def some_path(text: object) -> Path | None:
+    """A path of the command line; "" is none."""
+    return Path(str(text)) if str(text).strip() else None
 
 
 def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) -> RunConfig:
     """The configuration of a command line: what is given there, over the file, over the defaults."""
     values = read_config(config) if config is not None else {}
     values |= {name: value for name, value in given.items() if value is not None}
+    if isinstance(values.get("checkpoint"), str):
+        values["checkpoint"] = absolute(values["checkpoint"])
     if prompt is not None:
         values["prompt"] = prompt
     if "prompt" not in values:

@@ -1,48 +1,49 @@
 """The command line, `prompt-pins`.  Imports typer and rich; the model only where a command needs it.
 
 Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing was left behind; 130 interrupted
-(it can be resumed); 143 ended by SIGTERM (it can be resumed).
+(it can be resumed); 141 nobody read the output any more (it can be resumed); 143 ended by SIGTERM (it can be resumed).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import signal
+import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..config import RenderOptions
-from ..errors import PinError
+from ..errors import OptionError, PinError, StoreError
 from ..store import RunFolder, Runs
-from ..store.events import Event, RunStarted
 from . import threads
-from .arguments import analysis_options, merged, with_analysis_options, with_options
-
-if TYPE_CHECKING:
-    from ..config import RunConfig
-    from ..headless.engine import HeadlessHost
+from .arguments import analysis_options, merged, some_path, with_analysis_options, with_options
+from .running import FAILED, draw_again, run_to_the_end, signals
+from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
 OUT = Path("outputs/prompt_pins")
 BAD_INPUT = 2
-FAILED = 1
+LONGEST = 500  # characters of a message about the command line, which may quote an argument of any length
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
-Out = Annotated[Path, typer.Option("--out", help="The folder of all runs.")]
+Out = Annotated[
+    Path,
+    typer.Option("--out", parser=lambda text: some_path(text) or OUT, metavar="PATH", help="The folder of all runs."),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
 Device = Annotated[Optional[str], typer.Option("--device", help="cpu or cuda; by itself: CUDA where there is one.")]
-ConfigFile = Annotated[Optional[Path], typer.Option("--config", help="A TOML file of options.")]
+ConfigFile = Annotated[
+    Optional[Path], typer.Option("--config", parser=some_path, metavar="PATH", help="A TOML file of options.")
+]
 Embeddings = Annotated[
-    Optional[Path], typer.Option("--embeddings", help="A folder of textual inversions (.safetensors).")
+    Optional[Path],
+    typer.Option(
+        "--embeddings", parser=some_path, metavar="PATH", help="A folder of textual inversions (.safetensors)."
+    ),
 ]
 
 
@@ -57,25 +58,39 @@ def pin(
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
+    from ..headless.opening import open_host
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
-    host = _host(settings.checkpoint, device, embeddings)
-    _run(settings, host, lambda: loop.start(settings, host, Runs(out)))
+    host = open_host(settings.checkpoint, device, embeddings)
+    run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)))
 
 
 @app.command()
-def resume(run: RunName, out: Out = OUT, device: Device = None, embeddings: Embeddings = None) -> None:
-    """Go on with a run that was interrupted or killed, exactly where it was."""
+def resume(
+    run: RunName,
+    out: Out = OUT,
+    device: Device = None,
+    embeddings: Embeddings = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
+    ] = "",
+) -> None:
+    """Go on with a run that was interrupted or killed, exactly where it was, with what it was rendered with."""
     from ..config import RunConfig
+    from ..headless.opening import reopen_host
     from ..run import pin as loop
 
     folder = Runs(out).find(run)
     record = folder.record()
+    if record.state == "finished":
+        draw_again(folder)
+        return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    host = _host(settings.checkpoint, device, embeddings)
-    _run(settings, host, lambda: loop.resume(folder, host))
+    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint)
+    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--device": device}
+    run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
 
 @app.command()
@@ -90,23 +105,29 @@ def analyze(
     **options: Any,
 ) -> None:
     """Measure which words hold the image and which let it drift, without a search."""
+    from ..headless.opening import open_host
     from ..report import build_analysis, build_index
     from ..words import analyze as measuring
     from .analyzing import follow, table
 
     chosen = analysis_options(options)
     settings = merged(prompt, config, options)
-    host = _host(settings.checkpoint, device, embeddings)
-    console, received = Console(stderr=as_json), list[int]()
-    with _signals(host, received):
-        folder, result = follow(console, measuring.analyze(settings, chosen, host, Runs(out / "analysis")))
-    page = build_analysis(folder.path)
-    build_index(Runs(out))
+    host = open_host(settings.checkpoint, device, embeddings)
+    console, received = Terminal(stderr=as_json), list[int]()
+    with signals(host, received):
+        events = measuring.analyze(settings, chosen, host, Runs(out / "analysis"))
+        try:
+            folder, result = follow(console, events)
+            page = build_analysis(folder.path)
+            build_index(Runs(out))
+        except PinError as error:  # something is left behind by now
+            complain(error)
+            raise typer.Exit(FAILED) from error
     if as_json:
-        typer.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        emit(json.dumps(result.to_json(), ensure_ascii=False))
     else:
-        console.print(table(result))
-    console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print(table(result, console.width))
+    console.say(f"report: {page}")
     if received:
         raise typer.Exit(128 + received[0])
 
@@ -117,35 +138,51 @@ def export(
     notation: Annotated[
         str, typer.Option("--format", help="text, csv (a style of the WebUI), json, compel, or embedding.")
     ] = "text",
-    to: Annotated[Optional[Path], typer.Option("--to", help="The file to write; none: the terminal.")] = None,
-    checkpoint: Annotated[
-        Optional[Path], typer.Option("--checkpoint", help="For an embedding of a WebUI's run: its checkpoint's file.")
+    to: Annotated[
+        Optional[Path],
+        typer.Option("--to", parser=some_path, metavar="PATH", help="The file to write; none: the terminal."),
     ] = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="For an embedding of a WebUI's run: its checkpoint's file.")
+    ] = "",
     out: Out = OUT,
     device: Device = None,
+    embeddings: Embeddings = None,
 ) -> None:
     """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
-    from ..errors import OptionError
     from ..report import notations
-    from ..store.files import write_text
+    from ..store.files import check_place, write_text
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        from ..headless.bake import bake_run, own_checkpoint
-
-        if to is None or to.suffix != ".safetensors":
-            raise OptionError("to", str(to or ""), "a file whose name ends in .safetensors")
-        record = folder.record()
-        host = _host(str(checkpoint or own_checkpoint(record)), device, precise=True)
-        typer.echo(bake_run(record, host, to))
+        emit(_bake(folder, to, checkpoint, device, embeddings))
         return
+    if to is not None:
+        check_place(to)
     if notation not in notations.FORMATS:
         raise OptionError("format", notation, ", ".join((*notations.FORMATS, "embedding")))
     text = notations.export(folder.path.name, folder.record(), notation)
     if to is None:
-        typer.echo(text, nl=False)
+        emit(text, newline=False)
     else:
         write_text(to, text)
+
+
+def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, embeddings: Path | None) -> str:
+    """Bake a run's pinned prompt, once it is sure that there is a place for it; says what was made."""
+    from ..headless.bake import bake_run, baked_files, own_checkpoint
+    from ..headless.opening import open_host, reopen_host
+
+    record = folder.record()
+    if to is None:
+        raise OptionError("to", "", "a file whose name ends in .safetensors")
+    baked_files(record, to)
+    if checkpoint and record.host.get("name") != "headless":
+        host = open_host(checkpoint, device, embeddings, precise=True)
+    else:
+        own_checkpoint(record)
+        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint)
+    return bake_run(record, host, to)
 
 
 @app.command()
@@ -157,12 +194,15 @@ def serve(
     from ..report import build_index
     from .serve import make_server
 
-    build_index(Runs(out))
+    if not os.path.isdir(out):
+        raise OptionError("out", str(out), "a folder of runs")
+    with contextlib.suppress(StoreError):  # a folder that is only to be read shows the index that it has
+        build_index(Runs(out))
     try:
         server = make_server(out, port)
     except OSError as error:
         raise PinError(f"port: {port} cannot be used ({error.strerror or error})") from error
-    typer.echo(f"serving {out} at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends)")
+    emit(f"serving {shown(out)} at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends)")
     with server, contextlib.suppress(KeyboardInterrupt):
         server.serve_forever(poll_interval=0.2)
 
@@ -173,7 +213,7 @@ def report(run: RunName, out: Out = OUT) -> None:
     from ..report import build, build_index
 
     folder = Runs(out).find(run)
-    typer.echo(build(folder))
+    emit(str(build(folder)))
     build_index(Runs(folder.path.parent))
 
 
@@ -186,7 +226,7 @@ def samplers() -> None:
     for sampler in listed():
         kind = "stochastic" if sampler.stochastic else "deterministic"
         table.add_row(sampler.name, kind, "2" if sampler.second_order else "1")
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command()
@@ -209,13 +249,14 @@ def hyperbatch(
 ) -> None:
     """Draw a hyperbatch's tree and say what it saves; with --prompt also what it costs in diversity."""
     from ..config import RunConfig
+    from ..headless.opening import open_host
     from .measure import measured, planned
 
     values: dict[str, Any] = {"batch_size": batch_size, "steps": steps, "fork_policy": fork_policy, "sampler": sampler}
     values |= {} if fork_strength is None else {"fork_strength": fork_strength}
     config = RunConfig.from_dict({**values, "prompt": prompt or "-", "checkpoint": checkpoint})
-    meter = planned(config) if prompt is None else measured(config, _host(checkpoint, device))
-    typer.echo(json.dumps(meter.to_json()) if as_json else meter.text())
+    meter = planned(config) if prompt is None else measured(config, open_host(checkpoint, device))
+    emit(json.dumps(meter.to_json()) if as_json else meter.text())
 
 
 @app.command()
@@ -225,79 +266,32 @@ def convert(
     """Turn a prompt in Compel's notation into the WebUI's syntax."""
     from ..prompt.compel import to_a1111
 
-    typer.echo(to_a1111(prompt))
+    emit(to_a1111(prompt))
 
 
 def main() -> None:
-    """Entry point: every `PinError` becomes one message and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    """Entry point: every `PinError`, and every mistake of the command line, is one message and exit code 2."""
+    prepare()
     try:
-        app()
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="prompt-pins", standalone_mode=False)
     except PinError as error:
-        _complain(error)
-        sys.exit(BAD_INPUT)
-
-
-def _host(checkpoint: str, device: str | None, embeddings: Path | None = None, precise: bool = False) -> HeadlessHost:
-    from ..headless.engine import HeadlessHost
-    from ..headless.inversion import load_inversions
-
-    return HeadlessHost(checkpoint, device, load_inversions(embeddings) if embeddings is not None else (), precise)
-
-
-def _run(settings: RunConfig, host: HeadlessHost, begin: Callable[[], Iterator[Event]]) -> None:
-    """Run to the end, with a live screen and a live report; never leaves without the report."""
-    from ..report import LiveReport, build_index
-    from ..run.plan import make_plan
-    from .progress import Screen, summary
-
-    console = Console()
-    received: list[int] = []
-    folder: RunFolder | None = None
-    failure: PinError | None = None
-    plan = make_plan(settings, host)
-    with _signals(host, received), LiveReport() as live, Screen(console, plan) as screen:
-        try:
-            for event in begin():
-                folder = event.folder if isinstance(event, RunStarted) else folder
-                live.handle(event)
-                screen.handle(event)
-        except PinError as error:
-            if folder is None:
-                raise
-            failure = error
-    if folder is None:
-        return
-    build_index(Runs(folder.path.parent))
-    summary(console, folder)
-    if failure is not None:
-        _complain(failure)
-    if received or failure is not None:
-        console.print(f"to go on: prompt-pins resume {folder.path}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(128 + received[0] if received else FAILED)
-
-
-def _complain(error: PinError) -> None:
-    Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _signals(host: HeadlessHost, received: list[int]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the run cleanly; a second one ends the program at once."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        host.interrupt()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        complain(error)
+        code = BAD_INPUT
+    except BrokenPipeError:
+        code = GONE
+    except typer.Abort:
+        code = FAILED
+    except OSError as error:  # the system's reasons are sentences, too
+        complain(error)
+        code = FAILED
+    except Exception as error:
+        said = getattr(error, "format_message", None)  # of click, which typer may carry within itself
+        if said is None:
+            raise
+        words = " ".join(said().split())
+        complain(words if len(words) <= LONGEST else words[: LONGEST - 1] + "…")
+        code = BAD_INPUT
+    sys.exit(leave(code if isinstance(code, int) else 0))
 
 
 if __name__ == "__main__":

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..run.plan import Plan
-from ..store import Record, RunFolder, events
+from ..store import Held, Record, RunFolder, events
+from .terminal import Terminal
 
 
 class Screen:
     """A listener that shows a run: a live bar on a terminal, a line for each generation elsewhere."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Terminal, plan: Plan) -> None:
         self.console, self.plan = console, plan
         self.images = 0
         self.started = time.perf_counter()
@@ -32,24 +32,14 @@ class Screen:
         )
         self.task = self.bar.add_task("", total=plan.generations)
 
-    def __enter__(self) -> Screen:
-        plan = self.plan
-        self.console.print(
-            f"pinning {plan.space.in_words} · {plan.in_words} · "
-            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations",
-            highlight=False,
-            soft_wrap=True,
-        )
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         self.bar.stop()
 
     def handle(self, event: events.Event) -> None:
         """Show one event."""
         if isinstance(event, events.RunStarted):
-            self._resumed(event.record)
+            self._begin(event.record)
         elif isinstance(event, events.CandidateDone):
             candidate = event.candidate
             self.images += len(candidate.images) if candidate.evaluations else 0
@@ -64,15 +54,20 @@ class Screen:
 
     def _line(self, number: int) -> None:
         if not self.console.is_terminal:
-            words = f"generation {number}/{self.plan.generations}  {self._words()}"
-            self.console.print(words, highlight=False, soft_wrap=True)
+            self.console.say(f"generation {number}/{self.plan.generations}  {self._words()}")
 
-    def _resumed(self, record: Record) -> None:
+    def _begin(self, record: Record) -> None:
+        plan = self.plan
+        self.console.say(
+            f"pinning {plan.space.in_words} · {plan.in_words} · "
+            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations"
+        )
+        self.bar.start()
         for candidate in record.candidates:
             self._first(candidate.loss)
         if record.generations:
             self.best = record.generations[-1].state["best_loss"]
-            self.console.print(f"resumed after generation {len(record.generations)}", highlight=False)
+            self.console.say(f"resumed after generation {len(record.generations)}")
 
     def _first(self, loss: float | None) -> None:
         if self.first is None:
@@ -85,27 +80,32 @@ class Screen:
         return f"best {self.best:.4f} (start {self.first:.4f})  {speed:.1f} img/s"
 
 
-def summary(console: Console, folder: RunFolder) -> None:
+def summary(console: Terminal, folder: RunFolder) -> None:
     """The end of a run, in a few lines."""
     record = folder.record()
-    console.print(f"{record.state}: {record.reason}", highlight=False, markup=False, soft_wrap=True)
-    held = record.held
-    if held is not None:
-        before = sum(held.fits_original) / len(held.fits_original)
-        after = sum(held.fits_pinned) / len(held.fits_pinned)
-        console.print(
-            f"unseen seeds: fit {before:.3f} → {after:.3f}, {-held.improvement:+.0%} "
-            f"[{-held.high:+.0%}, {-held.low:+.0%}]",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    console.say(f"{record.state}: {record.reason}")
+    if record.held is not None:
+        console.say(f"unseen seeds: {gain(record.held)}")
     if record.best is not None:
-        console.print(f"pinned prompt: {record.best.prompt}", highlight=False, markup=False, soft_wrap=True)
+        console.say(f"pinned prompt: {record.best.prompt}")
         if record.best.negative_prompt:
-            text = f"pinned negative prompt: {record.best.negative_prompt}"
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            console.say(f"pinned negative prompt: {record.best.negative_prompt}")
         for axis, value in zip(record.axes, record.best.weights):
             if axis.side == "settings":
-                console.print(f"pinned {axis.label}: {value:g}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report: {folder.path / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
+                console.say(f"pinned {axis.label}: {value:g}")
+    console.say(f"report: {folder.path / 'index.html'}")
+
+
+def gain(held: Held) -> str:
+    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
+    before = sum(held.fits_original) / len(held.fits_original)
+    after = sum(held.fits_pinned) / len(held.fits_pinned)
+    change, low, high = (percent(-value) for value in (held.improvement, held.high, held.low))
+    told = "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
+    return f"fit {before:.3f} → {after:.3f}, {told}"
+
+
+def percent(share: float) -> str:
+    """A share as signed whole percent; 0 has no sign."""
+    whole = round(100 * share)
+    return f"{whole:+d}%" if whole else "0%"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import logging
 import re
+import sys
 import urllib.parse
 from http import HTTPStatus
 from pathlib import Path
@@ -44,10 +45,18 @@ def find(root: Path, address: str) -> Path | None:
     base = root.resolve()
     try:
         found = base.joinpath(*parts).resolve()
-    except (OSError, ValueError, RuntimeError):
+        fine = found.is_relative_to(base) and found.suffix.lower() in TYPES and found.is_file()
+    except (OSError, ValueError, RuntimeError):  # such as a name that is too long
         return None
-    fine = found.is_relative_to(base) and found.suffix.lower() in TYPES and found.is_file()
     return found if fine else None
+
+
+def folder_address(root: Path, address: str) -> str | None:
+    """The address of a folder's page, where `address` is that of the folder without the slash at its end."""
+    path = urllib.parse.urlsplit(address).path
+    if path.endswith("/") or find(root, path + "/") is None:
+        return None
+    return "/" + path.strip("/") + "/"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -72,6 +81,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if host not in ("127.0.0.1", "localhost"):  # another name for this machine is a page that rebinds its own
             self.send_error(HTTPStatus.FORBIDDEN)
             return
+        moved = folder_address(self.root, self.path)
+        if moved is not None:
+            self.send_response(HTTPStatus.FOUND)
+            self.send_header("Location", moved)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         found = find(self.root, self.path)
         try:
             data = found.read_bytes() if found is not None else None
@@ -94,7 +110,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         log.info(format, *args)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """Each connection on a thread of its own."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that its other end has dropped is no news; anything else goes to the log."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            log.exception("a request of %s failed", client_address)
+
+
 def make_server(root: Path, port: int) -> http.server.ThreadingHTTPServer:
     """A server of the runs below `root`, on this machine only; port 0: any that is free.  Raises OSError."""
     handler = type("Handler", (_Handler,), {"root": root})
-    return http.server.ThreadingHTTPServer((HOST, port), handler)
+    return _Server((HOST, port), handler)

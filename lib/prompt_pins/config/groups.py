@@ -165,8 +165,8 @@ class BudgetOptions:
 
     GROUP = "How far"
 
-    max_images: int = option(0, label="Stop after images", low=0, help="Budget of images; 0: none.")
-    max_minutes: float = option(0.0, label="Stop after minutes", low=0.0, help="Budget of minutes; 0: none.")
+    max_images: int = option(0, label="Stop after images", low=0, high=10**9, help="Budget of images; 0: none.")
+    max_minutes: float = option(0.0, label="Stop after minutes", low=0.0, high=1e7, help="Budget of minutes; 0: none.")
     finalists: int = option(
         3,
         label="Finalists",

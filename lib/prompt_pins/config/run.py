@@ -12,6 +12,12 @@ from ..options import checked, declarations
 from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
 from .search import SearchOptions
 
+MOST_PIXELS = 2**24
+MOST_BATCH_PIXELS = 2**28
+"""Of all images of a batch: as numbers they take 3 GiB, and a loss needs them more than once."""
+MOST_CHECKED_PIXELS = 2**30
+"""Of the images on which two prompts are compared after the search: 3 GiB."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, LossGroup, SearchOptions, OutputOptions):
@@ -29,6 +35,18 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
         for name in ("width", "height"):
             if getattr(self, name) % 8 or 0 < getattr(self, name) < 64:
                 raise OptionError(name, getattr(self, name), "a multiple of 8 from 64 to 8192, or 0")
+        if self.width * self.height > MOST_PIXELS:
+            sides = f"{self.width} x {self.height}"
+            raise OptionError("width", sides, f"width x height of at most {MOST_PIXELS} pixels (4096 x 4096)")
+        if self.width * self.height * self.batch_size > MOST_BATCH_PIXELS:
+            most = MOST_BATCH_PIXELS // (self.width * self.height)
+            raise OptionError("batch_size", self.batch_size, f"at most {most} images of {self.width} x {self.height}")
+        for name in ("contest_seeds", "held_out"):
+            most = MOST_CHECKED_PIXELS // max(1, self.width * self.height)
+            if getattr(self, name) > most:
+                sides = f"{self.width} x {self.height}"
+                raise OptionError(name, getattr(self, name), f"at most {most} images of {sides} at once")
+        object.__setattr__(self, "target", tuple(name for name in self.target if name.strip()))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -43,7 +61,10 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
     @classmethod
     def from_record(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration of a journal, with what an earlier version did where the journal does not say."""
-        return cls.from_dict({"preset": "Classic", "early_generations": 0, "simplify": False, **values})
+        known = {"preset": "Classic", "early_generations": 0, "simplify": False, **values}
+        if known.get("objectives") == 2:
+            known["restarts"] = 0  # there were none, whatever was asked for
+        return cls.from_dict(known)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values of every option, defaults included."""

@@ -9,13 +9,13 @@ Lengths (steps, radii, distances, resolution) are in units of emphasis weight.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from ..errors import OptionError
 from ..options import checked, option
 from .presets import PRESETS
+from .resolved import MOST_CANDIDATES, Resolved, resolve
 
 STARTS = ("original", "random", "anywhere")
 RECOMBINATION = ("superlinear", "linear", "equal")
@@ -44,15 +44,21 @@ class SearchOptions:
         0,
         label="Number of generations",
         low=0,
+        high=10**6,
         help="Budget of generations. 0: int(16 * floor(log(N))), at least 16.",
     )
     max_evaluations: int = option(
-        0, label="Number of candidates", low=0, help="Budget of candidates, over all restarts. 0: no such budget."
+        0,
+        label="Number of candidates",
+        low=0,
+        high=10**9,
+        help="Budget of candidates, over all restarts. 0: no such budget.",
     )
     initial_std: float = option(
         None,
         label="Initial population STD",
         low=1e-6,
+        high=100.0,
         by_preset=True,
         help="Step size of the first generation. Empty: the preset's (Classic 0.05, Balanced and Quick 0.2).",
     )
@@ -60,6 +66,7 @@ class SearchOptions:
         0.25,
         label="Initial population radius",
         low=0.0,
+        high=100.0,
         help="Half width of the uniform distribution of a random start around the original weights.",
     )
     start: str = option(
@@ -86,14 +93,23 @@ class SearchOptions:
         None,
         label="lambda_",
         low=0,
+        high=MOST_CANDIDATES,
         by_preset=True,
         help="Candidates a generation, at least 2. 0: int(4 + 3 * log(N)). Empty: the preset's (Classic and "
         "Balanced 0, Quick 6).",
     )
-    mu: int = option(0, label="mu", low=0, help="Parents kept from the lambda_ candidates. 0: int(lambda_ / 2).")
+    mu: int = option(
+        0,
+        label="mu",
+        low=0,
+        high=MOST_CANDIDATES,
+        help="Parents kept from the lambda_ candidates. 0: int(lambda_ / 2).",
+    )
     cmatrix: tuple[float, ...] = option(
         (),
         label="cmatrix",
+        low=-1e6,
+        high=1e6,
         help="Initial covariance matrix: N variances, or N rows of N numbers, one after the other. Empty: identity(N).",
     )
     weights: str = option(
@@ -110,14 +126,11 @@ class SearchOptions:
         None,
         label="damps",
         low=1e-3,
+        high=1e6,
         help="Damping for step-size. Empty: 1 + 2 * max(0, sqrt((mueff - 1) / (N + 1)) - 1) + cs.",
     )
     ccum: float | None = option(
-        None,
-        label="ccum",
-        low=0.0,
-        high=1.0,
-        help="Cumulation constant for covariance matrix. Empty: 4 / (N + 4).",
+        None, label="ccum", low=0.0, high=1.0, help="Cumulation constant for covariance matrix. Empty: 4 / (N + 4)."
     )
     ccov1: float | None = option(
         None,
@@ -153,18 +166,21 @@ class SearchOptions:
         0.0,
         label="Multi-objective size limiter",
         low=0.0,
+        high=1e4,
         help="Largest L2 distance from the original weights. 0: no limit.",
     )
     size_limit_error: float | None = option(
         None,
         label="Size limit error",
         low=0.0,
+        high=1e4,
         help="Distances up to the limit plus this are close enough. Empty: size limiter / 100.",
     )
     size_limit_weight: float | None = option(
         None,
         label="Size limit weight",
         low=0.0,
+        high=1e6,
         help="Loss added for each unit of distance beyond the limit (penalty). Empty: size limiter * 10.",
     )
     size_limiter: str = option(
@@ -182,12 +198,20 @@ class SearchOptions:
         help="1: the loss. 2: the loss and the L2 distance from the original weights.",
     )
     mo_mu: int = option(
-        0, label="mu (two objectives)", low=0, help="Parents. 0: the size of the population, int(4 + 3 * log(N))."
+        0,
+        label="mu (two objectives)",
+        low=0,
+        high=1000,
+        help="Parents. 0: the size of the population, int(4 + 3 * log(N)).",
     )
     mo_lambda_: int = option(
-        1, label="lambda_ (two objectives)", low=0, help="Children a generation. 0: as many as parents."
+        1,
+        label="lambda_ (two objectives)",
+        low=0,
+        high=MOST_CANDIDATES,
+        help="Children a generation. 0: as many as parents.",
     )
-    d: float | None = option(None, label="d", low=1e-3, help="Damping for step-size. Empty: 1.0 + N / 2.0.")
+    d: float | None = option(None, label="d", low=1e-3, high=1e6, help="Damping for step-size. Empty: 1.0 + N / 2.0.")
     ptarg: float | None = option(
         None, label="ptarg", low=1e-3, high=0.999, help="Target success rate. Empty: 1.0 / (5 + 1.0 / 2.0)."
     )
@@ -204,11 +228,14 @@ class SearchOptions:
         None, label="pthresh", low=0.0, high=1.0, help="Threshold success rate. Empty: 0.44."
     )
 
-    target_loss: float | None = option(None, label="Target loss", help="Stop at a loss as low as this.")
+    target_loss: float | None = option(
+        None, label="Target loss", low=-1e9, high=1e9, help="Stop at a loss as low as this."
+    )
     patience: int = option(
         None,
         label="Patience",
         low=0,
+        high=10**6,
         by_preset=True,
         help="Stop after this many generations without progress. 0: never. Empty: the preset's (Classic 0, Balanced "
         "12, Quick 6).",
@@ -226,6 +253,7 @@ class SearchOptions:
         0.001,
         label="Resolution",
         low=0.0,
+        high=10.0,
         help="Weights are printed in steps of this; a search that moves by less is over. 0: not rounded.",
     )
 
@@ -233,7 +261,9 @@ class SearchOptions:
         0,
         label="Restarts",
         low=0,
-        help="How often a search that has converged starts again with a larger population, within its budget.",
+        high=100,
+        help="How often a search that has converged starts again with a larger population, within its budget; with one "
+        "objective only.",
     )
     restart_growth: float = option(
         2.0, label="Growth at a restart", low=1.0, high=10.0, help="Factor of the population at each restart (IPOP)."
@@ -254,6 +284,7 @@ class SearchOptions:
         None,
         label="Generations of half batches",
         low=0,
+        high=10**6,
         by_preset=True,
         help="With new image seeds in each generation, the candidates of so many of the first generations, at most "
         "half of all, have half of the images (of 4 and more; not where Fork policy names steps). 0: none. Empty: the "
@@ -273,46 +304,17 @@ class SearchOptions:
             raise OptionError("mu", self.mu, f"at most lambda_, which is {self.lambda_}")
         if self.initial_std < self.resolution:
             raise OptionError("initial_std", self.initial_std, f"at least the resolution, which is {self.resolution:g}")
+        if self.objectives == 2 and self.restarts:
+            raise OptionError("restarts", self.restarts, "0 with two objectives")
         if self.objectives == 2 and self.seed_policy == "rotated":
             raise OptionError("seed_policy", self.seed_policy, "'fixed' with two objectives")
         if self.ccov1 is not None and self.ccovmu is not None and self.ccov1 + self.ccovmu > 1.0:
             raise OptionError("ccovmu", self.ccovmu, f"at most 1 - ccov1, which is {1.0 - self.ccov1:g}")
 
     def resolve(self, size: int) -> Resolved:
-        """The numbers that depend on N = `size` >= 1 variables.  Raises `OptionError` (mu > lambda_)."""
-        population = int(4 + 3 * math.log(size))
-        lambda_ = self.lambda_ or population
-        mu = self.mu or lambda_ // 2
-        if mu > lambda_:
-            raise OptionError("mu", mu, f"at most lambda_, which is {lambda_} for {size} weights")
-        mo_mu = self.mo_mu or population
-        limit = self.size_limit
-        generations = self.generations or max(16, int(16 * math.floor(math.log(size))))
-        return Resolved(
-            generations=generations,
-            early_generations=min(self.early_generations, generations // 2) if self.seed_policy == "rotated" else 0,
-            lambda_=lambda_,
-            mu=mu,
-            mo_mu=mo_mu,
-            mo_lambda_=self.mo_lambda_ or mo_mu,
-            size_limit_error=limit / 100 if self.size_limit_error is None else self.size_limit_error,
-            size_limit_weight=limit * 10 if self.size_limit_weight is None else self.size_limit_weight,
-        )
+        """The numbers that depend on N = `size` >= 1 variables.  Raises `OptionError`, as `resolve` does."""
+        return resolve(self, size)
 
     def given(self, *names: str) -> dict[str, Any]:
         """Those of the named fields that the user chose: the rest keeps DEAP's formula."""
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """The parameters whose defaults depend on the number of variables or on the size limit."""
-
-    generations: int
-    early_generations: int
-    lambda_: int
-    mu: int
-    mo_mu: int
-    mo_lambda_: int
-    size_limit_error: float
-    size_limit_weight: float

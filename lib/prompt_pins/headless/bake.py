@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from ..loss import flip_pairs
 from ..prompt.source import clean
 from ..sampling import ForkOptions, make_hyperbatch
 from ..store import Record
+from ..store.files import check_place
 from .denoiser import Denoiser, denoise
 from .engine import HeadlessHost
 from .inversion import SUFFIX, Inversion, save_inversion, word_layer
@@ -179,19 +181,45 @@ def _size(record: Record) -> dict[str, int]:
     return dict(zip(("width", "height"), record.host.get("size", ())))
 
 
+def baked_files(record: Record, to: Path) -> tuple[Path, ...]:
+    """The files of a run's prompt and, if it has one, its negative prompt: each can be written, and its name is a word.
+
+    Raises `OptionError` and `StoreError`, before minutes of fitting.
+    """
+    if to.suffix != SUFFIX:
+        raise OptionError("to", str(to), f"a file whose name ends in {SUFFIX}")
+    name = to.name.removesuffix(SUFFIX)
+    if not is_word(name):
+        raise OptionError("to", to.name, "a name that a prompt can hold as a word, such as my-circle.safetensors")
+    ends = ("", "-negative") if record.exportable().negative_prompt.strip() else ("",)
+    places = tuple(to.with_name(f"{name}{end}{SUFFIX}") for end in ends)
+    for place in places:
+        check_place(place)
+    return places
+
+
+def is_word(name: str) -> bool:
+    """Whether a name stands in a prompt as it is: no bracket, mark or keyword of the prompt's grammar."""
+    if not any(map(str.isalnum, name)) or name != " ".join(name.split()) or not name.isprintable():
+        return False
+    if set(name) & set("()[]{}<>:|\\#,"):
+        return False
+    return not {"AND", "BREAK"} & set(re.split(r"\W+", name))
+
+
 def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     """Bake a run's pinned prompt into `to`, a negative prompt into a second file beside it, and say how near it is.
 
     The name of a file is the word that stands for its prompt.  Raises `StoreError` and `PromptError`.
     """
+    places = baked_files(record, to)
     best = record.exportable()
     settings = {name: value for name, value in best.settings.items() if name in record.config}
     job = RunConfig.from_dict({**record.config, **_size(record), **settings})
     pair = Recipe(best.prompt, best.negative_prompt)
     lines, made = [], []
-    for negative in (False, True) if best.negative_prompt.strip() else (False,):
-        path = to.with_name(f"{to.name.removesuffix(SUFFIX)}{'-negative' if negative else ''}{SUFFIX}")
-        baked = Bakery(host, pair, job, negative).bake()
+    for negative, path in enumerate(places):
+        baked = Bakery(host, pair, job, bool(negative)).bake()
         made.append(Inversion(path.name.removesuffix(SUFFIX), baked.vectors))
         save_inversion(path, made[-1])
         what = "negative prompt" if negative else "prompt"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -92,9 +94,16 @@ def load(path: str | Path = "", config: Path | None = None) -> Checkpoint:
     Raises `CheckpointError`.
     """
     place = Path(path).expanduser() if path else EMBEDDED
-    if place.is_dir():
+    try:
+        mode = os.stat(place).st_mode
+    except FileNotFoundError:
+        mode = None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"checkpoint: {place} cannot be read ({reason})") from None
+    if mode is not None and stat.S_ISDIR(mode):
         return _load_folder(place)
-    if not place.exists():
+    if mode is None:
         raise CheckpointError(
             f"checkpoint: {place} does not exist; allowed: a .safetensors file of Stable Diffusion 1.x or 2.x, or a "
             "diffusers folder"
@@ -103,7 +112,7 @@ def load(path: str | Path = "", config: Path | None = None) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint: {place} is a pickle, which can run code when it is opened; convert it to .safetensors"
         )
-    if place.suffix.lower() != ".safetensors":
+    if not stat.S_ISREG(mode) or place.suffix.lower() != ".safetensors":
         raise CheckpointError(f"checkpoint: {place} is not a .safetensors file")
     return _load_file(place, config)
 
@@ -136,9 +145,9 @@ def _load_file(path: Path, config: Path | None) -> Checkpoint:
 
 def _load_folder(folder: Path) -> Checkpoint:
     index = folder / "model_index.json"
-    if not index.is_file():
+    if not os.path.isfile(index):
         raise CheckpointError(f"checkpoint: {folder} is a folder without model_index.json, so not a diffusers model")
-    if (folder / "text_encoder_2").exists():
+    if os.path.exists(folder / "text_encoder_2"):
         raise CheckpointError(f"checkpoint: {folder} is not a Stable Diffusion 1.x or 2.x model (two text encoders)")
     unet, text = read_config(folder, "unet"), read_config(folder, "text_encoder")
     _check_channels(folder, unet.get("in_channels"))
@@ -213,7 +222,7 @@ def _settings(folder: Path) -> _Settings:
 
 def _with_yaml(path: Path, settings: _Settings) -> _Settings:
     """`settings` with what the original configuration beside the checkpoint says, if there is one."""
-    if not path.exists():
+    if not os.path.isfile(path):
         return settings
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["params"]
@@ -226,7 +235,7 @@ def _with_yaml(path: Path, settings: _Settings) -> _Settings:
             timesteps=int(params.get("timesteps", settings.timesteps)),
             scaling=float(params.get("scale_factor", settings.scaling)),
         )
-    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"checkpoint: {path} is not a Stable Diffusion configuration (at {reason}); it lies beside the checkpoint"
@@ -240,7 +249,7 @@ def _pad(folder: Path) -> int:
         pad = json.loads(path.read_text(encoding="utf-8")).get("pad_token")
     except FileNotFoundError:
         pad = None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"checkpoint: {path} cannot be read: {error}") from None
     text = pad.get("content") if isinstance(pad, dict) else pad
     return 0 if text == "!" else SIZE - 1

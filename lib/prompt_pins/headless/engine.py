@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,9 @@ class HeadlessHost:
     device: torch's name of it; None: CUDA where there is a GPU, in half precision, else the CPU.
     embeddings: textual inversions, each a word of its own.  A model that is loaded already then keeps their vectors.
     precise: full precision on a GPU, too.
+    folder: where the embeddings come from, to be written down.
 
-    The same inputs give the same bits on the same machine.  Raises `CheckpointError`.
+    The same inputs give the same bits on the same machine.  Raises `CheckpointError`, and `OptionError` for a device.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class HeadlessHost:
         device: str | None = None,
         embeddings: Sequence[Inversion] = (),
         precise: bool = False,
+        folder: Path | None = None,
     ) -> None:
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.folder = folder
+        self._device = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._dtype = torch.float16 if self._device.type == "cuda" and not precise else torch.float32
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._inversions = tuple(embeddings)
@@ -85,7 +89,7 @@ class HeadlessHost:
         return self._reader
 
     def describe(self) -> dict[str, Any]:
-        """Name, versions, checkpoint and its hash, and how many threads compute: that shows in the last bits."""
+        """Name, versions, what it renders with and the hashes of that, and how many threads compute: it shows."""
         return {
             "name": "headless",
             "version": __version__,
@@ -95,6 +99,8 @@ class HeadlessHost:
             "torch": torch.__version__,
             "device": self._device.type,
             "threads": torch.get_num_threads(),
+            "embeddings": {one.name: one.sha256() for one in self._inversions},
+            **({"embeddings_folder": str(self.folder)} if self.folder else {}),
         }
 
     @functools.cached_property
@@ -237,3 +243,14 @@ class HeadlessHost:
             "Model": self._model.name,
             "Version": f"prompt-pins {__version__}",
         }
+
+
+def _device(name: str) -> torch.device:
+    """The device of a name, if it can compute.  Raises `OptionError`."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")[:120]
+        raise OptionError("device", name, f"cpu, or cuda where PyTorch finds a GPU ({reason})") from None
+    return device

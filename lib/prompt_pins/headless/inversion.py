@@ -7,6 +7,9 @@ the same layout.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from ..errors import CheckpointError, StoreError
 from ..store.files import whole_file
 
 SUFFIX = ".safetensors"
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,23 +33,53 @@ class Inversion:
     name: str
     vectors: Tensor
 
-
-def load_inversions(folder: Path) -> tuple[Inversion, ...]:
-    """Every textual inversion of a folder, in the order of their names.  Raises `CheckpointError`."""
-    if not folder.is_dir():
-        raise CheckpointError(f"embeddings: {folder} is not a folder")
-    return tuple(_load(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+    def sha256(self) -> str:
+        """Of its vectors, row by row, as 32-bit numbers."""
+        return hashlib.sha256(self.vectors.float().contiguous().cpu().numpy().astype("<f4").tobytes()).hexdigest()
 
 
-def _load(path: Path) -> Inversion:
+def load_inversions(folder: Path, width: int | None = None) -> tuple[Inversion, ...]:
+    """Every textual inversion of a folder, in the order of their names.
+
+    width: of the model's vectors; None: any.  Files that are none, or not for this model, are left out, and one
+    warning names them.  Raises `CheckpointError` for a folder that cannot be read.
+    """
+    try:
+        paths = sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except NotADirectoryError:
+        raise CheckpointError(f"embeddings: {folder} is not a folder") from None
+    except FileNotFoundError:
+        raise CheckpointError(f"embeddings: {folder} is not a folder (it does not exist)") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"embeddings: {folder} cannot be read ({reason})") from None
+    found, left = [], []
+    for path in paths:
+        try:
+            found.append(_load(path, width))
+        except CheckpointError as error:
+            left.append(f"{path.name} ({error})")
+    if left:
+        log.warning("embeddings: left out of %s: %s", folder, ", ".join(left))
+    return tuple(found)
+
+
+def _load(path: Path, width: int | None) -> Inversion:
+    if not os.path.isfile(path):  # opening a pipe would wait for its writer
+        raise CheckpointError("is no file")
     try:
         tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"embeddings: {path} is damaged or is no safetensors file ({error})") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"is damaged or is no safetensors file: {error}") from None
     if len(tensors) != 1:
-        raise CheckpointError(f"embeddings: {path} holds {len(tensors)} tensors; a textual inversion holds one")
+        raise CheckpointError(f"holds {len(tensors)} tensors; a textual inversion holds one")
     vectors = next(iter(tensors.values())).float()
-    return Inversion(path.name.removesuffix(SUFFIX), vectors.reshape(-1, vectors.shape[-1]))
+    if vectors.ndim not in (1, 2) or not vectors.numel() or not bool(torch.isfinite(vectors).all()):
+        raise CheckpointError("holds no rows of numbers")
+    vectors = vectors.reshape(-1, vectors.shape[-1])
+    if width not in (None, vectors.shape[1]):
+        raise CheckpointError(f"has vectors of {vectors.shape[1]} numbers; this model's have {width}")
+    return Inversion(path.name.removesuffix(SUFFIX), vectors)
 
 
 def save_inversion(path: Path, inversion: Inversion) -> None:

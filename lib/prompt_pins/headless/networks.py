@@ -43,7 +43,7 @@ def read_config(folder: Path, part: str) -> dict[str, Any]:
     path = folder / part / name
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"checkpoint: {path} cannot be read: {error}") from None
     if not isinstance(config, dict):
         raise CheckpointError(f"checkpoint: {path} is not a configuration")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, Union
@@ -25,6 +26,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 MAX_SIDE = 16384
 MAX_PIXELS = 64 * 1024 * 1024
 MAX_BYTES = 512 * 1024 * 1024
+PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+"""Where a shell hands over what another program writes."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _ALLOWED = (
     f"a PNG, JPEG, WebP, GIF, BMP or TIFF image of up to {MAX_SIDE} pixels a side "
@@ -103,19 +106,18 @@ def _open(source: str | os.PathLike[str] | bytes | Image.Image, label: str) -> I
     else:
         image = _header(source, label)
     _guarded(image.load, label)
-    return _eight_bit(_upright(image), label)
+    return _eight_bit(_upright(image), image.format, label)
 
 
 def _header(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     """An opened, not yet decoded image whose declared size is within bounds."""
     try:
-        size = len(source) if isinstance(source, bytes) else os.stat(source).st_size
-        if size > MAX_BYTES:
-            raise TargetError(f"{label}: {size / 2**20:.0f} MiB; allowed: files of up to {MAX_BYTES // 2**20} MiB")
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else _read(source, label)
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise TargetError(f"{label}: cannot be read ({reason}); allowed: {_ALLOWED}") from problem
+    if len(data) > MAX_BYTES:
+        raise TargetError(f"{label}: is larger than the {MAX_BYTES // 2**20} MiB that are allowed")
     if not data:
         raise TargetError(f"{label}: the file is empty; allowed: {_ALLOWED}")
     Image.init()
@@ -123,6 +125,20 @@ def _header(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     image = _guarded(lambda: Image.open(io.BytesIO(data), formats=formats), label)
     _check_size(*image.size, label)
     return image
+
+
+def _read(source: str | os.PathLike[str], label: str) -> bytes:
+    """The bytes of a file, or of a pipe that the shell made, and at most one more than are allowed.  Raises OSError.
+
+    Other special files may have no end, or nobody who writes to them.
+    """
+    path = os.fspath(source)
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not (stat.S_ISFIFO(mode) and path.startswith(PIPES)):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a special file"
+        raise TargetError(f"{label}: is {kind}; allowed: {_ALLOWED}")
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _guarded(step: Callable[[], T], label: str) -> T:
@@ -145,15 +161,23 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _eight_bit(image: Image.Image, label: str) -> Image.Image:
+def _eight_bit(image: Image.Image, kind: str | None, label: str) -> Image.Image:
+    """Grey of 16 bits as 8, with its transparent value as alpha.
+
+    What 32 bits count up to is not known, so that they are refused, but for PNG, which Pillow may hold in them.
+    """
     if image.mode == "F":
         raise TargetError(f"{label}: floating-point pixels; allowed: 8 or 16 bits a channel")
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    foreign = image.mode == "I" and kind not in ("PNG", None)
+    if foreign or values.min() < 0 or values.max() > 65535:
         raise TargetError(f"{label}: 32-bit pixels; allowed: 8 or 16 bits a channel")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if isinstance(image.info.get("transparency"), int):
+        grey.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
+    return grey
 
 
 def _has_alpha(image: Image.Image) -> bool:

@@ -65,7 +65,10 @@ class Schedules:
 
 
 def find_schedules(tokens: Tokens) -> Schedules:
-    """Find the schedules of one prompt (or of one part between ANDs).  Linear in the number of tokens."""
+    """Find the schedules of one prompt (or of one part between ANDs).  Linear in the number of tokens.
+
+    Raises `PromptError` for a step that is no finite number.
+    """
     texts = tokens.texts
     if "[" not in texts:
         return Schedules({}, True)
@@ -148,4 +151,8 @@ class _Scan:
                 self.stack[-1].sound = False
 
     def _is_when(self, colon: int, close: int) -> bool:
-        return close == colon + 2 and WHEN.fullmatch(self.texts[colon + 1]) is not None
+        when = self.texts[colon + 1]
+        found = close == colon + 2 and WHEN.fullmatch(when) is not None
+        if found and math.isinf(float(when)):
+            raise PromptError(f"[…:{when.strip()[:20]}]: no step has so large a number, and the host fails at it")
+        return found

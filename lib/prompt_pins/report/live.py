@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import PinError
 from ..store import Candidate, Generation, Record, RunFolder, events
 from .artist import Artist, unlike
 from .build import finish
@@ -40,11 +41,13 @@ class LiveReport:
     """Hand every event of a run to `handle`; `close` waits until everything is drawn.  A context manager.
 
     share: of the run's wall time that may go into pages of the whole run before it ends.
+    quiet: a part that cannot be written is not logged, only kept in `failed`.
     seconds: spent drawing so far.
     """
 
-    def __init__(self, share: float = SHARE) -> None:
-        self.share, self.seconds = share, 0.0
+    def __init__(self, share: float = SHARE, quiet: bool = False) -> None:
+        self.share, self.quiet, self.seconds = share, quiet, 0.0
+        self.failed: Exception | None = None
         self._jobs: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._artist: Artist | None = None
@@ -136,10 +139,17 @@ class LiveReport:
             self._measured(job)
 
     def _measured(self, job: Callable[[], None]) -> None:
-        """Do a job; one that fails is logged and never harms the run."""
+        """Do a job; one that fails is logged and never harms the run.
+
+        Of a disk that cannot be written the first failure says it all.
+        """
         started = time.monotonic()
         try:
             job()
+        except (PinError, OSError) as error:
+            if self.failed is None and not self.quiet:
+                logger.warning("a part of the report could not be drawn: %s", error)
+            self.failed = self.failed or error
         except Exception:
             logger.exception("a part of the report could not be drawn")
         self.seconds += time.monotonic() - started

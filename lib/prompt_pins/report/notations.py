@@ -55,8 +55,17 @@ def style_line(name: str, best: Candidate) -> str:
 
 def _lines(rows: list[tuple[str, str, str]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in rows)
     return buffer.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula or a second row.
+
+    A blank before it and another kind of line break mean nothing in a prompt.
+    """
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f" {cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\n")) else cell
 
 
 def as_json(name: str, record: Record, best: Candidate) -> str:

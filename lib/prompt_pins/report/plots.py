@@ -11,6 +11,7 @@ import numpy as np
 
 from ..store import Axis, Generation
 from .canvas import BLUE, GREEN, INK, ORANGE, RED, canvas_of, label, plain, save_canvas
+from .lettering import OWN, families
 
 NAMED_LINES = 8  # words named in the plots of the search: those that moved most
 
@@ -77,17 +78,26 @@ def _draw_words(axes: Any, x: np.ndarray, rows: np.ndarray, labels: Sequence[str
     moved = np.argsort(-np.abs(rows[-1] - rows[0]), kind="stable")[:NAMED_LINES]
     named = sorted(moved, key=lambda c: rows[-1, c])
     for column, height in zip(named, _apart([rows[-1, c] for c in named], axes.get_ylim())):
-        text = labels[column] if len(labels[column]) <= 14 else labels[column][:13] + "…"
+        text, fonts = _readable(labels[column], column)
         axes.annotate(
             text,
             (1.01, height),
             xycoords=("axes fraction", "data"),
             fontsize=7,
+            fontfamily=fonts,
             va="center",
             color=INK,
             annotation_clip=False,
             parse_math=False,
         )
+
+
+def _readable(text: str, column: int) -> tuple[str, list[str]]:
+    """A word's short label and the fonts that have its characters; its number where there are none."""
+    text = " ".join(text.split())
+    text = text if len(text) <= 14 else text[:13] + "…"
+    fonts = families(text)
+    return (text, fonts) if fonts is not None else (f"word {column + 1}", [OWN])
 
 
 def _apart(heights: Sequence[float], limits: tuple[float, float]) -> list[float]:

@@ -7,7 +7,6 @@ listeners or arguments.  While the host renders candidate k + 1, a worker thread
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +28,7 @@ from ..store import (
     Runs,
     axes_json,
     events,
+    now,
     replay,
     to_json,
 )
@@ -39,6 +39,7 @@ from .scoring import Scorer, candidate_id, check_loss, image_names
 from .targets import read_targets, ready_targets
 
 if TYPE_CHECKING:
+    from ..loss import Target
     from ..search.warm import WarmStart
 
 Events = Iterator[events.Event]
@@ -52,10 +53,10 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     """
     plan = make_plan(config, host)
     check_loss(config, host)
-    read_targets(config, host)
+    targets = read_targets(config, host)
     warm = beginning.warm_start(config, plan.space, runs)
     _search(config, host, plan, warm)
-    return _events(config, host, runs.claim(), plan, warm)
+    return _events(config, host, runs.claim(), plan, warm, targets)
 
 
 def resume(folder: RunFolder, host: Host) -> Events:
@@ -67,25 +68,46 @@ def resume(folder: RunFolder, host: Host) -> Events:
     return _events(config, host, folder, make_plan(config, host))
 
 
-def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan, warm: WarmStart | None = None) -> Events:
-    journal = folder.open()
+def _events(
+    config: RunConfig,
+    host: Host,
+    folder: RunFolder,
+    plan: Plan,
+    warm: WarmStart | None = None,
+    targets: tuple[Target, ...] | None = None,
+) -> Events:
+    try:
+        journal = folder.open()
+    except StoreError:
+        if targets is not None:  # a new run
+            folder.discard()
+        raise
     try:
         if journal.records:
             warm = beginning.from_json(journal.records[0].get("warm"))
-        yield from _Run(config, host, folder, journal, plan, warm).work()
+        yield from _Run(config, host, folder, journal, plan, warm, targets).work()
     finally:
         journal.close()
         folder.close()
+        if not journal.records:
+            folder.discard()
 
 
 class _Run:
     """One process's work on a run."""
 
     def __init__(
-        self, config: RunConfig, host: Host, folder: RunFolder, journal: Journal, plan: Plan, warm: WarmStart | None
+        self,
+        config: RunConfig,
+        host: Host,
+        folder: RunFolder,
+        journal: Journal,
+        plan: Plan,
+        warm: WarmStart | None,
+        targets: tuple[Target, ...] | None,
     ) -> None:
         self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
-        self.warm = warm
+        self.warm, self.targets = warm, targets
         self.record = replay(journal.records)
         self.candidates = list(self.record.candidates)
         self.known = {c.id: c for c in self.candidates if c.loss is not None}
@@ -140,7 +162,9 @@ class _Run:
             self.rendered[candidate_id(original, first)] = batch
             return batch.images
 
-        source, names, targets = ready_targets(self.config, self.host, self.folder, self.record, first_batch)
+        source, names, targets = ready_targets(
+            self.config, self.host, self.folder, self.record, first_batch, self.targets
+        )
         normalisers = next((line["values"] for line in self.journal.records if line["kind"] == "normalisers"), None)
         tagger = self.host.tagger()
         self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers, tagger)
@@ -293,8 +317,3 @@ def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     found.inject(own)
     return found
-
-
-def now() -> str:
-    """The time as journals write it: ISO 8601, UTC, whole seconds."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ A run that goes on reads them from there, so it does not depend on the user's fi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..config import RunConfig
 from ..errors import OptionError, TargetError
 from ..host import Host
 from ..loss import Target, batch_targets, fit_targets, list_images, load_target
+from ..loss.images import PIPES
 from ..store import Record, RunFolder
 from ..store.folder import save_image
 
@@ -25,7 +27,9 @@ def read_targets(config: RunConfig, host: Host) -> tuple[Target, ...]:
 
     Raises `TargetError`, and `OptionError` where the weights do not match the targets.
     """
-    if not config.target and config.mask and Path(config.mask).is_dir():
+    if not config.target and config.mask.startswith(PIPES):
+        raise OptionError("mask", config.mask, "the name of a file; only a mask for target images may be a pipe")
+    if not config.target and config.mask and os.path.isdir(config.mask):
         raise OptionError("mask", config.mask, "an image; a folder of masks needs target images to go with")
     weights = config.target_weights or (1.0,) * len(config.target)
     if len(weights) != len(config.target):
@@ -46,24 +50,24 @@ def first_batch_targets(images: np.ndarray, config: RunConfig, host: Host) -> tu
 
 def _images(entry: Path) -> Iterator[Path]:
     """The image files that an entry stands for: an earlier run's best batch, a folder's images, or itself."""
-    if (entry / "journal.jsonl").is_file():
+    if os.path.isfile(entry / "journal.jsonl"):
         best = RunFolder(entry).record().best
         if best is None or not best.images:
             raise TargetError(f"{entry}: this run has no images to pin to")
         yield from (entry / best.folder / name for name in best.images)
-    elif entry.is_dir():
+    elif os.path.isdir(entry):
         yield from list_images(entry)
     else:
         yield entry
 
 
 def _shared_mask(config: RunConfig) -> Path | None:
-    return Path(config.mask) if config.mask and not Path(config.mask).is_dir() else None
+    return Path(config.mask) if config.mask and not os.path.isdir(config.mask) else None
 
 
 def _masks(config: RunConfig) -> Callable[[Path], Path | None]:
     """What finds a target's own mask in the folder of masks, where there is one."""
-    if not config.mask or not Path(config.mask).is_dir():
+    if not config.mask or not os.path.isdir(config.mask):
         return lambda target: None
     known = {path.stem: path for path in list_images(Path(config.mask))}
 
@@ -76,15 +80,21 @@ def _masks(config: RunConfig) -> Callable[[Path], Path | None]:
 
 
 def ready_targets(
-    config: RunConfig, host: Host, folder: RunFolder, record: Record, first_batch: Callable[[], np.ndarray]
+    config: RunConfig,
+    host: Host,
+    folder: RunFolder,
+    record: Record,
+    first_batch: Callable[[], np.ndarray],
+    given: tuple[Target, ...] | None = None,
 ) -> tuple[str, tuple[str, ...], tuple[Target, ...]]:
     """(source, image paths relative to the run, targets), saved in generation 0's folder or read from it.
 
     source: "images", or "batch" where `first_batch` renders the original prompt's own.
+    given: what `read_targets` found already: a pipe can be read only once.
     """
     if record.target_source:
         return record.target_source, record.target_images, _reread(folder, record)
-    targets = read_targets(config, host)
+    targets = read_targets(config, host) if given is None else given
     source = "images" if targets else "batch"
     if not targets:
         targets = first_batch_targets(first_batch(), config, host)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from deap import tools
 
-from ..config.search import Resolved, SearchOptions
+from ..config.resolved import Resolved
+from ..config.search import SearchOptions
 from .box import Box, Vector
 from .individual import Individual
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..config.resolved import MOST_CANDIDATES
 from ..config.search import SearchOptions
 from ..errors import OptionError
 from . import stopping
@@ -58,7 +59,7 @@ class SingleSearch:
         """Start a CMA-ES run, the first one or a restart."""
         options, growth = self.options, self.options.restart_growth**self.restart
         params = options.given("cs", "damps", "ccum", "ccov1", "ccovmu")
-        params |= {"weights": options.weights, "lambda_": int(self.resolved.lambda_ * growth)}
+        params |= {"weights": options.weights, "lambda_": min(int(self.resolved.lambda_ * growth), MOST_CANDIDATES)}
         params["mu"] = max(1, min(params["lambda_"], int(self.resolved.mu * growth)))
         step_size = options.initial_std
         if options.cmatrix:

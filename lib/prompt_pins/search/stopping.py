@@ -30,6 +30,10 @@ class StopReason(str):
         reason.code = code
         return reason
 
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        """What a copy is made from."""
+        return self.code, str(self)
+
 
 INTERRUPTED = StopReason("interrupted", "interrupted by the user")
 NO_EFFECT = StopReason(

@@ -1,7 +1,7 @@
 """Run folders and their append-only journals.  Imports the standard library, numpy and Pillow."""
 
 from .folder import RunFolder, Runs
-from .journal import FORMAT_VERSION, Journal, read_journal
+from .journal import FORMAT_VERSION, Journal, now, read_journal
 from .records import Axis, Candidate, Choice, Generation, Held, Record, axes_json, from_json, replay, to_json
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Runs",
     "axes_json",
     "from_json",
+    "now",
     "read_journal",
     "replay",
     "to_json",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,21 +17,53 @@ from ..errors import StoreError
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes `path`'s place if the block ends without an error."""
+    """Give a temporary path beside `path`; it takes `path`'s place if the block ends without an error.
+
+    Raises `StoreError` for every OSError, also of the block: a full disk is found out by whoever writes.
+    """
+    beside = path.parent / f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the user's umask leaves
         os.close(handle)
-        os.chmod(name, 0o644)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        raise _unwritten(path, error) from error
     try:
-        yield Path(name)
-        os.replace(name, path)
-    except BaseException:
+        yield beside
+        os.chmod(beside, mode)  # a writer may have put a file of its own there
+        os.replace(beside, path)
+    except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            os.unlink(beside)
+        if isinstance(error, OSError):
+            raise _unwritten(path, error) from error
         raise
+
+
+def check_place(path: Path) -> None:
+    """Raises `StoreError` where a file cannot be written; leaves nothing there."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # a name that is too long
+        raise _unwritten(path, error) from error
+    made = [parent for parent in path.parents if not os.path.exists(parent)]
+    with contextlib.suppress(_Tried), whole_file(path):
+        raise _Tried
+    for folder in made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+class _Tried(Exception):
+    """Ends a file that is only tried."""
+
+
+def _unwritten(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import struct
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ANALYSIS = "analysis.json"
 """What an analysis writes into its folder."""
+EXIF_BYTES = 65_000
+"""Of a text in a JPEG, whose EXIF may take 65,533 bytes."""
 _FORMATS = {"png": {"compress_level": 3}, "jpg": {"quality": 95}, "webp": {"quality": 95, "method": 3}}
 
 
@@ -49,6 +52,13 @@ class RunFolder:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def discard(self) -> None:
+        """Remove a folder in which nothing was begun: its journal is empty."""
+        for path in (self.journal_path, self.path / "journal.lock"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody put something into it
+            self.path.rmdir()
 
     def record(self) -> Record:
         """The run as its journal tells it.  Raises `StoreError` and `JournalError`."""
@@ -86,9 +96,21 @@ def save_image(path: Path, image: np.ndarray, infotext: str = "") -> None:
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_text("parameters", infotext)
     elif infotext:
-        options["exif"] = user_comment(infotext)
+        options["exif"] = user_comment(fitting(infotext) if kind == "jpg" else infotext)
     with whole_file(path) as beside:
         Image.fromarray(image).save(beside, format="JPEG" if kind == "jpg" else kind.upper(), **options)
+
+
+def fitting(text: str) -> str:
+    """A text whose UTF-16 a JPEG's EXIF can hold: of a longer one the middle is left out.
+
+    So its last line stays, which tells how the image was made.
+    """
+    units = text.encode("utf-16-be", "replace")
+    if len(units) <= EXIF_BYTES:
+        return text
+    half = EXIF_BYTES // 4 * 2 - 2
+    return " … ".join(part.decode("utf-16-be", "ignore") for part in (units[:half], units[-half:]))
 
 
 def user_comment(text: str) -> bytes:
@@ -107,7 +129,7 @@ class Runs:
 
     def numbers(self) -> list[int]:
         """The numbers of the existing runs, in order."""
-        if not self.root.is_dir():
+        if not os.path.isdir(self.root):
             return []
         return sorted(int(entry.name) for entry in self.root.iterdir() if re.fullmatch(r"\d{8,}", entry.name))
 
@@ -128,7 +150,7 @@ class Runs:
 
     def find(self, name: str) -> RunFolder:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""
-        path = self.root / f"{int(name):08d}" if name.isdecimal() else Path(name)
-        if not (path / "journal.jsonl").is_file():
+        path = self.root / f"{int(name):08d}" if name.isdecimal() and len(name) < 20 else Path(name)
+        if not os.path.isfile(path / "journal.jsonl"):
             raise StoreError(f"{path}: is not a run (it has no journal.jsonl)")
         return RunFolder(path)

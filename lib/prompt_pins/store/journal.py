@@ -6,6 +6,8 @@ dropped on reading; any other damage is a `JournalError` with the line's number.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
 import os
 from pathlib import Path
@@ -14,6 +16,11 @@ from typing import Any
 from ..errors import JournalError, StoreError
 
 FORMAT_VERSION = 2
+
+
+def now() -> str:
+    """The time as journals write it: ISO 8601, UTC, whole seconds."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def encode(record: dict[str, Any]) -> bytes:
@@ -37,7 +44,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     for number, line in enumerate(data[:end].split(b"\n")[:-1], start=1):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise JournalError(path, number, "is not a JSON object") from None
         if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
             raise JournalError(path, number, "is not a journal record")
@@ -71,13 +78,18 @@ class Journal:
             raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def append(self, record: dict[str, Any], sync: bool = False) -> None:
-        """Write one record at once; `sync` also waits until the disk has it."""
+        """Write one record at once, whole or not at all; `sync` also waits until the disk has it."""
         line = encode(record)
+        start = os.fstat(self._file.fileno()).st_size
         try:
-            self._file.write(line)
+            written = self._file.write(line)
+            while written < len(line):  # a disk that gets full takes a part, and says so at the next one
+                written += self._file.write(line[written:])
             if sync:
                 os.fsync(self._file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, start)
             raise StoreError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         self.records.append(record)
 

@@ -7,14 +7,13 @@ others (no tree).  Works with any host; the parts of a pinned prompt's run are u
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostInterrupted
+from ..errors import HostInterrupted, PromptError
 from ..host import Batch, Host, Recipe
 from ..loss import BatchLoss, Target, flip_pairs, score_batch
 from ..run import seeds
@@ -22,7 +21,7 @@ from ..run.plan import make_plan
 from ..run.scoring import check_loss, loss_options
 from ..run.targets import first_batch_targets, read_targets
 from ..space import Space
-from ..store import RunFolder, Runs
+from ..store import RunFolder, Runs, now
 from ..store.folder import ANALYSIS, save_image
 from .effects import Effect, effect, spread_values
 
@@ -128,9 +127,26 @@ def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs)
     Raises `PinError` for input that cannot be used, before a folder is made.
     """
     plan = make_plan(config, host)
+    if not any(_places(plan.space, variable, options.analysis_step) for variable in range(plan.space.size)):
+        raise PromptError("no word can be raised or lowered: its range holds no other weight that can be printed")
     check_loss(config, host)
     targets = read_targets(config, host)
     return _Analyzer(config, options, host, runs.claim()).work(plan.space, targets)
+
+
+def _places(space: Space, index: int, step: float) -> dict[str, list[float]]:
+    """The vectors with one axis `lowered` and `raised` by `step` of its scale, within its range, if that changes it."""
+    axis = space.axes[index]
+    step *= axis.scale
+    places = {"lowered": max(axis.original - step, axis.low), "raised": min(axis.original + step, axis.high)}
+    found = {}
+    for name, place in places.items():
+        vector = list(space.original)
+        vector[index] = place
+        vector = space.round(vector)
+        if vector[index] != axis.original:
+            found[name] = vector
+    return found
 
 
 class _Analyzer:
@@ -146,7 +162,8 @@ class _Analyzer:
     def work(self, space: Space, targets: tuple[Target, ...]) -> Iterator[Event]:
         """All of it."""
         self.space = space
-        yield AnalysisStarted(self.folder, space.size)
+        movable = [index for index in range(space.size) if _places(space, index, self.options.analysis_step)]
+        yield AnalysisStarted(self.folder, len(movable))
         original = space.recipe(space.original)
         self.targets = targets or self._first_batch(original)
         source = "images" if targets else "batch"
@@ -156,15 +173,14 @@ class _Analyzer:
         kept = self._save("original", list(images[:KEPT]))
         state, reason = "finished", ""
         try:
-            for index in range(space.size):
+            for index in movable:
                 self.words.append(self._word(index))
                 yield WordMeasured(self.words[-1])
         except HostInterrupted:
             state, reason = "stopped", INTERRUPTED
         ranked = tuple(sorted(self.words, key=lambda word: -word.image.mean))
-        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         result = Analysis(
-            state, reason, self.config, self.options, self.host.describe(), time, self.row, source, names, kept,
+            state, reason, self.config, self.options, self.host.describe(), now(), self.row, source, names, kept,
             loss.fit, loss.spread or 0.0, ranked,
         )  # fmt: skip
         self.folder.save_json(ANALYSIS, result.to_json())
@@ -179,14 +195,9 @@ class _Analyzer:
 
     def _word(self, index: int) -> Word:
         space, axis = self.space, self.space.axes[index]
-        step = self.options.analysis_step * axis.scale
-        places = (max(axis.original - step, axis.low), min(axis.original + step, axis.high))
-        found = []
-        for name, place in zip(("lowered", "raised"), places):
-            vector = list(space.original)
-            vector[index] = place
-            vector = space.round(vector)
-            found.append(None if vector[index] == axis.original else self._side(name, index, vector))
+        places = _places(space, index, self.options.analysis_step)
+        names = ("lowered", "raised")
+        found = [self._side(name, index, places[name]) if name in places else None for name in names]
         sides = [side for side in found if side is not None]
         rows = [np.mean([side[1][i] for side in sides], axis=0) for i in (0, 1)]
         lowered, raised = (None if side is None else side[0] for side in found)

@@ -1,0 +1,121 @@
+"""A run at work in a terminal, from its first event to its last line.  Imports typer."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, MappingProxyType
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import PinError, StoreError
+from ..store import RunFolder, Runs
+from ..store.events import Event, RunStarted
+from .terminal import GONE, Terminal, complain, quoted
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
+    from ..headless.engine import HeadlessHost
+
+FAILED = 1
+PIPE = GONE - 128
+"""The number of SIGPIPE, which not every system has."""
+
+
+def run_to_the_end(
+    settings: RunConfig,
+    host: HeadlessHost,
+    begin: Callable[[], Iterator[Event]],
+    again: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Run to the end, with a live screen and a live report; never leaves without the report.
+
+    again: options that are needed to go on, where they are not empty.
+    """
+    from ..report import LiveReport
+    from ..run.plan import make_plan
+    from .progress import Screen
+
+    console = Terminal()
+    received: list[int] = []
+    folder: RunFolder | None = None
+    failure: Exception | None = None
+    plan = make_plan(settings, host)
+    with signals(host, received), LiveReport(quiet=True) as live:
+        events = begin()
+        screen = Screen(console, plan)
+        try:
+            for event in events:
+                folder = event.folder if isinstance(event, RunStarted) else folder
+                live.handle(event)
+                try:
+                    screen.handle(event)
+                except BrokenPipeError:  # nobody looks any more: the run stops as it does with Ctrl-C
+                    received.append(PIPE)
+                    host.interrupt()
+        except (PinError, OSError) as error:
+            if folder is None:
+                raise
+            failure = error
+        finally:
+            screen.close()
+    if folder is not None:
+        words = [str(word) for flag, value in again.items() if value for word in (flag, value)]
+        _close(console, folder, received, failure or live.failed, words)
+
+
+def _close(
+    console: Terminal, folder: RunFolder, received: list[int], failure: Exception | None, again: Sequence[str] = ()
+) -> None:
+    """The end of a run: the index, a summary, and how to go on where it is not whole."""
+    from ..report import build_index
+    from .progress import summary
+
+    try:
+        build_index(Runs(folder.path.parent))
+    except StoreError as error:
+        failure = failure or error
+    if PIPE in received:
+        raise typer.Exit(GONE)
+    summary(console, folder)
+    if console.lost is not None:
+        failure = failure or PinError(f"the output cannot be written ({console.lost.strerror or console.lost})")
+        console = Terminal(stderr=True)
+    if failure is not None:
+        complain(failure)
+    if received or failure is not None or folder.record().state != "finished":
+        named: list[Path | str] = [folder.path, *again]
+        console.say(f"to go on: prompt-pins resume {' '.join(map(quoted, named))}")
+        raise typer.Exit(128 + received[0] if received else FAILED)
+
+
+def draw_again(folder: RunFolder) -> None:
+    """What is left to do for a finished run: its report, which a killed process may have left half drawn."""
+    from ..report import build
+
+    console = Terminal()
+    console.say("this run is finished; its report is drawn again")
+    build(folder)
+    _close(console, folder, [], None)
+
+
+@contextlib.contextmanager
+def signals(host: HeadlessHost, received: list[int]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run cleanly; a second one ends the program at once."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        host.interrupt()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

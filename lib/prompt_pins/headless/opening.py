@@ -1,0 +1,87 @@
+"""Opens a host: for a new run, and for an earlier run with what that one was rendered with.
+
+What a run was rendered with is in its record, under the host's description: the checkpoint's hash, and the name and
+hash of each textual inversion.  Records of earlier versions do not say all of it; what they do not say is not checked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import CheckpointError, OptionError
+from ..store import Record
+from .checkpoint import load
+from .engine import HeadlessHost
+from .inversion import Inversion, load_inversions, word_layer
+
+SHOWN = 10  # digits of a hash in a message
+
+
+def open_host(
+    checkpoint: str = "", device: str | None = None, embeddings: Path | None = None, precise: bool = False
+) -> HeadlessHost:
+    """A host with all textual inversions of a folder.  Raises `CheckpointError` and `OptionError`."""
+    return _open(checkpoint, device, embeddings, None, precise)
+
+
+def reopen_host(
+    record: Record,
+    device: str | None = None,
+    embeddings: Path | None = None,
+    precise: bool = False,
+    checkpoint: str = "",
+) -> HeadlessHost:
+    """The host that a run was rendered with; `checkpoint` and the folder of `embeddings` are its own where not given.
+
+    Raises `CheckpointError`, which names what is missing or is another one, and `OptionError`.
+    """
+    known = record.host
+    if known.get("name") not in ("headless", None):
+        raise OptionError("run", known.get("name"), "a run of this command line; one of a WebUI goes on there")
+    names: Mapping[str, str] | None = known.get("embeddings")
+    if names is not None and not names and embeddings is not None:
+        raise OptionError("embeddings", str(embeddings), "none: this run was rendered without")
+    folder = embeddings
+    if names and folder is None:
+        if not known.get("embeddings_folder"):
+            raise CheckpointError(f"embeddings: this run was rendered with {', '.join(names)}; name their folder")
+        folder = Path(str(known["embeddings_folder"]))
+    host = _open(checkpoint or str(record.config.get("checkpoint", "")), device, folder, names, precise)
+    for key in ("checkpoint_sha256", "prediction"):
+        found = host.describe()[key]
+        if key in known and known[key] != found:
+            raise CheckpointError(
+                f"checkpoint: {host.checkpoint.path} is not the one that this run was rendered with "
+                f"({known.get('checkpoint')}, whose {key.replace('_', ' ')} is {str(known[key])[:SHOWN]}, not "
+                f"{str(found)[:SHOWN]})"
+            )
+    return host
+
+
+def _open(
+    checkpoint: str, device: str | None, folder: Path | None, names: Mapping[str, str] | None, precise: bool
+) -> HeadlessHost:
+    """names: of the only inversions that are wanted, with their hashes; None: all of the folder."""
+    model = load(checkpoint)
+    words: Sequence[Inversion] = ()
+    if folder is not None:
+        width = word_layer(model.text_encoder).token_embedding.weight.shape[1]
+        words = load_inversions(folder, width)
+        words = words if names is None else _recorded(folder, words, names)
+    return HeadlessHost(model, device, words, precise, folder and Path(os.path.abspath(folder)))
+
+
+def _recorded(folder: Path, words: Sequence[Inversion], names: Mapping[str, str]) -> tuple[Inversion, ...]:
+    """Those of a folder's inversions that a run was rendered with."""
+    found = {word.name: word for word in words}
+    for name, known in names.items():
+        word = found.get(name)
+        if word is None or word.sha256() != known:
+            what = "is not there" if word is None else "is another one"
+            raise CheckpointError(
+                f"embeddings: {name} in {folder} {what}; this run was rendered with that whose vectors have the sha256 "
+                f"{known[:SHOWN]}…"
+            )
+    return tuple(word for word in words if word.name in names)
