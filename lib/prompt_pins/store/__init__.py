@@ -1,7 +1,8 @@
 """Run folders and their append-only journals.  Imports the standard library, numpy and Pillow."""
 
 from .folder import RunFolder, Runs
-from .journal import FORMAT_VERSION, Journal, read_journal
+from .framing import FORMAT_VERSION
+from .journal import Journal, read_journal
 from .records import Candidate, Choice, Generation, Held, Record, from_json, replay, to_json
 
 __all__ = [
