@@ -82,10 +82,11 @@ def test_lines_of_two_versions_do_not_mix(tmp_path: Path, path: Path, first: int
         read_journal(path)
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" * 400, "[" * 40 + "]" * 40, "[" * 10**5])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" * 400, "[" * 40 + "]" * 40, "[" * 10**5, r'"\ud800"'])
 def test_json_that_is_not_ours(tmp_path: Path, number: str) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_text(f'{{"kind":"run","version":1,"config":{{}}}}\n{{"kind":"note","value":{number}}}\n')
+    head = json.dumps({**HEAD, "version": 1})
+    path.write_text(f'{head}\n{{"kind":"note","value":{number}}}\n')
     with pytest.raises(JournalError, match="line 2: is not a"):
         read_journal(path)
 

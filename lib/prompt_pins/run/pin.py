@@ -76,6 +76,8 @@ def _events(config: RunConfig, host: Host, folder: RunFolder, plan: Plan, warm: 
     finally:
         journal.close()
         folder.close()
+        if not journal.records:
+            folder.discard()
 
 
 class _Run:

@@ -1,35 +1,70 @@
-"""Files appear whole or not at all: written beside their place, then renamed into it."""
+"""Files appear whole or not at all: written beside their place, then renamed into it.  Standard library only."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
+import secrets
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, shorten
+
+PART = re.compile(r"\.prompt-pins-[0-9a-f]{8}\.part(\.\w+)?")
+"""Names of files that are not whole yet; they stay behind only where a process was killed."""
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes `path`'s place if the block ends without an error."""
+    """Give a temporary path beside `path`; it takes `path`'s place if the block ends without an error.
+
+    A symbolic link stays, and what it leads to is replaced; a pipe, a terminal and the like are written to.
+    Raises `StoreError`.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        os.chmod(name, 0o644)
+        if _is_stream(path):
+            with _streamed(path) as beside:
+                yield beside
+            return
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".prompt-pins-{secrets.token_hex(4)}.part{target.suffix}")
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
+        try:
+            yield beside
+            os.replace(beside, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether something is there that is written to, not replaced: a pipe, a device, a file that is open here."""
     try:
-        yield Path(name)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    own = os.path.abspath(path).startswith(("/dev/", "/proc/"))
+    return own or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextlib.contextmanager
+def _streamed(path: Path) -> Iterator[Path]:
+    """A temporary path whose content goes into `path`."""
+    with tempfile.TemporaryDirectory(prefix="prompt-pins-") as folder:
+        beside = Path(folder, f"whole{path.suffix}")
+        yield beside
+        with open(beside, "rb") as source, open(path, "ab") as target:
+            shutil.copyfileobj(source, target)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,3 +82,52 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with one key a line, whole or not at all.  Raises ValueError on NaN and infinity."""
     write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none that can be read."""
+    try:
+        value = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def inside(root: Path, name: str) -> Path:
+    """The path `name` below `root`.  Raises `StoreError` if it leads out of it, by itself or by a link on its way."""
+    try:
+        path = root / name
+        if "\0" not in name and path.resolve().is_relative_to(root.resolve()):
+            return path
+    except (OSError, ValueError, RuntimeError):  # a circle of links, too
+        pass
+    raise StoreError(f"{root}: {shorten(name)} leads out of this folder")
+
+
+def sweep(root: Path) -> None:
+    """Remove the files below `root` that a killed process left unfinished."""
+    for entry in _below(root):
+        if PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+
+def check_links(root: Path) -> None:
+    """Raise `StoreError` where something below `root` leads out of it, or is no file and no folder.
+
+    What is written into a folder that came from elsewhere could otherwise end up anywhere.
+    """
+    for entry in _below(root):
+        if entry.is_symlink():
+            inside(root, os.path.relpath(entry.path, root))
+        elif not (entry.is_file() or entry.is_dir()):
+            raise StoreError(f"{entry.path}: is no file and no folder, so this run is not written to")
+
+
+def _below(root: str | Path) -> Iterator[os.DirEntry[str]]:
+    """All that lies below a folder; links are not followed, and what cannot be listed is left out."""
+    with contextlib.suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)

@@ -55,6 +55,8 @@ def decode(line: bytes, number: int) -> tuple[dict[str, Any], bool]:
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
         record = json.loads(text, parse_constant=_refused)
+        if b"\\u" in text:  # half a character, which no file and no page can hold
+            json.dumps(record, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise FramingError("is not a JSON object") from None
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):

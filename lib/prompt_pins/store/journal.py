@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JournalError, StoreError
+from .checks import Checker
 from .framing import FORMAT_VERSION, FramingError, decode, encode
 
 
@@ -30,7 +31,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
     end = data.rfind(b"\n") + 1
     records: list[dict[str, Any]] = []
-    framed = False
+    checker, framed = Checker(), False
     for number, line in enumerate(data[:end].split(b"\n")[:-1], start=1):
         try:
             record, has_frame = decode(line, number)
@@ -40,6 +41,8 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
             framed = _version(path, record) >= 2
         if has_frame != framed:
             raise JournalError(path, number, f"has {'no' if framed else 'a'} running number and checksum, as others do")
+        if fault := checker.fault(record) or (number > 1 and record["kind"] == "run" and "is a second head"):
+            raise JournalError(path, number, fault)
         records.append(record)
     return records, end
 

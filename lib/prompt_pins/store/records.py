@@ -161,7 +161,7 @@ class Record:
         contest, the best is the search's own.
         """
         if self.choice is not None:
-            return next(c for c in self.candidates if c.id == self.choice.chosen)
+            return next(c for c in self.candidates if c.id == self.choice.chosen and c.loss is not None)
         scored = [candidate for candidate in self.candidates if candidate.loss is not None]
         if self.generations and self.rotated:
             own = tuple(self.generations[-1].state.get("best") or ())
@@ -205,11 +205,11 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     for line in lines:
         kind = line["kind"]
         if kind == "run":
-            values |= {name: line[name] for name in ("config", "host", "space", "plan")}
+            values |= {name: line.get(name) or {} for name in ("config", "host", "space", "plan")}
             values["started"] = line["time"]
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
-            values["target_weights"] = tuple(line.get("weights", [1.0] * len(line["images"])))
+            values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
         elif kind == "candidate":
             candidates.append(from_json(line))
         elif kind == "generation":
