@@ -83,7 +83,7 @@ def _checked(name: str, value: Any, hint: Any, declaration: Declaration) -> Any:
         return None
     try:
         value = _converted(value, hint)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise OptionError(name, value, allowed) from None
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, (int, float)) and not isinstance(number, bool):

@@ -21,7 +21,11 @@ from prompt_pins.store.folder import save_image
 OLD = Path(__file__).parent / "journals"
 HEAD = {"kind": "run", "version": 1, "config": {}, "host": {}, "space": {}, "plan": {}, "time": "t"}
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )

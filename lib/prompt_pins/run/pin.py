@@ -92,7 +92,7 @@ class _Run:
         self.candidates = list(self.record.candidates)
         self.known = {c.id: c for c in self.candidates if c.loss is not None}
         self.replayed = {(c.generation, c.index): c for c in self.candidates}
-        self.seconds = sum(generation.seconds["wall"] for generation in self.record.generations)
+        self.seconds = sum(generation.seconds.get("wall", 0.0) for generation in self.record.generations)
         self.rendered: dict[str, Batch] = {}
         self.images: dict[str, np.ndarray] = {}  # of candidates that are being scored
         self.search = _search(config, host, plan, warm)

@@ -19,7 +19,6 @@ from .records import Candidate, Choice, Generation, Held
 
 LONGEST = 240  # bytes of a name in a run's folder
 INSIDE = Annotated[str, "a file or folder inside the run's"]
-NUMBERS, WORDS = tuple[float, ...], tuple[str, ...]
 NUMBER = Annotated[int, 1, 10**8 - 1]  # of a generation: eight digits
 COUNT = Annotated[int, 0, 10**12]
 SECONDS = Mapping[str, Annotated[float, 0.0, 1e9]]
@@ -39,15 +38,15 @@ def _declared(cls: Any) -> Shape:
 CONFIG: Shape = {"prompt?": str, "negative_prompt?": str}  # `RunConfig` checks its values; these are shown before
 HOST: Shape = {"name?": str, "checkpoint?": str, "size?": tuple[NUMBER, NUMBER]}
 SPACE: Shape = {
-    "labels?": WORDS, "original?": WEIGHTS, "low?": WEIGHTS, "high?": WEIGHTS, "negative?": tuple[bool, ...],
+    "labels?": tuple[str, ...], "original?": WEIGHTS, "low?": WEIGHTS, "high?": WEIGHTS, "negative?": tuple[bool, ...],
 }  # fmt: skip
 PLAN: Shape = {
     "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
 }  # fmt: skip
-WARM: Shape = {"mean": NUMBERS, "step_size": float, "shape?": Optional[tuple[NUMBERS, ...]]}
+WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]]}
 STATE: Shape = {
-    "best?": Optional[NUMBERS], "best_loss?": Optional[float], "mean?": NUMBERS, "std?": NUMBERS, "step_size?": float,
-    "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
+    "best?": Optional[tuple[float, ...]], "best_loss?": Optional[float], "mean?": tuple[float, ...],
+    "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
 }  # fmt: skip
 HEAD: Shape = {"config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM}
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
@@ -78,7 +77,7 @@ class Checker:
     def fault(self, line: Mapping[str, Any]) -> str:
         """The first fault of the next line in words; "" if it is fine, or of a kind of a later version."""
         kind = line["kind"]
-        found = next(_faults("", line, LINES.get(kind, {})), None) or next(self._against_others(kind, line), None)
+        found = fault(line, LINES.get(kind, {})) or next(self._against_others(kind, line), "")
         return f"is no {kind} record: {found}" if found else ""
 
     def _against_others(self, kind: str, line: Mapping[str, Any]) -> Iterator[str]:
@@ -92,13 +91,17 @@ class Checker:
             if line["loss"] is not None:
                 self._scored.add(line["id"])
         elif kind == "choice":
-            rows, seeds = line["fits"], line["seeds"]
-            if len(rows) != len(line["contestants"]) or not seeds or any(len(row) != len(seeds) for row in rows):
-                yield "fits has not one value for each contestant and seed"
+            if len(line["fits"]) != len(line["contestants"]):
+                yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
             if line["chosen"] not in self._scored:
                 yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
+
+
+def fault(value: Any, wanted: Any) -> str:
+    """Where a value is not of the type or shape that is wanted, in words; "" if it is."""
+    return next(_faults("", value, wanted), "")
 
 
 def _faults(path: str, value: Any, wanted: Any) -> Iterator[str]:
@@ -133,8 +136,11 @@ def _keys(path: str, value: Any, wanted: Shape) -> Iterator[str]:
         return
     for name, kind in wanted.items():
         key = name.rstrip("?")
-        if key == name or key in value:
-            yield from _faults(f"{path}.{key}" if path else key, value.get(key), kind)
+        place = f"{path}.{key}" if path else key
+        if key in value:
+            yield from _faults(place, value[key], kind)
+        elif key == name:
+            yield f"it has no {place}"
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError, shorten
+from .framing import load
 
 PART = re.compile(r"\.prompt-pins-[0-9a-f]{8}\.part(\.\w+)?")
 """Names of files that are not whole yet; they stay behind only where a process was killed."""
@@ -87,8 +88,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None where there is none that can be read."""
     try:
-        value = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
+        value = load(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -183,16 +183,16 @@ class Runs:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""
         short = name.isascii() and name.isdecimal() and len(name) <= 12
         path = self.root / f"{int(name):08d}" if short else Path(name)
-        if not _has(path, JOURNAL):
+        if not has(path, JOURNAL):
             raise StoreError(f"{path}: is not a run (it has no {JOURNAL})")
         return RunFolder(path)
 
 
 def _is_run(path: Path) -> bool:
-    return _has(path, JOURNAL) or _has(path, ANALYSIS)
+    return has(path, JOURNAL) or has(path, ANALYSIS)
 
 
-def _has(folder: Path, name: str) -> bool:
+def has(folder: Path, name: str) -> bool:
     """Whether the folder has something of that name; yes also where it does not let us look."""
     try:
         os.stat(folder / name)

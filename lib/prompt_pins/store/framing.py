@@ -54,16 +54,25 @@ def decode(line: bytes, number: int) -> tuple[dict[str, Any], bool]:
 
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(text, parse_constant=_refused)
-        if b"\\u" in text:  # half a character, which no file and no page can hold
-            json.dumps(record, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise FramingError("is not a JSON object") from None
+        record = load(text)
+    except ValueError as error:
+        raise FramingError(str(error)) from None
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         raise FramingError("is not a journal record")
-    if not _plain(record, DEEPEST):
-        raise FramingError(f"is not a journal record: a number is too large, or more than {DEEPEST} levels deep")
     return record
+
+
+def load(text: bytes) -> Any:
+    """The value of a JSON text that a run may have written.  Raises ValueError with the reason."""
+    try:
+        value = json.loads(text, parse_constant=_refused)
+        if b"\\u" in text:  # half a character, which no file and no page can hold
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise ValueError("is not a JSON object") from None
+    if not _plain(value, DEEPEST):
+        raise ValueError(f"is not a record: a number in it is too large, or it is more than {DEEPEST} levels deep")
+    return value
 
 
 def _refused(constant: str) -> None:
