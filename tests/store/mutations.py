@@ -16,8 +16,8 @@ VICTIM = "victim"
 """A name that no run uses: what leads to it leads out."""
 NASTY: tuple[Any, ...] = (
     None, True, -1, 0, 7, 2**31, 10**40, 10**350, 1e308, -1e308, 0.5, "", "x", "ü\u2028\0", "x" * 3000,
-    f"../../{VICTIM}", f"/{VICTIM}", f"..\\{VICTIM}", "C:x", [], [[]], [None], ["x"], [1, 2], {}, {"x": {}}, {"kind": 3},
-    float("nan"), float("inf"), "\ud800",
+    f"../../{VICTIM}", f"/{VICTIM}", f"..\\{VICTIM}", "C:x", [], [[]], [None], ["x"], [1, 2], {}, {"x": {}},
+    {"kind": 3}, float("nan"), float("inf"), "\ud800",
 )  # fmt: skip
 
 
