@@ -86,6 +86,7 @@ class SearchOptions:
         None,
         label="lambda_",
         low=0,
+        high=100_000,
         by_preset=True,
         help="Candidates a generation, at least 2. 0: int(4 + 3 * log(N)). Empty: the preset's (Classic and "
         "Balanced 0, Quick 6).",
@@ -182,10 +183,10 @@ class SearchOptions:
         help="1: the loss. 2: the loss and the L2 distance from the original weights.",
     )
     mo_mu: int = option(
-        0, label="mu (two objectives)", low=0, help="Parents. 0: the size of the population, int(4 + 3 * log(N))."
+        0, label="mu (two objectives)", low=0, high=100_000, help="Parents. 0: the population, int(4 + 3 * log(N))."
     )
     mo_lambda_: int = option(
-        1, label="lambda_ (two objectives)", low=0, help="Children a generation. 0: as many as parents."
+        1, label="lambda_ (two objectives)", low=0, high=100_000, help="Children a generation. 0: as many as parents."
     )
     d: float | None = option(None, label="d", low=1e-3, help="Damping for step-size. Empty: 1.0 + N / 2.0.")
     ptarg: float | None = option(

@@ -127,7 +127,8 @@ def _frozen(value: Any) -> Any:
 class Record:
     """A run as its journal tells it.
 
-    state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.
+    state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.  `RunFolder.record` says
+    "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, space, plan: the plain values of the journal's first line.
     target_weights: how much each target counts.
     """
