@@ -6,7 +6,9 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from prompt_pins import report
+from prompt_pins.errors import StoreError
 from prompt_pins.report.summary import summary
 from prompt_pins.store import Runs
 
@@ -51,6 +53,15 @@ def test_a_killed_run_is_interrupted_whatever_its_last_page_said(tmp_path: Path)
     steps.close()
     text = report.build_index(Runs(tmp_path)).read_text("utf-8")
     assert 'data-state="interrupted"' in text and "it can be resumed" in text
+
+
+def test_the_index_is_not_written_through_a_link_that_leads_out(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "pins" / "index.html").symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match="leads out"):
+        report.build_index(Runs(tmp_path / "pins"))
+    assert (tmp_path / "victim").read_text() == "precious"
 
 
 def test_what_is_no_analysis_is_left_out(tmp_path: Path) -> None:

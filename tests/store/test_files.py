@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None
         done = subprocess.run([sys.executable, "-c", code], stdout=target, env=environment, check=True)
     assert (tmp_path / "out").read_bytes() == (b"x" if redirected else b"")
     assert redirected or done.stdout == b"x"
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="a folder of files below /dev")
+def test_a_file_in_memory_is_replaced_like_any_other() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for text in ("before", "after"):
+            write_text(Path(folder, "a.txt"), text)
+        assert Path(folder, "a.txt").read_text() == "after"
 
 
 @pytest.mark.parametrize("block", ["folder", "loop"])

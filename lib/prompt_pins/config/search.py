@@ -60,6 +60,7 @@ class SearchOptions:
         0.25,
         label="Initial population radius",
         low=0.0,
+        high=1e6,
         help="Half width of the uniform distribution of a random start around the original weights.",
     )
     start: str = option(

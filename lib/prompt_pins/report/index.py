@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StoreError
 from ..store import RunFolder, Runs
 from ..store.checks import Shape, fault
-from ..store.files import read_json, write_text
+from ..store.files import inside, read_json, write_text
 from ..store.folder import ANALYSIS, JOURNAL, has
 from . import pages
 from .summary import SUMMARY_VERSION, summarised
@@ -31,7 +31,7 @@ def build_index(runs: Runs) -> Path:
         "analyses": _analyses(runs.root),
         "data": pages.script_json([_compared(entry) for entry in rows]),
     }
-    path = runs.root / "index.html"
+    path = inside(runs.root, "index.html")
     write_text(path, pages.render("index.html", values))
     return path
 

@@ -33,10 +33,11 @@ def summarised(folder: RunFolder) -> dict[str, Any]:
 
     One that cannot be read is "unreadable", and says why in `reason`.
     """
-    kept = read_json(folder.path / "run.json") or {}
-    if kept.get("version") == SUMMARY_VERSION and kept.get("state") == "finished" and not fault(_filled(kept), KEPT):
-        return {**kept, "run": folder.path.name}
     try:
+        kept = read_json(folder.inside("run.json")) or {}
+        whole = kept.get("version") == SUMMARY_VERSION and not fault(_filled(kept), KEPT)
+        if whole and kept["state"] == "finished":
+            return {**kept, "run": folder.path.name}
         return summary(folder.path.name, folder.record())
     except PinError as error:
         return {**UNREADABLE, "run": folder.path.name, "reason": str(error)}

@@ -20,6 +20,8 @@ from .framing import load
 PART = re.compile(r"\.prompt-pins-[0-9a-f]{8}\.part(\.\w+)?")
 """Names of files that are not whole yet; they stay behind only where a process was killed."""
 
+_OPEN = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/.+/fd/\d+")
+
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -54,8 +56,7 @@ def _is_stream(path: Path) -> bool:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         return False
-    own = os.path.abspath(path).startswith(("/dev/", "/proc/"))
-    return own or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return _OPEN.fullmatch(os.path.abspath(path)) is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @contextlib.contextmanager
