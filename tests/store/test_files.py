@@ -85,7 +85,7 @@ def test_an_error_of_the_disk_is_said(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-OUT = ["../x", "a/../../x", "/etc", "link", "link/x", "a\0b", "loop/x"]
+OUT = ["../x", "a/../../x", "/etc", "link", "link/x", "a\0b"]
 
 
 @pytest.mark.parametrize("name", OUT, ids=range(len(OUT)))
@@ -93,7 +93,6 @@ def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     root = tmp_path / "run"
     (root / "a").mkdir(parents=True)
     (root / "link").symlink_to(tmp_path)
-    (root / "loop").symlink_to("loop")
     (root / "fine").symlink_to("a")
     assert inside(root, "fine/x.png") == root / "fine" / "x.png"
     with pytest.raises(StoreError, match="leads out of this folder") as caught:

@@ -109,6 +109,16 @@ def test_a_run_is_alive_while_its_lock_is_held(tmp_path: Path) -> None:
     folder.close()
 
 
+def test_a_second_opening_of_the_same_folder_harms_nothing(tmp_path: Path) -> None:
+    folder = Runs(tmp_path).claim()
+    with folder.open() as journal:
+        with pytest.raises(StoreError, match="another process"):
+            folder.open()
+        journal.append(HEAD)
+        assert lock.held(folder.path / "journal.lock")
+    folder.close()
+
+
 @pytest.mark.parametrize("content", [b"", b'{"kind":"run","version":2'], ids=["empty", "torn"])
 def test_an_empty_journal_says_what_to_do(tmp_path: Path, content: bytes) -> None:
     folder = begun(Runs(tmp_path))

@@ -56,9 +56,14 @@ class RunFolder:
         """
         try:
             inside(self.path, LOCK)
-            self._lock = FolderLock(self._lock_path)
+            lock = FolderLock(self._lock_path)
+        except BaseException:
+            self.discard()
+            raise
+        self._lock = lock
+        try:
             check_links(self.path)
-            if self._lock.locked:
+            if lock.locked:
                 sweep(self.path)
             return Journal(self.journal_path)
         except BaseException:
@@ -74,9 +79,11 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove the folder if it was claimed and nothing was written down in it; anything else stays."""
+        if not self._claimed or self._lock is not None:
+            return
         with contextlib.suppress(OSError):
             paths = list(self.path.iterdir())
-            if self._claimed and all(path.name in (JOURNAL, LOCK) and path.lstat().st_size == 0 for path in paths):
+            if all(path.name in (JOURNAL, LOCK) and path.lstat().st_size == 0 for path in paths):
                 for path in paths:
                     path.unlink()
                 self.path.rmdir()
