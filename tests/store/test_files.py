@@ -52,13 +52,17 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("redirected", [False, True])
 def test_standard_output_is_written_to(tmp_path: Path, redirected: bool) -> None:
-    code = "import pathlib, prompt_pins.store.files as files; files.write_text(pathlib.Path('/dev/stdout'), 'x')"
+    code = (
+        "import pathlib, prompt_pins.store.files as files\n"
+        "for text in 'abc': print(text, flush=True); files.write_text(pathlib.Path('/dev/stdout'), text)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    wanted = b"a\nab\nbc\nc"
     with open(tmp_path / "out", "wb") as file:
         target = file if redirected else subprocess.PIPE
         done = subprocess.run([sys.executable, "-c", code], stdout=target, env=environment, check=True)
-    assert (tmp_path / "out").read_bytes() == (b"x" if redirected else b"")
-    assert redirected or done.stdout == b"x"
+    assert (tmp_path / "out").read_bytes() == (wanted if redirected else b"")
+    assert redirected or done.stdout == wanted
 
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="a folder of files below /dev")

@@ -20,7 +20,7 @@ from .framing import load
 PART = re.compile(r"\.prompt-pins-[0-9a-f]{8}\.part(\.\w+)?")
 """Names of files that are not whole yet; they stay behind only where a process was killed."""
 
-_OPEN = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/.+/fd/\d+")
+_OPEN = re.compile(r"/(?:dev|proc/self)/(?:fd/(\d{1,9})|(stdout)|stderr)")
 
 
 @contextlib.contextmanager
@@ -56,7 +56,13 @@ def _is_stream(path: Path) -> bool:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         return False
-    return _OPEN.fullmatch(os.path.abspath(path)) is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return _handle(path) is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _handle(path: Path) -> int | None:
+    """The file of this process that a path like `/dev/stdout` stands for: opened anew, it would be overwritten."""
+    found = _OPEN.fullmatch(os.path.abspath(path))
+    return None if found is None else int(found[1]) if found[1] else 1 if found[2] else 2
 
 
 @contextlib.contextmanager
@@ -65,7 +71,8 @@ def _streamed(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as folder:
         beside = Path(folder, f"whole{path.suffix}")
         yield beside
-        with open(beside, "rb") as source, open(path, "ab") as target:
+        handle = _handle(path)
+        with open(beside, "rb") as source, open(path if handle is None else os.dup(handle), "ab") as target:
             shutil.copyfileobj(source, target)
 
 
