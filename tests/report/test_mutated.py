@@ -47,7 +47,9 @@ def test_a_run_json_with_a_fault_hides_no_run(tmp_path: Path) -> None:
         report.build(SyntheticRun(tmp_path / f"{number:08d}", TINY).write())
     path = tmp_path / "00000000" / "run.json"
     whole = read_json(path) or {}
-    for key in (*whole, ""):
+    for key in whole:
+        path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}), "utf-8")
+        assert '"00000001"' in report.build_index(Runs(tmp_path)).read_text("utf-8")
         inner = [{**whole[key], name: "x"} for name in whole[key]] if isinstance(whole.get(key), dict) else []
         for value in (*NASTY[:24:2], *inner):
             path.write_text(json.dumps({**whole, key: value}), "utf-8")

@@ -37,7 +37,7 @@ def summarised(folder: RunFolder) -> dict[str, Any]:
         kept = read_json(folder.inside("run.json")) or {}
         whole = kept.get("version") == SUMMARY_VERSION and not fault(_filled(kept), KEPT)
         if whole and kept["state"] == "finished":
-            return {**kept, "run": folder.path.name}
+            return {**UNREADABLE, **kept, "run": folder.path.name}
         return summary(folder.path.name, folder.record())
     except PinError as error:
         return {**UNREADABLE, "run": folder.path.name, "reason": str(error)}
