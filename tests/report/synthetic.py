@@ -5,9 +5,10 @@ The loss is a known quadratic of the weights plus noise, so an analysis can be c
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from prompt_pins.store import (
     Choice,
     Generation,
     Held,
-    Journal,
     RunFolder,
     axes_json,
     events,
@@ -107,11 +107,10 @@ class SyntheticRun:
             pass
         return self.folder
 
-    def events(self) -> Iterator[events.Event]:
+    def events(self) -> Generator[events.Event, None, None]:
         """One event after each journal record."""
-        path = self.folder.path
-        path.mkdir(parents=True, exist_ok=True)
-        with Journal(path / "journal.jsonl") as self.journal:
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(self.folder), self.folder.open() as self.journal:
             self.journal.append(self._head())
             yield events.RunStarted(self.folder, self.folder.record())
             yield self._target()

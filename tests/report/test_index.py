@@ -6,7 +6,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from prompt_pins import report
+from prompt_pins.errors import StoreError
+from prompt_pins.report.summary import summary
 from prompt_pins.store import Runs
 
 from tests.report.synthetic import HOSTILE, Shape, SyntheticRun
@@ -38,3 +41,33 @@ def test_all_kinds_of_runs_are_listed(tmp_path: Path) -> None:
 
 def test_an_empty_folder_has_an_index(tmp_path: Path) -> None:
     assert "No runs yet" in report.build_index(Runs(tmp_path)).read_text("utf-8")
+
+
+def test_a_killed_run_is_interrupted_whatever_its_last_page_said(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path / "00000000", TINY)
+    steps = run.events()
+    for _ in range(6):
+        next(steps)
+    run.folder.save_json("run.json", summary("00000000", run.folder.record()))
+    assert 'data-state="running"' in report.build_index(Runs(tmp_path)).read_text("utf-8")
+    steps.close()
+    text = report.build_index(Runs(tmp_path)).read_text("utf-8")
+    assert 'data-state="interrupted"' in text and "it can be resumed" in text
+
+
+def test_the_index_is_not_written_through_a_link_that_leads_out(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "pins" / "index.html").symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match="leads out"):
+        report.build_index(Runs(tmp_path / "pins"))
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_what_is_no_analysis_is_left_out(tmp_path: Path) -> None:
+    for number, text in enumerate(('{"version": 1, "words": 3, "config": {"prompt": "bad"}}', "[", '{"version": 1}')):
+        folder = tmp_path / "analysis" / f"{number:08d}"
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_text("")
+        (folder / "analysis.json").write_text(text)
+    assert "Analyses" not in report.build_index(Runs(tmp_path)).read_text("utf-8")

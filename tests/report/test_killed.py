@@ -53,6 +53,7 @@ def test_killed_at_a_random_point(tmp_path: Path, seed: int) -> None:
     wanted = len((root / "journal.jsonl").read_bytes().splitlines())
     while len((whole / "journal.jsonl").read_bytes().splitlines() if whole.exists() else ()) < wanted:
         next(steps)
+    steps.close()
     report.build(RunFolder(whole))
     expected = files_of(whole)
     assert expected.keys() <= killed.keys()

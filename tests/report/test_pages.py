@@ -18,6 +18,7 @@ from prompt_pins.store import RunFolder, to_json
 from prompt_pins.store.journal import read_journal
 
 from tests.report.synthetic import HOSTILE, Shape, SyntheticRun
+from tests.store.mutations import rewrite
 
 SHAPE = Shape(generations=3, population=3, batch=3, size=32, held=2, objectives=2)
 VOID = {"meta", "link", "img", "br", "input", "line"}
@@ -177,8 +178,9 @@ def test_damaged_images_and_stats_are_survived(tmp_path: Path) -> None:
 def test_gifs_and_plots_can_be_off(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path / "00000000", SHAPE)
     folder = run.write()
-    lines = folder.journal_path.read_text("utf-8").replace('"gifs":true,"plots":true', '"gifs":false,"plots":false')
-    folder.journal_path.write_text(lines, "utf-8")
+    lines = read_journal(folder.journal_path)
+    lines[0]["config"] |= {"gifs": False, "plots": False}
+    rewrite(folder.journal_path, lines)
     report.build(folder)
     assert not list(folder.path.rglob("*.gif")) and not list(folder.path.rglob("*plot.png"))
     test_every_local_address_exists_and_every_picture_has_a_text(folder.path)
@@ -208,9 +210,7 @@ def test_the_contest_names_the_original_and_the_searchs_answers(tmp_path: Path) 
     choice = replace(record.choice, contestants=contestants, fits=((0.4,), (0.2,), (0.1,), (0.3,)), chosen="answer 1")
     lines = [line for line in read_journal(folder.journal_path) if line["kind"] not in ("choice", "held")]
     end = lines.pop()
-    folder.journal_path.write_text(
-        "".join(json.dumps(line) + "\n" for line in [*lines, *map(to_json, answers), to_json(choice), end])
-    )
+    rewrite(folder.journal_path, [*lines, *map(to_json, answers), to_json(choice), end])
     report.build(folder)
     text = " ".join(Reader((folder.path / "index.html").read_text()).text)
     table = text[text.index("The contest that named") : text.index("Generations", text.index("The contest that named"))]

@@ -19,6 +19,8 @@ from prompt_pins.run import answers, pin
 from prompt_pins.run.plan import make_plan
 from prompt_pins.store import Record, RunFolder, Runs, events, read_journal
 
+from tests.store.mutations import rewrite
+
 
 class Watched:
     """The real host, with a fault to be had at a chosen call of `render`; and a count of calls."""
@@ -186,7 +188,7 @@ def test_a_run_that_was_stopped_anywhere_ends_as_if_it_had_not(
     with contextlib.suppress(Killed):
         finish(pin.start(config, Watched(model, fault, at), runs))
     folder = runs.find("0")
-    assert folder.record().state == ("running" if isinstance(fault, Killed) else "stopped")
+    assert folder.record().state == ("interrupted" if isinstance(fault, Killed) else "stopped")
     finish(pin.resume(folder, model))
     assert content(folder) == content(whole)
 
@@ -287,11 +289,11 @@ def test_a_run_of_another_version_of_the_search_is_not_gone_on_with(
     finish(pin.start(RunConfig(**small), Watched(model, HostInterrupted("stop"), 3), Runs(tmp_path)))
     folder = Runs(tmp_path).find("0")
     journal = folder.path / "journal.jsonl"
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines = read_journal(journal)
     second = [line for line in lines if line["kind"] == "candidate"][1]
     second["weights"][0] += 0.01
-    changed = "".join(json.dumps(line) + "\n" for line in lines)
-    journal.write_text(changed)
+    rewrite(journal, lines)
+    changed = journal.read_text()
     with pytest.raises(StoreError, match=r"candidate 1 of generation 1 has .* another version"):
         finish(pin.resume(folder, model))
     assert journal.read_text().startswith(changed)

@@ -23,7 +23,11 @@ from prompt_pins.store.folder import save_image
 OLD = Path(__file__).parent / "journals"
 HEAD = {"kind": "run", "version": 1, "config": {}, "host": {}, "space": {}, "plan": {}, "time": "t"}
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
@@ -139,7 +143,7 @@ def test_numbers_are_claimed_once_by_many_processes(tmp_path: Path) -> None:
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(4)]
     names = [name for worker in workers for name in worker.communicate()[0].split()]
     assert len(names) == len(set(names)) == 80
-    assert Runs(tmp_path).numbers() == sorted(map(int, names))
+    assert {path.name for path in tmp_path.iterdir()} == set(names)
 
 
 def test_only_one_writer_opens_a_run(tmp_path: Path) -> None:

@@ -134,3 +134,50 @@ def test_reports_side_by_side() -> None:
         "prompt-pins/v1/runs/txt2img/00000001/index.html",
         "prompt-pins/v1/runs/img2img/00000002/index.html",
     ]
+
+
+def test_a_run_that_nobody_writes_to_is_interrupted(library: Library) -> None:
+    """Also where its own `run.json` says that it goes on, as a killed process left it."""
+    folder = make_run(library.roots["txt2img"], 4, "a killed run", 0.1, "resumed")
+    report = {**library.summary(folder), "state": "running"}
+    folder.save_json("run.json", report)
+    assert [run["run"] for run in library.summaries(state="interrupted")] == [folder.path.name]
+    with folder.open():
+        assert [run["run"] for run in library.summaries(state="running")] == [folder.path.name]
+    folder.close()
+
+
+@pytest.mark.parametrize("content", ["folder", "loop", "number", "nested", "lies"])
+def test_a_run_that_cannot_be_read_hides_no_other(library: Library, content: str) -> None:
+    """And none of them takes down the list, the page of all runs or the search for the latest one."""
+    root = library.roots["txt2img"]
+    folder = make_run(root, 9, "a bad run", 0.4)
+    if content in ("folder", "loop"):
+        folder.journal_path.unlink()
+        folder.journal_path.mkdir() if content == "folder" else folder.journal_path.symlink_to(folder.journal_path)
+    elif content == "number":
+        data = folder.journal_path.read_bytes()
+        folder.journal_path.write_bytes(data.replace(b'"generation":1', b'"generation":1e308'))
+    else:
+        fault = "[" * 900 + "]" * 900 if content == "nested" else '{"seconds": "x"}'
+        text = f'{{"version": 1, "state": "finished", "held": {fault}, "evaluations": 1, "seconds": 1e999}}'
+        (folder.path / "run.json").write_text(text)
+    found = {run["run"]: run for run in library.summaries() if run["tab"] == "txt2img"}
+    assert set(found) == {"00000000", "00000001", "00000002"}
+    readable = content in ("nested", "lies")
+    assert found["00000002"]["state"] == ("finished" if readable else "unreadable")
+    assert found["00000002"]["reason"] and table(list(found.values()))
+    assert library.pace() == (2.0 * 9 / 8 if readable else 2.0 * 3 / 8)
+    assert "00000000" in library.index("txt2img").read_text("utf-8")
+
+
+def test_pictures_of_a_run_stay_inside_it(library: Library, tmp_path: Path) -> None:
+    folder = library.find("txt2img", "0")
+    (tmp_path / "t" / "secret").mkdir()
+    (tmp_path / "t" / "secret" / "00000-1.png").write_text("secret")
+    (folder.path / "00000001").mkdir()
+    (folder.path / "00000001" / "x").symlink_to(tmp_path / "t" / "secret")
+    summary = library.summary(folder)
+    assert summary["pinned"]["folder"] == "00000001/x"
+    folder.save_json("run.json", {**summary, "pinned": {**summary["pinned"], "folder": "../../secret"}})
+    assert not any("secret" in str(run) or run["thumbnails"] for run in library.summaries() if run["tab"] == "txt2img")

@@ -66,7 +66,7 @@ class Screen:
         for candidate in record.candidates:
             self._first(candidate.loss)
         if record.generations:
-            self.best = record.generations[-1].state["best_loss"]
+            self.best = record.generations[-1].state.get("best_loss")
             self.console.say(f"resumed after generation {len(record.generations)}")
 
     def _first(self, loss: float | None) -> None:

@@ -144,7 +144,7 @@ class Artist:
         """`evolution.gif` (the best batch of each generation), `best.gif` and `final_summary.gif`."""
         if not self.gifs:
             return
-        by_id = {c.id: c for c in reversed(record.candidates)}
+        by_id = {c.id: c for c in reversed(record.candidates) if c.loss is not None}
         winners = [(g.generation, by_id[g.best]) for g in record.generations if g.best in by_id]
         most = max((len(candidate.images) for _, candidate in winners), default=0)
         frames = []

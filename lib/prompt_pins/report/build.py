@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..store import Candidate, Record, RunFolder
+from ..store.files import check_links
 from .artist import Artist, unlike
 
 
@@ -15,6 +16,7 @@ def build(folder: RunFolder) -> Path:
     is missing) and `JournalError`.
     """
     record = folder.record()
+    check_links(folder.path)
     artist = Artist.of(folder, record)
     for candidate in unlike(record.candidates):
         artist.candidate(candidate)

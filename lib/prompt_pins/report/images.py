@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..store.files import inside
+
 THUMB = 176  # pixels of the longer side
 
 
@@ -49,7 +51,7 @@ class Thumbs:
     def get(self, name: str) -> str:
         """The picture at `name`, relative to the root, as a `data:` address; empty if it cannot be read."""
         if name not in self._known:
-            image = read_image(self.root / name, THUMB)
+            image = read_image(inside(self.root, name), THUMB)
             if image is None:
                 return ""
             self._known[name] = data_address(image)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
 from ..store import RunFolder, Runs
-from ..store.files import write_text
-from ..store.folder import ANALYSIS
+from ..store.checks import Shape, fault
+from ..store.files import inside, read_json, write_text
+from ..store.folder import ANALYSIS, JOURNAL, has
 from . import pages
-from .summary import SUMMARY_VERSION, summary
+from .summary import summarised
 
+ANALYSED: Shape = {"words": tuple[Any, ...], "config": {"prompt": str}}
 PICTURES = ("best.gif", "evolution.gif")
 ANALYSES = (1, 2)  # the versions of their files that the list can read
 
@@ -23,25 +25,28 @@ def build_index(runs: Runs) -> Path:
 
     Returns the page's path.  Raises `StoreError` if it cannot be written.
     """
-    found = [_entry(runs.root / f"{number:08d}") for number in reversed(runs.numbers())]
+    found = [_entry(RunFolder(runs.root / f"{number:08d}")) for number in reversed(runs.numbers())]
     rows = [entry for entry in found if entry is not None]
     values = {
         "rows": rows,
         "analyses": _analyses(runs.root),
         "data": pages.script_json([_compared(entry) for entry in rows]),
     }
-    path = runs.root / "index.html"
+    path = inside(runs.root, "index.html")
     write_text(path, pages.render("index.html", values))
     return path
 
 
 def _analyses(root: Path) -> list[dict[str, Any]]:
-    """The analyses below `analysis/`, newest first."""
-    found = []
-    for number in reversed(Runs(root / "analysis").numbers()):
+    """The analyses below `analysis/`, newest first; one that cannot be read is left out."""
+    found, numbers = [], list[int]()
+    with contextlib.suppress(StoreError):
+        numbers = Runs(root / "analysis").numbers()
+    for number in reversed(numbers):
         folder = root / "analysis" / f"{number:08d}"
-        if (folder / "index.html").is_file() and (value := _read(folder / ANALYSIS, ANALYSES)) is not None:
-            words = [word["label"] for word in value["words"]]
+        value = read_json(folder / ANALYSIS) if os.path.isfile(folder / "index.html") else None
+        if value is not None and value.get("version") in ANALYSES and not fault(value, ANALYSED):
+            words = [word.get("label") for word in value["words"] if isinstance(word, dict)]
             found.append({"name": folder.name, "prompt": value["config"]["prompt"], "words": words, **_when(value)})
     return found
 
@@ -50,29 +55,24 @@ def _when(value: dict[str, Any]) -> dict[str, str]:
     return {"state": str(value.get("state", "")), "time": str(value.get("time", ""))[:16].replace("T", " ")}
 
 
-def _entry(root: Path) -> dict[str, Any] | None:
-    """A run's summary, from `run.json` where that is current, else from its journal; None for another folder."""
-    if not (root / "journal.jsonl").is_file():
+def _entry(folder: RunFolder) -> dict[str, Any] | None:
+    """A run's summary with its pictures; None for a folder of something else."""
+    if not has(folder.path, JOURNAL):
         return None
-    value = _read(root / "run.json", (SUMMARY_VERSION,))
-    if value is None:
-        try:
-            value = summary(root.name, RunFolder(root).record())
-        except (StoreError, KeyError, TypeError) as error:
-            blank = {"target": "", "picture": "", "held": None, "gain": None}
-            return {"run": root.name, "state": "damaged", "reason": str(error), **blank}
-    names = (value.get("target") or {}).get("images") or []
-    target = next((f"{root.name}/{name}" for name in names if (root / name).is_file()), "")
-    picture = next((f"{root.name}/{name}" for name in PICTURES if (root / name).is_file()), "")
-    return {**value, "run": root.name, "target": target, "picture": picture}
+    value = summarised(folder)
+    if value["state"] == "unreadable":
+        value["state"] = "damaged"
+    target = next(filter(None, (_picture(folder, name) for name in value["target"]["images"])), "")
+    picture = next(filter(None, (_picture(folder, name) for name in PICTURES)), "")
+    return {**value, "target": target, "picture": picture}
 
 
-def _read(path: Path, versions: Sequence[int]) -> dict[str, Any] | None:
+def _picture(folder: RunFolder, name: str) -> str:
+    """The address of a run's picture, "" if it has none there."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) and value.get("version") in versions else None
+        return f"{folder.path.name}/{name}" if os.path.isfile(folder.inside(name)) else ""
+    except StoreError:
+        return ""
 
 
 def _compared(entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""`batch_stats.json`: what is known of one batch.  Standard library only; missing keys are empty, never errors."""
+"""`batch_stats.json`: what is known of one batch.  Reads the store; missing keys are empty, never errors."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ..store.files import read_json
 
 Pairs = tuple[tuple[str, float], ...]
 
@@ -46,11 +47,7 @@ class BatchStats:
 
 def read_stats(folder: Path) -> BatchStats:
     """The stats in a candidate's folder; empty ones where there are none that can be read."""
-    try:
-        value = json.loads((folder / "batch_stats.json").read_bytes())
-    except (OSError, ValueError):
-        return BatchStats()
-    return parse_stats(value) if isinstance(value, dict) else BatchStats()
+    return parse_stats(read_json(folder / "batch_stats.json") or {})
 
 
 def parse_stats(value: Mapping[str, Any]) -> BatchStats:

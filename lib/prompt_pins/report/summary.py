@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ..store import Candidate, Record, axes_json
+from ..errors import PinError
+from ..store import Candidate, Record, RunFolder, axes_json
+from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
+from ..store.files import read_json
 from .view import gain, seconds_of
 
 SUMMARY_VERSION = 2
+KEPT: Shape = {
+    **dict.fromkeys(("run", "state", "reason", "started", "prompt", "negative_prompt"), str),
+    **dict.fromkeys(("images", "evaluations", "generations", "candidates"), COUNT),
+    "seconds": float, "gain?": float, "config": CONFIG, "host": HOST, "axes": AXES,
+    "original?": {"fit?": float},
+    "pinned?": {"folder": INSIDE, "prompt": str, "loss?": float, "fit?": float, "weights": tuple[float, ...]},
+    "held?": {"improvement": float, "low": float, "high": float},
+    "target": {"source": str, "images": tuple[INSIDE, ...]},
+}  # fmt: skip
+"""What is read of a `run.json`, nulls aside."""
+UNREADABLE: Mapping[str, Any] = {
+    "state": "unreadable", "started": "", "prompt": "", "negative_prompt": "", "original": None, "pinned": None,
+    "held": None, "gain": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
+}  # fmt: skip
+
+
+def summarised(folder: RunFolder) -> dict[str, Any]:
+    """A run in a few lines: from its `run.json` if it is finished, else from its journal, which may have gone on.
+
+    One that cannot be read is "unreadable", and says why in `reason`.
+    """
+    try:
+        kept = read_json(folder.inside("run.json")) or {}
+        whole = kept.get("version") == SUMMARY_VERSION and not fault(_filled(kept), KEPT)
+        if whole and kept["state"] == "finished":
+            return {**UNREADABLE, **kept, "run": folder.path.name}
+        return summary(folder.path.name, folder.record())
+    except PinError as error:
+        return {**UNREADABLE, "run": folder.path.name, "reason": str(error)}
+
+
+def _filled(value: Any) -> Any:
+    """A JSON value without the keys that are null."""
+    return {k: _filled(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
 def summary(name: str, record: Record) -> dict[str, Any]:

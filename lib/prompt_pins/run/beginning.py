@@ -67,7 +67,8 @@ def from_json(value: dict[str, Any] | None) -> WarmStart | None:
 
 def check_replayed(folder: RunFolder, candidate: Candidate, weights: ArrayLike) -> None:
     """Raises `StoreError` where a run's candidate is not what its search, begun again, asks for in its place."""
-    if not np.allclose(candidate.weights, weights, rtol=0.0, atol=REPLAYED):
+    alike = np.shape(weights) == np.shape(candidate.weights)
+    if not alike or not np.allclose(candidate.weights, weights, rtol=0.0, atol=REPLAYED):
         place = f"candidate {candidate.index} of generation {candidate.generation}"
         raise StoreError(
             f"{folder.path}: {place} has the weights {list(candidate.weights)}, but this version of Prompt Pinning "

@@ -76,12 +76,7 @@ def _events(
     warm: WarmStart | None = None,
     targets: tuple[Target, ...] | None = None,
 ) -> Events:
-    try:
-        journal = folder.open()
-    except StoreError:
-        if targets is not None:  # a new run
-            folder.discard()
-        raise
+    journal = folder.open()
     try:
         if journal.records:
             warm = beginning.from_json(journal.records[0].get("warm"))
@@ -112,7 +107,7 @@ class _Run:
         self.candidates = list(self.record.candidates)
         self.known = {c.id: c for c in self.candidates if c.loss is not None}
         self.replayed = {(c.generation, c.index): c for c in self.candidates}
-        self.seconds = sum(generation.seconds["wall"] for generation in self.record.generations)
+        self.seconds = sum(generation.seconds.get("wall", 0.0) for generation in self.record.generations)
         self.rendered: dict[str, Batch] = {}
         self.images: dict[str, np.ndarray] = {}  # of candidates that are being scored
         self.search = _search(config, host, plan, warm)

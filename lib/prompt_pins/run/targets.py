@@ -51,10 +51,11 @@ def first_batch_targets(images: np.ndarray, config: RunConfig, host: Host) -> tu
 def _images(entry: Path) -> Iterator[Path]:
     """The image files that an entry stands for: an earlier run's best batch, a folder's images, or itself."""
     if os.path.isfile(entry / "journal.jsonl"):
-        best = RunFolder(entry).record().best
+        run = RunFolder(entry)
+        best = run.record().best
         if best is None or not best.images:
             raise TargetError(f"{entry}: this run has no images to pin to")
-        yield from (entry / best.folder / name for name in best.images)
+        yield from (run.inside(f"{best.folder}/{name}") for name in best.images)
     elif os.path.isdir(entry):
         yield from list_images(entry)
     else:
@@ -112,7 +113,7 @@ def ready_targets(
 def _reread(folder: RunFolder, record: Record) -> tuple[Target, ...]:
     targets = []
     for index, (name, weight) in enumerate(zip(record.target_images, record.target_weights, strict=True)):
-        path = folder.path / name
+        path = folder.inside(name)
         if not path.is_file():
             raise TargetError(f"{path}: is missing, so this run cannot go on")
         mask = folder.generation(0) / MASK.format(f"{index:05d}")

@@ -1,7 +1,8 @@
 """Run folders and their append-only journals.  Imports the standard library, numpy and Pillow."""
 
 from .folder import RunFolder, Runs
-from .journal import FORMAT_VERSION, Journal, now, read_journal
+from .framing import FORMAT_VERSION
+from .journal import Journal, now, read_journal
 from .records import Axis, Candidate, Choice, Generation, Held, Record, axes_json, from_json, replay, to_json
 
 __all__ = [

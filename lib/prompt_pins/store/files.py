@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written beside their place, then renamed into it."""
+"""Files appear whole or not at all: written beside their place, then renamed into it.  Standard library only."""
 
 from __future__ import annotations
 
@@ -6,39 +6,80 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, shorten
+from .framing import load
+
+PART = re.compile(r"\.prompt-pins-[0-9a-f]{8}\.part(\.\w+)?")
+"""Names of files that are not whole yet; they stay behind only where a process was killed."""
+
+_OPEN = re.compile(r"/(?:dev|proc/self)/(?:fd/(\d{1,9})|(stdout)|stderr)")
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes `path`'s place if the block ends without an error.
 
-    Raises `StoreError` for every OSError, also of the block: a full disk is found out by whoever writes.
+    A symbolic link stays, and what it leads to is replaced; a pipe, a terminal and the like are written to.
+    Raises `StoreError`.
     """
-    beside = path.parent / f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_stream(path):
+            with _streamed(path) as beside:
+                yield beside
+            return
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".prompt-pins-{secrets.token_hex(4)}.part{target.suffix}")
         handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the user's umask leaves
         os.close(handle)
+        try:
+            yield beside
+            os.chmod(beside, mode)  # a writer may have put a file of its own there
+            os.replace(beside, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
     except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "null byte" not in str(error):
+            raise
         raise _unwritten(path, error) from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether something is there that is written to, not replaced: a pipe, a device, a file that is open here."""
     try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return _handle(path) is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _handle(path: Path) -> int | None:
+    """The file of this process that a path like `/dev/stdout` stands for: opened anew, it would be overwritten."""
+    found = _OPEN.fullmatch(os.path.abspath(path))
+    return None if found is None else int(found[1]) if found[1] else 1 if found[2] else 2
+
+
+@contextlib.contextmanager
+def _streamed(path: Path) -> Iterator[Path]:
+    """A temporary path whose content goes into `path`."""
+    with tempfile.TemporaryDirectory(prefix="prompt-pins-") as folder:
+        beside = Path(folder, f"whole{path.suffix}")
         yield beside
-        os.chmod(beside, mode)  # a writer may have put a file of its own there
-        os.replace(beside, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        if isinstance(error, OSError):
-            raise _unwritten(path, error) from error
-        raise
+        handle = _handle(path)
+        with open(beside, "rb") as source, open(path if handle is None else os.dup(handle), "ab") as target:
+            shutil.copyfileobj(source, target)
 
 
 def check_place(path: Path) -> None:
@@ -81,3 +122,52 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with one key a line, whole or not at all.  Raises ValueError on NaN and infinity."""
     write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none that can be read."""
+    try:
+        value = load(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def inside(root: Path, name: str) -> Path:
+    """The path `name` below `root`.  Raises `StoreError` if it leads out of it, by itself or by a link on its way."""
+    try:
+        path = root / name
+        if "\0" not in name and path.resolve().is_relative_to(root.resolve()):
+            return path
+    except (OSError, ValueError, RuntimeError):  # a circle of links, too
+        pass
+    raise StoreError(f"{root}: {shorten(name)} leads out of this folder")
+
+
+def sweep(root: Path) -> None:
+    """Remove the files below `root` that a killed process left unfinished."""
+    for entry in _below(root):
+        if PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+
+def check_links(root: Path) -> None:
+    """Raise `StoreError` where something below `root` leads out of it, or is no file and no folder.
+
+    What is written into a folder that came from elsewhere could otherwise end up anywhere.
+    """
+    for entry in _below(root):
+        if entry.is_symlink():
+            inside(root, os.path.relpath(entry.path, root))
+        elif not (entry.is_file() or entry.is_dir()):
+            raise StoreError(f"{entry.path}: is no file and no folder, so this run is not written to")
+
+
+def _below(root: str | Path) -> Iterator[os.DirEntry[str]]:
+    """All that lies below a folder; links are not followed, and what cannot be listed is left out."""
+    with contextlib.suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import os
 import re
 import struct
@@ -11,40 +13,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from .files import whole_file, write_json
+from .files import check_links, inside, sweep, whole_file, write_json
 from .journal import Journal, read_journal
-from .lock import FolderLock
+from .lock import FolderLock, held
 from .records import Record, replay
 
 if TYPE_CHECKING:
     import numpy as np
 
+JOURNAL, LOCK = "journal.jsonl", "journal.lock"
 ANALYSIS = "analysis.json"
 """What an analysis writes into its folder."""
 EXIF_BYTES = 65_000
 """Of a text in a JPEG, whose EXIF may take 65,533 bytes."""
+INTERRUPTED = "it ended without a word (it was killed, or its disk was full); it can be resumed"
+_NUMBER = re.compile("[0-9]{8}|[1-9][0-9]{8,11}")
 _FORMATS = {"png": {"compress_level": 3}, "jpg": {"quality": 95}, "webp": {"quality": 95, "method": 3}}
 
 
 class RunFolder:
-    """One run's folder.  Writing to it needs `open`, which also keeps other processes from writing."""
+    """One run's folder.  Writing to it needs `open`, which also keeps other processes from writing.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    claimed: made just now, for a run that is to begin.
+    """
+
+    def __init__(self, path: Path, claimed: bool = False) -> None:
+        self.path, self._claimed = path, claimed
         self._lock: FolderLock | None = None
 
     @property
     def journal_path(self) -> Path:
         """The journal's file."""
-        return self.path / "journal.jsonl"
+        return self.path / JOURNAL
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path / LOCK
 
     def open(self) -> Journal:
-        """The journal, to append to.  Raises `StoreError` if another process writes to this run."""
-        self._lock = FolderLock(self.path / "journal.lock")
+        """The journal, to append to.
+
+        Raises `StoreError` if another process writes to this run, or where something in it leads out of it; then a
+        folder that was claimed does not stay behind.
+        """
         try:
+            inside(self.path, LOCK)
+            lock = FolderLock(self._lock_path)
+        except BaseException:
+            self.discard()
+            raise
+        self._lock = lock
+        try:
+            check_links(self.path)
+            if lock.locked:
+                sweep(self.path)
             return Journal(self.journal_path)
         except BaseException:
             self.close()
+            self.discard()
             raise
 
     def close(self) -> None:
@@ -54,15 +80,36 @@ class RunFolder:
             self._lock = None
 
     def discard(self) -> None:
-        """Remove a folder in which nothing was begun: its journal is empty."""
-        for path in (self.journal_path, self.path / "journal.lock"):
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # somebody put something into it
-            self.path.rmdir()
+        """Remove the folder if it was claimed and nothing was written down in it; anything else stays."""
+        if not self._claimed or self._lock is not None:
+            return
+        with contextlib.suppress(OSError):
+            paths = list(self.path.iterdir())
+            if all(path.name in (JOURNAL, LOCK) and path.lstat().st_size == 0 for path in paths):
+                for path in paths:
+                    path.unlink()
+                self.path.rmdir()
 
     def record(self) -> Record:
-        """The run as its journal tells it.  Raises `StoreError` and `JournalError`."""
-        return replay(read_journal(self.journal_path))
+        """The run as its journal tells it; one that goes on by that, though nobody writes to it, is "interrupted".
+
+        Raises `StoreError` and `JournalError`.
+        """
+        quiet = held(self._lock_path) is False  # before and after: a run may begin or end while its journal is read
+        lines = read_journal(self.journal_path)
+        if not lines:
+            raise StoreError(
+                f"{self.journal_path}: is empty (it has no first line), so there is nothing to show or to go on with; "
+                "delete this folder and begin the run again"
+            )
+        record = replay(lines)
+        if record.state == "running" and quiet and held(self._lock_path) is False:
+            return dataclasses.replace(record, state="interrupted", reason=INTERRUPTED)
+        return record
+
+    def inside(self, name: str) -> Path:
+        """A path that the journal names, below the run's folder.  Raises `StoreError` if it leads out of it."""
+        return inside(self.path, name)
 
     def generation(self, number: int) -> Path:
         """The folder of a generation; 0 is the target's."""
@@ -128,10 +175,15 @@ class Runs:
         self.root = root
 
     def numbers(self) -> list[int]:
-        """The numbers of the existing runs, in order."""
-        if not os.path.isdir(self.root):
-            return []
-        return sorted(int(entry.name) for entry in self.root.iterdir() if re.fullmatch(r"\d{8,}", entry.name))
+        """The numbers of the existing runs (and analyses), in order.  Other folders do not count, whatever their name.
+
+        Raises `StoreError` if the folder cannot be read.
+        """
+        try:
+            names = [entry.name for entry in self.root.iterdir()] if self.root.is_dir() else []
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be read ({error.strerror or error})") from error
+        return sorted(int(name) for name in names if _NUMBER.fullmatch(name) and _is_run(self.root / name))
 
     def claim(self) -> RunFolder:
         """A new folder of the next free number.  Raises `StoreError` if the folder cannot be written."""
@@ -142,15 +194,31 @@ class Runs:
                 path = self.root / f"{number:08d}"
                 try:
                     os.mkdir(path)
-                    return RunFolder(path)
-                except FileExistsError:
+                    return RunFolder(path, claimed=True)
+                except FileExistsError:  # claimed by another process just now, or no run
                     number += 1
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be written ({error.strerror or error})") from error
 
     def find(self, name: str) -> RunFolder:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""
-        path = self.root / f"{int(name):08d}" if name.isdecimal() and len(name) < 20 else Path(name)
-        if not os.path.isfile(path / "journal.jsonl"):
-            raise StoreError(f"{path}: is not a run (it has no journal.jsonl)")
+        short = name.isascii() and name.isdecimal() and len(name) <= 12
+        path = self.root / f"{int(name):08d}" if short else Path(name)
+        if not has(path, JOURNAL):
+            raise StoreError(f"{path}: is not a run (it has no {JOURNAL})")
         return RunFolder(path)
+
+
+def _is_run(path: Path) -> bool:
+    return has(path, JOURNAL) or has(path, ANALYSIS)
+
+
+def has(folder: Path, name: str) -> bool:
+    """Whether the folder has something of that name; yes also where it does not let us look."""
+    try:
+        os.stat(folder / name)
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.islink(folder / name)
+    except (OSError, ValueError) as error:
+        return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.ELOOP)
+    return True

@@ -172,7 +172,8 @@ def _frozen(value: Any) -> Any:
 class Record:
     """A run as its journal tells it.
 
-    state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.
+    state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.  `RunFolder.record` says
+    "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
     """
@@ -206,7 +207,7 @@ class Record:
         contest, the best is the search's own.
         """
         if self.choice is not None:
-            return next(c for c in self.candidates if c.id == self.choice.chosen)
+            return next(c for c in self.candidates if c.id == self.choice.chosen and c.loss is not None)
         scored = [candidate for candidate in self.candidates if candidate.loss is not None]
         if self.generations and self.rotated:
             own = tuple(self.generations[-1].state.get("best") or ())
@@ -250,11 +251,11 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     for line in lines:
         kind = line["kind"]
         if kind == "run":
-            values |= {name: line[name] for name in ("config", "host", "plan")}
-            values |= {"axes": axes_of(line["space"]), "started": line["time"]}
+            values |= {name: line.get(name) or {} for name in ("config", "host", "plan")}
+            values |= {"axes": axes_of(line.get("space") or {}), "started": line["time"]}
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
-            values["target_weights"] = tuple(line.get("weights", [1.0] * len(line["images"])))
+            values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
         elif kind == "candidate":
             candidates.append(from_json(line))
         elif kind == "generation":

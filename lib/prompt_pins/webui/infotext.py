@@ -9,7 +9,7 @@ from modules import images as host_images
 from PIL import Image
 
 from ..config.presets import chosen
-from ..store import Record, RunFolder
+from ..store import Candidate, Record, RunFolder
 from . import compat
 from .declared import Shown, shown
 
@@ -31,7 +31,7 @@ def with_options(text: str, config: Mapping[str, Any]) -> str:
 def written(option: Shown, value: Any) -> str:
     """A value as text; numbers in fixed notation where that is exact."""
     if option.kind == "list":
-        return option.separator.join(map(str, value))
+        return option.separator.join(map(str, value if isinstance(value, (list, tuple)) else [value]))
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -42,5 +42,13 @@ def original(folder: RunFolder, record: Record) -> str:
     first = record.original
     if first is None or not first.images:
         return ""
-    with Image.open(folder.path / first.folder / first.images[0]) as image:
-        return host_images.read_info_from_image(image)[0] or ""
+    return of_image(folder, first)
+
+
+def of_image(folder: RunFolder, candidate: Candidate) -> str:
+    """The infotext of a candidate's first image, "" where that is gone.  Raises `StoreError`."""
+    try:
+        with Image.open(folder.inside(f"{candidate.folder}/{candidate.images[0]}")) as image:
+            return host_images.read_info_from_image(image)[0] or ""
+    except OSError:
+        return ""

@@ -5,21 +5,23 @@ Imports nothing of the host.  Every path that is made of something a client said
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, PinError, StoreError
+from ..errors import OptionError, StoreError
 from ..report.index import build_index
-from ..report.summary import summary
+from ..report.summary import summarised
 from ..store import RunFolder, Runs
+from ..store.folder import LOCK
 from ..store.lock import FolderLock
 
 SORTS = ("newest", "oldest", "best loss", "improvement")
-STATES = ("all", "finished", "stopped", "running")
+STATES = ("all", "finished", "stopped", "interrupted", "running")
 AT_REST = ("finished", "stopped")
 RECENT = 8
 """How many of a folder's runs are looked at for their pace."""
@@ -52,27 +54,18 @@ class Library:
     def _every(self) -> Iterator[dict[str, Any]]:
         seen: set[Path] = set()
         for tab, root in self.roots.items():
-            if root.resolve() in seen:
+            real = Path(os.path.realpath(root))
+            if real in seen:
                 continue
-            seen.add(root.resolve())
-            runs = Runs(root)
-            for number in runs.numbers():
+            seen.add(real)
+            for number in _numbers(root):
                 folder = RunFolder(root / f"{number:08d}")
                 run = self.summary(folder)
-                yield {**run, "tab": tab, "thumbnails": _thumbnails(folder.path, run)}
+                yield {**run, "tab": tab, "thumbnails": _thumbnails(folder, run)}
 
     def summary(self, folder: RunFolder) -> dict[str, Any]:
-        """One run in a few lines: from its `run.json` if it has come to rest, else from its journal."""
-        try:
-            kept = json.loads((folder.path / "run.json").read_text(encoding="utf-8"))
-            if isinstance(kept, dict) and kept.get("state") == "finished":
-                return kept
-        except (OSError, ValueError):
-            pass
-        try:
-            return summary(folder.path.name, folder.record())
-        except PinError as error:
-            return {**_UNREADABLE, "run": folder.path.name, "reason": str(error)}
+        """One run in a few lines; one that cannot be read says so in `reason`."""
+        return summarised(folder)
 
     def index(self, tab: str) -> Path:
         """The page of all runs, as they are now.  Raises `PinError`."""
@@ -89,7 +82,7 @@ class Library:
         """
         latest: dict[str, Any] = {}
         for root in self.roots.values():
-            for number in reversed(Runs(root).numbers()[-RECENT:]):
+            for number in reversed(_numbers(root)[-RECENT:]):
                 found = self.summary(RunFolder(root / f"{number:08d}"))
                 if found.get("evaluations") and found["seconds"] > 0 and found["state"] in AT_REST:
                     latest = max(latest, found, key=lambda run: run.get("started", ""))
@@ -115,26 +108,31 @@ class Library:
     def delete(self, tab: str, name: str) -> None:
         """Remove a run for good.  Raises `StoreError` if it is being written to."""
         folder = self.find(tab, name)
-        lock = FolderLock(folder.path / "journal.lock")
+        lock = FolderLock(folder.inside(LOCK))
         lock.release()
-        shutil.rmtree(folder.path)
+        try:
+            shutil.rmtree(folder.path)
+        except OSError as error:
+            raise StoreError(f"{folder.path}: cannot be removed ({error.strerror or error})") from error
 
 
-def _thumbnails(path: Path, run: Mapping[str, Any]) -> list[str]:
+def _numbers(root: Path) -> list[int]:
+    """The numbers of a folder's runs; none where it cannot be read, so that the other folders' are shown."""
+    with contextlib.suppress(StoreError):
+        return Runs(root).numbers()
+    return []
+
+
+def _thumbnails(folder: RunFolder, run: Mapping[str, Any]) -> list[str]:
     """The images of the pinned prompt's batch, in order, relative to the run's folder."""
     batch = (run.get("pinned") or {}).get("folder")
     if not batch:
         return []
-    images = (
-        place for place in (path / batch).glob("*-*.*") if re.fullmatch(r"\d{5,}-\d+\.(png|jpg|webp)", place.name)
-    )
-    return sorted(f"{batch}/{image.name}" for image in images)
-
-
-_UNREADABLE: Mapping[str, Any] = {
-    "state": "unreadable", "started": "", "prompt": "", "negative_prompt": "", "original": None, "pinned": None,
-    "held": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
-}  # fmt: skip
+    try:
+        names = os.listdir(folder.inside(batch))
+    except (OSError, StoreError):
+        return []
+    return sorted(f"{batch}/{name}" for name in names if re.fullmatch(r"\d{5,}-\d+\.(png|jpg|webp)", name))
 
 
 def _matches(run: Mapping[str, Any], search: str) -> bool:

@@ -49,7 +49,7 @@ class Progress:
             self.folder = event.folder
             self._replayed(event.record)
         elif isinstance(event, events.TargetReady) and self.folder is not None:
-            self.target = _thumbnail(self.folder.path / event.images[0])
+            self.target = _thumbnail(self.folder.inside(event.images[0]))
         elif isinstance(event, events.CandidateDone):
             self._candidate(event.candidate)
         elif isinstance(event, events.GenerationDone):
@@ -78,7 +78,7 @@ class Progress:
         if record.generations:
             self._settle(record.generations[-1])
         if record.target_images and self.folder is not None:
-            self.target = _thumbnail(self.folder.path / record.target_images[0])
+            self.target = _thumbnail(self.folder.inside(record.target_images[0]))
 
     def _note(self, candidate: Candidate) -> None:
         """One more that is done.  The first is the best until the search names one, at the end of a generation."""
@@ -90,7 +90,7 @@ class Progress:
 
     def _settle(self, generation: Generation) -> None:
         """The best is the one that the search takes for it."""
-        self.best = self.done.get(tuple(generation.state["best"] or ()), self.best)
+        self.best = self.done.get(tuple(generation.state.get("best") or ()), self.best)
 
     def _log(self, generation: Generation) -> None:
         if self.console and self.best is not None and self.best.loss is not None:
@@ -121,8 +121,10 @@ class Progress:
         """Target, best image and the curve of the best loss, where the host shows its live preview."""
         if self.folder is None or self.best is None or not compat.setting("live_previews_enable", True):
             return
+        if not self.best.images:
+            return
         shown = [self.target] if self.target is not None else []
-        shown.append(_thumbnail(self.folder.path / self.best.folder / self.best.images[0]))
+        shown.append(_thumbnail(self.folder.inside(f"{self.best.folder}/{self.best.images[0]}")))
         width = sum(image.width for image in shown)
         height = max(image.height for image in shown)
         picture = Image.new("RGB", (width, height + (CURVE if len(self.curve) > 1 else 0)), GROUND)

@@ -7,6 +7,7 @@ picture listen to it.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from modules import processing
 from PIL import Image
 
 from ..config import RunConfig
-from ..errors import HostError, OptionError, TargetError
+from ..errors import HostError, OptionError, StoreError, TargetError
 from ..options import checked
 from ..report import LiveReport
 from ..run import pin
@@ -162,7 +163,8 @@ def _result(p: Any, folder: RunFolder, failure: str) -> Any:
             if path.is_file():
                 images.append(_opened(path))
                 texts.append(text)
-    seeds = [int(name.partition("-")[2].partition(".")[0]) for name in record.best.images] if record.best else []
+    names = record.best.images if record.best else ()
+    seeds = [int(found[1]) for found in (re.match(r"[0-9]+-([0-9]+)\.", name) for name in names) if found]
     prompt = record.best.prompt if record.best else p.prompt
     return processing.Processed(
         p,
@@ -181,13 +183,16 @@ def _best_batch(folder: RunFolder, record: Record) -> tuple[list[Image.Image], l
     best = record.best
     if best is None:
         return [], []
-    images = [_opened(folder.path / best.folder / name) for name in best.images]
+    images = [_opened(folder.inside(f"{best.folder}/{name}")) for name in best.images]
     return images, [host_images.read_info_from_image(image)[0] or "" for image in images]
 
 
 def _opened(path: Path) -> Image.Image:
     """An image that the host's gallery serves from the file where it is."""
-    image = Image.open(path)
-    image.load()
+    try:
+        image = Image.open(path)
+        image.load()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
     image.already_saved_as = str(path)  # type: ignore[attr-defined]
     return image

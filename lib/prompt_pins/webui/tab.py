@@ -7,9 +7,7 @@ import re
 from typing import Any
 
 import gradio as gr
-from modules import images as host_images
 from modules import shared, styles
-from PIL import Image
 
 from ..errors import PinError
 from ..report.notations import FORMATS, export
@@ -167,8 +165,7 @@ def _infotexts(folder: RunFolder) -> tuple[str, str]:
     best = record.best
     if best is None or not best.images:
         return "", ""
-    with Image.open(folder.path / best.folder / best.images[0]) as image:
-        pinned = host_images.read_info_from_image(image)[0] or ""
+    pinned = infotext.of_image(folder, best)
     number = {"resume": folder.path.name} if record.state != "finished" else {}
     return pinned, infotext.with_options(infotext.original(folder, record), {**record.config, **number})
 

@@ -1,0 +1,201 @@
+"""What a journal's lines must look like, declared key by key; `Checker` compares each line with it on reading.
+
+A journal may come from another version, a damaged disk or a stranger: what passes here is safe to replay, to show and
+to go on with.  Declared are the keys that somebody reads; others are let through.  Standard library only.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Optional
+
+from ..errors import shorten
+from .records import Axis, Candidate, Choice, Generation, Held
+
+LONGEST = 240  # bytes of a name in a run's folder
+INSIDE = Annotated[str, "a file or folder inside the run's"]
+NUMBER = Annotated[int, 1, 10**8 - 1]  # of a generation: eight digits
+COUNT = Annotated[int, 0, 10**12]
+SECONDS = Mapping[str, Annotated[float, 0.0, 1e9]]
+WEIGHTS = tuple[Annotated[float, -1e15, 1e15], ...]
+
+Shape = Mapping[str, Any]
+"""A JSON object: the type of each key, with a ? after the name of one that may be absent; [shape]: a list of them."""
+
+
+def _declared(cls: Any) -> Shape:
+    """The fields of a record as they are declared."""
+    hints = typing.get_type_hints(cls)
+    needed = {f.name for f in dataclasses.fields(cls) if f.default is f.default_factory}  # both are MISSING
+    return {name if name in needed else f"{name}?": hint for name, hint in hints.items()}
+
+
+CONFIG: Shape = {"prompt?": str, "negative_prompt?": str}  # `RunConfig` checks its values; these are shown before
+HOST: Shape = {"name?": str, "checkpoint?": str, "size?": tuple[NUMBER, NUMBER]}
+AXES = [{
+    **_declared(Axis), **dict.fromkeys(("original", "low", "high"), Annotated[float, -1e15, 1e15]),
+    "decimals?": Annotated[int, 0, 9], "scale?": Annotated[float, 1e-9, 1e9],
+}]  # fmt: skip
+SPACE: Shape = {
+    "axes?": AXES,
+    "labels?": tuple[str, ...], "original?": WEIGHTS, "low?": WEIGHTS, "high?": WEIGHTS, "negative?": tuple[bool, ...],
+}  # fmt: skip
+PLAN: Shape = {
+    "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
+}  # fmt: skip
+WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]]}
+STATE: Shape = {
+    "best?": Optional[tuple[float, ...]], "best_loss?": Optional[float], "mean?": tuple[float, ...],
+    "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
+}  # fmt: skip
+HEAD: Shape = {"config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM}
+FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
+PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}
+UNSEEN: Shape = {"images_original": tuple[INSIDE, ...], "images_pinned": tuple[INSIDE, ...], "seconds?": SECONDS}
+
+LINES: Mapping[str, Shape] = {
+    "run": HEAD,
+    "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS},
+    "normalisers": {"values": Mapping[str, float]},
+    "candidate": {**_declared(Candidate), **PLACE, **FILES},
+    "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},
+    "choice": {**_declared(Choice), "evaluations?": COUNT, "seconds?": SECONDS},
+    "held": {**_declared(Held), **UNSEEN},
+    "stopped": {"reason": str, "time": str},
+    "finished": {"reason": str, "time": str},
+    "resumed": {},
+}
+
+
+class Checker:
+    """Reads a journal's lines in order, and says what is wrong with one."""
+
+    def __init__(self) -> None:
+        self._size: int | None = None
+        self._scored: set[str] = set()
+
+    def fault(self, line: Mapping[str, Any]) -> str:
+        """The first fault of the next line in words; "" if it is fine, or of a kind of a later version."""
+        kind = line["kind"]
+        found = fault(line, LINES.get(kind, {})) or next(self._against_others(kind, line), "")
+        return f"is no {kind} record: {found}" if found else ""
+
+    def _against_others(self, kind: str, line: Mapping[str, Any]) -> Iterator[str]:
+        """What does not fit to the lines before it, or to itself."""
+        if kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
+            yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
+        elif kind == "candidate":
+            size = self._size = len(line["weights"]) if self._size is None else self._size
+            if len(line["weights"]) != size:
+                yield f"weights has {len(line['weights'])} values, {size} in the candidates before"
+            if line["loss"] is not None:
+                self._scored.add(line["id"])
+        elif kind == "choice":
+            if len(line["fits"]) != len(line["contestants"]):
+                yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
+            if line["chosen"] not in self._scored:
+                yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
+        elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
+            yield "fits_original and fits_pinned have not one value for each seed"
+
+
+def fault(value: Any, wanted: Any) -> str:
+    """Where a value is not of the type or shape that is wanted, in words; "" if it is."""
+    return next(_faults("", value, wanted), "")
+
+
+def _faults(path: str, value: Any, wanted: Any) -> Iterator[str]:
+    """Where a value is not of the type that is wanted, in words."""
+    if isinstance(wanted, Mapping):
+        yield from _keys(path, value, wanted)
+        return
+    if isinstance(wanted, list):
+        if not isinstance(value, list):
+            yield _said(path, value, "a list")
+            return
+        for index, item in enumerate(value):
+            yield from _keys(f"{path}[{index}]", item, wanted[0])
+        return
+    origin, parts = _parts(wanted)
+    if origin in (typing.Union, types.UnionType):
+        if value is not None:
+            yield from _faults(path, value, parts[0])
+    elif origin is tuple:
+        if not isinstance(value, list) or (parts[-1] is not ... and len(value) != len(parts)):
+            yield _said(path, value, "a list" if parts[-1] is ... else f"a list of {len(parts)}")
+            return
+        for index, item in enumerate(value):
+            if not _fits(item, parts[0]):
+                yield from _faults(f"{path}[{index}]", item, parts[0])
+    elif origin is collections.abc.Mapping:
+        if not isinstance(value, dict):
+            yield _said(path, value, "an object")
+            return
+        for key, item in value.items():
+            yield from _faults(f"{path}.{key}", item, parts[1])
+    elif not _fits(value, wanted):
+        yield _said(path, value, _words(wanted))
+
+
+def _keys(path: str, value: Any, wanted: Shape) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield _said(path, value, "an object")
+        return
+    for name, kind in wanted.items():
+        key = name.rstrip("?")
+        place = f"{path}.{key}" if path else key
+        if key in value:
+            yield from _faults(place, value[key], kind)
+        elif key == name:
+            yield f"it has no {place}"
+
+
+@functools.cache
+def _parts(wanted: Any) -> tuple[Any, tuple[Any, ...]]:
+    """(what a type is made with, its parts); the None of an optional one last."""
+    parts = typing.get_args(wanted)
+    return typing.get_origin(wanted), tuple(sorted(parts, key=lambda part: part is type(None)))
+
+
+@functools.cache
+def _plain(wanted: Any) -> tuple[Any, Any, Any]:
+    """(type, lowest, highest) of a plain one."""
+    low, high = getattr(wanted, "__metadata__", (-1e100, 1e100)) if wanted != INSIDE else (None, None)
+    return getattr(wanted, "__origin__", wanted), low, high
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value is of a plain type; False for other types."""
+    kind, low, high = _plain(wanted)
+    if kind is float or kind is int:
+        return isinstance(value, (int, kind)) and not isinstance(value, bool) and bool(low <= value <= high)
+    if kind is str:
+        return isinstance(value, str) and (low is not None or _stays_inside(value))
+    return kind is Any or (kind is bool and isinstance(value, bool))
+
+
+def _words(wanted: Any) -> str:
+    """What is allowed as a plain type."""
+    kind, low, high = _plain(wanted)
+    if kind in (int, float):
+        return f"a {'whole ' * (kind is int)}number from {low:g} to {high:g}"
+    return "true or false" if kind is bool else "text" if low is not None else str(wanted.__metadata__[0])
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a name stays in a folder on every system, links aside (`RunFolder.inside` looks at those)."""
+    return (
+        not name.startswith("/")
+        and not set(name) & set("\\:\0")
+        and ".." not in name.split("/")
+        and len(name.encode()) <= LONGEST
+    )
+
+
+def _said(path: str, value: Any, allowed: str) -> str:
+    return f"{path} is {shorten(value)}; allowed: {allowed}"
