@@ -80,7 +80,7 @@ def run_ours(problem: Problem, evaluate: Counter, seed: int, population: int, re
     options = SearchOptions(
         cma_seed=seed,
         patience=0,
-        generations=10**9,
+        generations=10**6,
         initial_std=STEP,
         seed_policy="fixed",
         rates="tutorial",

@@ -134,7 +134,7 @@ def test_a_folder_that_can_only_be_read_is_served_and_no_folder_is_refused(
     monkeypatch.setattr("prompt_pins.cli.serve.make_server", stop)
     for folder, message in (
         (tmp_path, "port: 8137 cannot be used"),
-        (tmp_path / "mistyped", "mistyped' is not allowed"),
+        (tmp_path / "mistyped", "is not allowed; allowed: a folder of runs"),
     ):
         monkeypatch.setattr(sys, "argv", ["prompt-pins", "serve", "--out", str(folder)])
         with pytest.raises(SystemExit) as ended:

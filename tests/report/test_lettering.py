@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from prompt_pins.report import lettering, plots
-from prompt_pins.store import Generation
+from prompt_pins.store import Axis, Generation
 
 STRANGE = ["红い猫", "кошка", "👩\u200d🎨", "a\tb\x07", "\U0010fffd", "cat"]
 
@@ -18,7 +18,7 @@ def test_no_label_is_a_box(tmp_path: Path) -> None:
     generations = [Generation(1, None, (0.1, 0.2), state), Generation(2, None, (0.1, 0.2), later)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.draw_search(tmp_path / "cma_plot.png", generations, STRANGE)
+        plots.draw_search(tmp_path / "cma_plot.png", generations, [Axis(label, 1.0, 0.0, 2.0) for label in STRANGE])
     assert (tmp_path / "cma_plot.png").is_file()
 
 

@@ -12,7 +12,7 @@ from prompt_pins.config import RunConfig
 from prompt_pins.errors import StoreError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.run import pin
-from prompt_pins.store import Journal, RunFolder, Runs
+from prompt_pins.store import Journal, Runs, folder
 
 
 def full(*_: Any, **__: Any) -> None:
@@ -28,14 +28,14 @@ def test_a_disk_that_gets_full_stops_the_run_in_a_sentence(
             seen += 1
             if seen == 4:
                 patch.setattr(os, "replace", full)
-    folder = Runs(tmp_path).find("0")
-    record = folder.record()
+    run = Runs(tmp_path).find("0")
+    record = run.record()
     assert record.state == "stopped" and "No space left" in record.reason
-    list(pin.resume(folder, model))
-    assert folder.record().state == "finished"
+    list(pin.resume(run, model))
+    assert run.record().state == "finished"
 
 
-@pytest.mark.parametrize("what", [(Journal, "append"), (RunFolder, "open")])
+@pytest.mark.parametrize("what", [(Journal, "append"), (folder, "FolderLock")])
 def test_a_disk_that_is_full_from_the_start_keeps_no_folder(
     tmp_path: Path, model: HeadlessHost, config: RunConfig, monkeypatch: pytest.MonkeyPatch, what: tuple[Any, str]
 ) -> None:

@@ -227,12 +227,12 @@ class Full:
 
 def test_a_full_disk_never_tears_a_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl") as journal:
-        journal.append({"kind": "run", "version": 1})
+        journal.append(HEAD)
         journal._file = Full(journal._file, 5)
         with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
-            journal.append({"kind": "stopped", "reason": "a long one"})
+            journal.append({"kind": "stopped", "reason": "a long one", "time": "t"})
         journal._file.room = 1000
-        journal.append({"kind": "stopped", "reason": "full"})
+        journal.append({"kind": "stopped", "reason": "full", "time": "t"})
     assert [line["kind"] for line in read_journal(tmp_path / "journal.jsonl")] == ["run", "stopped"]
 
 
