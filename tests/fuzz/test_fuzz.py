@@ -96,7 +96,6 @@ def test_damaged_journals(number: int, at: int, other: bytes, end: int) -> None:
     assert read(journal[:end]) == read(journal)[: journal[:end].count(b"\n")]
 
 
-@pytest.mark.xfail(reason="the store takes a record's values as they come", strict=False)
 @given(numbers, st.integers(0, 2**32), st.lists(values, min_size=1, max_size=3))
 def test_journals_of_strangers(number: int, seed: int, others: list[Any]) -> None:
     """A real journal with other values in places, and perhaps without a line."""

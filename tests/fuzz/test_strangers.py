@@ -14,7 +14,6 @@ from prompt_pins.store import RunFolder
 from tests.report.synthetic import Shape, SyntheticRun
 
 
-@pytest.mark.xfail(reason="the store takes a candidate's folder as it comes", strict=False)
 @pytest.mark.parametrize("absolute", [False, True])
 def test_nothing_is_written_outside_of_a_run(tmp_path: Path, absolute: bool) -> None:
     run = SyntheticRun(tmp_path / "00000000", Shape(generations=1, population=2, batch=2, size=16, held=0))
