@@ -146,7 +146,8 @@ class HeadlessHost:
         Raises `OptionError` for a sampler, size or setting that is not known, `PromptError` for a weight that cannot
         be read, `HostInterrupted` after `interrupt`, `HostError` where the model's numbers are no picture.
         """
-        job = dataclasses.replace(job, **checked_settings(recipe, self.settings(job)))
+        if recipe.settings:  # a copy is checked option by option
+            job = dataclasses.replace(job, **checked_settings(recipe, self.settings(job)))
         sampler, forks = find_sampler(job.sampler), self._forks(job, forked)
         width, height = self.size(job)
         if not seeds:

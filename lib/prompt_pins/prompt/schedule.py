@@ -65,10 +65,7 @@ class Schedules:
 
 
 def find_schedules(tokens: Tokens) -> Schedules:
-    """Find the schedules of one prompt (or of one part between ANDs).  Linear in the number of tokens.
-
-    Raises `PromptError` for a step that is no finite number.
-    """
+    """Find the schedules of one prompt (or of one part between ANDs).  Linear in the number of tokens."""
     texts = tokens.texts
     if "[" not in texts:
         return Schedules({}, True)
@@ -151,5 +148,4 @@ class _Scan:
                 self.stack[-1].sound = False
 
     def _is_when(self, colon: int, close: int) -> bool:
-        when = self.texts[colon + 1]
-        return close == colon + 2 and WHEN.fullmatch(when) is not None
+        return close == colon + 2 and WHEN.fullmatch(self.texts[colon + 1]) is not None

@@ -26,12 +26,12 @@ def draw_search(path: Path, generations: Sequence[Generation], space: Sequence[A
     x = np.array([g.generation for g in generations])
     _draw_losses(panels[0], x, generations)
     _draw_steps(panels[1], x, generations)
+    scale, labels = np.array([axis.scale for axis in space]), [axis.scaled_label for axis in space]
     for axes, key, title, unit in (
         (panels[2], "mean", "Centre of the search", "weight"),
         (panels[3], "std", "Looseness of every word", "std of the weight"),
     ):
-        scale = np.array([axis.scale for axis in space])
-        _draw_words(axes, x, _rows(generations, key, len(space)) / scale, [axis.scaled_label for axis in space])
+        _draw_words(axes, x, _rows(generations, key, len(space)) / scale, labels)
         label(axes, title, "generation", unit)
     canvas.draw()
     save_canvas(canvas, path)

@@ -38,9 +38,13 @@ class Variable:
     """One axis of the search: before, after, and the search's standard deviation of it at the end."""
 
     axis: Axis
-    before: float
     after: float
     std: float | None
+
+    @property
+    def before(self) -> float:
+        """The user's own value."""
+        return self.axis.original
 
     @property
     def label(self) -> str:
@@ -65,7 +69,7 @@ def variables(record: Record) -> tuple[Variable, ...]:
     std = state.get("std")
     if not isinstance(std, (list, tuple)) or len(std) != len(record.axes):
         std = [None] * len(record.axes)
-    return tuple(map(Variable, record.axes, [axis.original for axis in record.axes], best.weights, std))
+    return tuple(map(Variable, record.axes, best.weights, std))
 
 
 def series(generations: Sequence[Generation]) -> dict[str, Row]:

@@ -17,15 +17,12 @@ from ..config import RunConfig
 from ..errors import OptionError, PromptError, StoreError
 from ..search import SearchOptions
 from ..search.warm import WarmStart
-from ..space import Space, read
+from ..space import PRINTED, Space, read
 from ..store import Candidate, RunFolder, Runs
 from .contest import advantages
 
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
-
-PRINTED = 0.0005
-"""Weights that are closer than this are printed alike."""
 
 
 def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:

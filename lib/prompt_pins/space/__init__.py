@@ -10,5 +10,6 @@ from __future__ import annotations
 from .build import build, read
 from .settings import SETTINGS
 from .space import Group, Part, Space
+from .text import PRINTED
 
-__all__ = ["SETTINGS", "Group", "Part", "Space", "build", "read"]
+__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "build", "read"]

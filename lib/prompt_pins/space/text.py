@@ -20,7 +20,8 @@ from ..store import Axis
 from .space import Part
 
 SIDES = ("prompt", "negative")
-SAME = 0.0005  # weights that are closer than this are printed alike
+PRINTED = 0.0005
+"""Weights that are closer than this are printed alike."""
 
 
 class Placed(NamedTuple):
@@ -97,7 +98,7 @@ class Text:
         for placed, weight in zip(self.units, given, strict=True):
             if placed.axis is not None:
                 members[placed.axis].append(weight)
-            elif not placed.unit.fixed and abs(weight - placed.unit.weight) >= SAME:
+            elif not placed.unit.fixed and abs(weight - placed.unit.weight) >= PRINTED:
                 raise PromptError(f"{placed.unit.text!r} at {placed.unit.weight:.7g}, where it stays")
         return [sum(weights) / len(weights) for weights in members]
 

@@ -127,11 +127,12 @@ def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs)
     Raises `PinError` for input that cannot be used, before a folder is made.
     """
     plan = make_plan(config, host)
-    if not any(_places(plan.space, variable, options.analysis_step) for variable in range(plan.space.size)):
+    movable = [index for index in range(plan.space.size) if _places(plan.space, index, options.analysis_step)]
+    if not movable:
         raise PromptError("no word can be raised or lowered: its range holds no other weight that can be printed")
     check_loss(config, host)
     targets = read_targets(config, host)
-    return _Analyzer(config, options, host, runs.claim()).work(plan.space, targets)
+    return _Analyzer(config, options, host, runs.claim()).work(plan.space, movable, targets)
 
 
 def _places(space: Space, index: int, step: float) -> dict[str, list[float]]:
@@ -159,10 +160,9 @@ class _Analyzer:
         self.rng = np.random.Generator(np.random.PCG64(config.seed))
         self.words: list[Word] = []
 
-    def work(self, space: Space, targets: tuple[Target, ...]) -> Iterator[Event]:
-        """All of it."""
+    def work(self, space: Space, movable: Sequence[int], targets: tuple[Target, ...]) -> Iterator[Event]:
+        """All of it.  movable: the axes that are measured."""
         self.space = space
-        movable = [index for index in range(space.size) if _places(space, index, self.options.analysis_step)]
         yield AnalysisStarted(self.folder, len(movable))
         original = space.recipe(space.original)
         self.targets = targets or self._first_batch(original)
