@@ -103,8 +103,10 @@ class Sized(nn.Module):
     def __init__(self, unet: nn.Module) -> None:
         super().__init__()
         self.unet = unet
-        self.pooled = nn.Parameter(torch.randn(1, POOLED))
-        self.times = nn.Parameter(torch.full((1, TIMES), 512.0))
+        self.pooled: Tensor
+        self.times: Tensor
+        self.register_buffer("pooled", torch.randn(1, POOLED))
+        self.register_buffer("times", torch.full((1, TIMES), 512.0))
 
     def forward(self, x: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, return_dict: bool) -> Any:
         rows = len(x)

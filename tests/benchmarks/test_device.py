@@ -44,10 +44,10 @@ def test_each_part_is_kept_as_it_comes(
 
 
 def test_the_shapes_are_those_that_were_published() -> None:
-    """Millions of weights, cut: the UNets' and the text encoders'."""
     with torch.device("meta"):
-        shapes = {name: device.MODELS[name](False) for name in ("sd15", "sdxl")}
-    unets = {name: sum(p.numel() for p in model.unet.parameters()) // 10**6 for name, model in shapes.items()}
-    texts = {name: sum(p.numel() for p in model.text_encoder.parameters()) // 10**6 for name, model in shapes.items()}
-    assert unets == {"sd15": 859, "sdxl": 2567}
-    assert texts == {"sd15": 123, "sdxl": 123 + 694}
+        models = {name: make(False) for name, make in device.MODELS.items()}
+    weights = {
+        name: tuple(sum(p.numel() for p in network.parameters()) for network in (model.unet, model.text_encoder))
+        for name, model in models.items()
+    }
+    assert weights == {"sd15": (859_520_964, 123_060_480), "sdxl": (2_567_463_684, 123_060_480 + 693_021_440)}
