@@ -198,7 +198,8 @@ class HeadlessHost:
         sample = make_hyperbatch(sampler.info.name, forks, seeds=seeds)
         latents: Tensor = sample(denoiser, self.noise(seeds, shape) * sigmas[0], sigmas)
         if not bool(torch.isfinite(latents).all()):
-            raise HostError("the model's answer holds no numbers (NaN or infinite); try full precision")
+            hint = "" if self._dtype == torch.float32 else "; half precision may be too little for it: try the CPU"
+            raise HostError(f"the model's answer holds no numbers (NaN or infinite){hint}")
         return latents
 
     def noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
@@ -221,12 +222,25 @@ class HeadlessHost:
         parts = []
         for part in torch.split(latents, group):
             self._check()
-            image = self._model.vae.decode((part / self._model.scaling).to(self._dtype), return_dict=False)[0]
+            image = self._picture(part / self._model.scaling)
             if not bool(torch.isfinite(image).all()):
                 raise HostError("the autoencoder's answer holds no numbers (NaN or infinite)")
             unit = ((image.float() + 1.0) / 2.0).clamp(0.0, 1.0)
             parts.append((255.0 * unit).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
         return np.ascontiguousarray(np.concatenate(parts))
+
+    def _picture(self, latents: Tensor) -> Tensor:
+        """The autoencoder's answer; in full precision where half of it overflows, as some known models' does."""
+        vae = self._model.vae
+        image: Tensor = vae.decode(latents.to(self._dtype), return_dict=False)[0]
+        if self._dtype == torch.float32 or bool(torch.isfinite(image).all()):
+            return image
+        nn.Module.to(vae, torch.float32)
+        try:
+            image = vae.decode(latents.float(), return_dict=False)[0]
+        finally:
+            nn.Module.to(vae, self._dtype)
+        return image
 
     def _forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
         if forked and find_sampler(job.sampler).hyperbatch:
