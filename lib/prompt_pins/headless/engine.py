@@ -33,6 +33,7 @@ __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 LATENT_CHANNELS = 4
 DOWN = 8
 DECODED_PIXELS = 2**20
+NO_MEMORY = ("out of memory", "ALLOC_FAILED", "allocate memory")  # as CUDA, its libraries and the CPU's allocator say
 SCHEDULES = {"karras": "Karras", "normal": "Normal"}
 
 
@@ -63,15 +64,24 @@ class HeadlessHost:
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._inversions = tuple(embeddings)
         first = extend(self._model.text_encoder, self._inversions)
-        for network in (self._model.unet, self._model.vae, self._model.text_encoder):
-            # torch's own `to`: diffusers' warns about the cast that is wanted here
-            nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
+        self._place()
         vocabulary = Vocabulary()
         names = vocabulary.tokens([one.name for one in self._inversions])
         words = Words(names, [len(one.vectors) for one in self._inversions], first)
         self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()
+
+    def _place(self) -> None:
+        """Bring the networks to the device.  Raises `OptionError` where they do not fit."""
+        try:
+            for network in (self._model.unet, self._model.vae, self._model.text_encoder):
+                # torch's own `to`: diffusers' warns about the cast that is wanted here
+                nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
+        except RuntimeError as error:
+            if not _memory_ran_out(error):
+                raise
+            raise OptionError("device", str(self._device), "one whose memory holds the model, such as cpu") from error
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -158,7 +168,7 @@ class HeadlessHost:
                 latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
                 images = self._decoded(latents)
         except RuntimeError as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
+            if _memory_ran_out(error):
                 raise HostError(f"the memory is too small for {len(seeds)} images of {width}x{height}") from error
             raise
         parameters = self._parameters(job, sampler, width, height)
@@ -188,7 +198,8 @@ class HeadlessHost:
         sample = make_hyperbatch(sampler.info.name, forks, seeds=seeds)
         latents: Tensor = sample(denoiser, self.noise(seeds, shape) * sigmas[0], sigmas)
         if not bool(torch.isfinite(latents).all()):
-            raise HostError("the model's answer holds no numbers (NaN or infinite); try full precision")
+            hint = "" if self._dtype == torch.float32 else "; half precision may be too little for it: try the CPU"
+            raise HostError(f"the model's answer holds no numbers (NaN or infinite){hint}")
         return latents
 
     def noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
@@ -211,12 +222,25 @@ class HeadlessHost:
         parts = []
         for part in torch.split(latents, group):
             self._check()
-            image = self._model.vae.decode((part / self._model.scaling).to(self._dtype), return_dict=False)[0]
+            image = self._picture(part / self._model.scaling)
             if not bool(torch.isfinite(image).all()):
                 raise HostError("the autoencoder's answer holds no numbers (NaN or infinite)")
             unit = ((image.float() + 1.0) / 2.0).clamp(0.0, 1.0)
             parts.append((255.0 * unit).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
         return np.ascontiguousarray(np.concatenate(parts))
+
+    def _picture(self, latents: Tensor) -> Tensor:
+        """The autoencoder's answer; in full precision where half of it overflows, as some known models' does."""
+        vae = self._model.vae
+        image: Tensor = vae.decode(latents.to(self._dtype), return_dict=False)[0]
+        if self._dtype == torch.float32 or bool(torch.isfinite(image).all()):
+            return image
+        nn.Module.to(vae, torch.float32)
+        try:
+            image = vae.decode(latents.float(), return_dict=False)[0]
+        finally:
+            nn.Module.to(vae, self._dtype)
+        return image
 
     def _forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
         if forked and find_sampler(job.sampler).hyperbatch:
@@ -244,6 +268,10 @@ class HeadlessHost:
             "Model": self._model.name,
             "Version": f"prompt-pins {__version__}",
         }
+
+
+def _memory_ran_out(error: RuntimeError) -> bool:
+    return any(words in str(error) for words in NO_MEMORY)
 
 
 def _device(name: str) -> torch.device:
