@@ -172,6 +172,11 @@ def _module(name: str) -> Any:
         return None
 
 
+def prompt_parser() -> Any:
+    """The host's module that looks for schedules in prompts; None where it has none."""
+    return _module("modules.prompt_parser")
+
+
 def folder_opener() -> Callable[[str], None] | None:
     """The host's way to show a folder in the file manager; None where it has none, or its users sit elsewhere."""
     flags = shared.cmd_opts

@@ -18,6 +18,7 @@ from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Recipe, Tagger, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from . import compat, samplers, tagger
+from .parsing import spared
 
 log = logging.getLogger(__name__)
 
@@ -196,15 +197,17 @@ class WebuiHost:
 
     def _processed(self, q: Any) -> Any:
         """The host's answer; never one of a batch that was interrupted or skipped."""
+        parser = None
         try:
-            processed = processing.process_images(q)
+            with spared(compat.prompt_parser()) as parser:
+                processed = processing.process_images(q)
         except compat.INTERRUPTION as error:
             raise HostInterrupted("rendering was stopped") from error
         except (RuntimeError, AssertionError, ValueError, OSError) as error:
             log.exception("the WebUI could not render a candidate")
             raise HostError(f"the WebUI could not render: {type(error).__name__}: {error}") from error
         finally:
-            self._pass_on(q.comments)
+            self._pass_on([*q.comments, *([parser.warning()] if parser and parser.warning() else [])])
         if shared.state.interrupted:
             raise HostInterrupted("rendering was stopped")
         if shared.state.skipped:
