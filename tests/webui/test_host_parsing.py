@@ -10,7 +10,7 @@ import pytest
 
 from tests.webui.client import Webui
 
-SHORT = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0, "gifs": False, "initial_std": 0.4}
+SHORT = {"generations": 1, "lambda_": 4, "held_out": 0, "finalists": 0, "gifs": False, "initial_std": 0.4}
 JOB: dict[str, Any] = {"sampler_name": "DPM++ 2M - Hyperbatch", "steps": 6, "batch_size": 2}
 WORDS = "a (red:1.2) circle, [a blue] square"
 SCHEDULES = "a [red:blue:3] circle, (a:1.1) [green|black] square"
