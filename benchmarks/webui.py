@@ -22,7 +22,7 @@ SMALL = {"steps": 4, "batch_size": 2, "width": 64, "height": 64}
 ALONE = {"held_out": 0, "finalists": 0, "preset": "Classic"}
 WARM_UP = 100
 COLOURS, SHAPES = ("red", "green", "blue", "yellow", "black"), ("circle", "square", "triangle", "star", "ring")
-REPEATS = 5
+COUNTS, REPEATS = (20, 75, 150, 300), 5
 
 
 class Webui:
@@ -123,7 +123,7 @@ def words(webui: Webui) -> dict[str, Any]:
     """
     found = {}
     sampler = "DPM++ 2M - Hyperbatch"
-    for count in (20, 75, 150, 300):
+    for count in COUNTS:
         terms = [f"{colour} {shape}" for colour, shape in itertools.product(COLOURS, SHAPES)]
         text = ", ".join((terms * 6)[: count // 2]) + (" end" if count % 2 else "")
         rows: dict[str, list[float]] = {"plain": [], "rendering": [], "whole": []}

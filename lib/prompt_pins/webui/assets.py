@@ -16,7 +16,7 @@ from typing import Any
 from modules import shared
 
 from ..errors import CheckpointError
-from ..prompt.embeddings import Embeddings
+from ..prompt.embeddings import Embeddings, pretokens
 from ..prompt.source import NET_TAG, clean
 from . import compat
 from .fingerprint import fingerprint
@@ -164,11 +164,18 @@ def _network(kind: str, name: str) -> str | None:
 
 def _inversions(texts: list[tuple[str, bool]]) -> dict[str, str]:
     """Of the textual inversions that the texts name, their vectors' hashes."""
+    plain = [clean(text, negative).text for text, negative in texts]
+    squeezed = "\n".join(map(_squeezed, plain))
     found = {}
     for name, vectors in compat.embedding_vectors().items():
-        if any(Embeddings([name]).find(clean(text, negative).text) for text, negative in texts if text):
+        # of thousands of names the exact look is taken at few
+        if _squeezed(name) in squeezed and any(map(Embeddings([name]).find, plain)):
             digest = hashlib.sha256()
             for _, rows in sorted(vectors.items()):
                 digest.update(rows.detach().float().cpu().numpy().astype("<f4").tobytes())
             found[f"embedding {name}"] = digest.hexdigest()
     return found
+
+
+def _squeezed(text: str) -> str:
+    return "".join(match.group() for match in pretokens(text.lower()))
