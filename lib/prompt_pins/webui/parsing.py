@@ -1,7 +1,7 @@
 """The host's parser of schedules, asked for schedules only.
 
 The host looks for schedules in every prompt, with a parser whose time grows by about the 2.5th power of the brackets:
-75 words with a weight each take it seconds, each time that a weight is another one.  While a batch of a run is
+75 words with a weight each take it 1 to 3 s, each time that a weight is another one.  While a batch of a run is
 rendered, text outside of schedules is kept from it: the host reads the same, at once.  Imports nothing of the host's.
 """
 
@@ -64,8 +64,8 @@ class SparedParser:
             return ""
         return (
             f"{self.most} brackets in one schedule, or beside a schedule and a stray bracket: the WebUI's own parser "
-            "takes about 1 s for 40 of them, 4 s for 75 and 19 s for 150, for every candidate; outside of schedules "
-            "they cost nothing"
+            "takes about half a second for 40 of them, 1 to 3 s for 75 and 4 to 20 s for 150, for every candidate; "
+            "outside of schedules they cost nothing"
         )
 
 
