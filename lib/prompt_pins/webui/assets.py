@@ -6,6 +6,7 @@ It is written down with a run, and looked at again when the run goes on.  The ho
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -113,7 +114,9 @@ def _files(p: Any, texts: list[tuple[str, bool]]) -> Iterator[tuple[str, str | N
     models = compat.module("modules.sd_models")
     match = getattr(models, "get_closet_checkpoint_match", lambda name: None)
     own = match((getattr(p, "override_settings", None) or {}).get("sd_model_checkpoint"))
-    checkpoint = getattr(own or (models and models.select_checkpoint()), "filename", None)
+    with contextlib.suppress(FileNotFoundError):  # without any checkpoint the host says so itself
+        own = own or (models and models.select_checkpoint())
+    checkpoint = getattr(own, "filename", None)
     if checkpoint:
         yield "checkpoint", checkpoint
         yield "checkpoint's configuration", os.path.splitext(checkpoint)[0] + ".yaml"
