@@ -104,7 +104,8 @@ class HeadlessHost:
             "name": "headless",
             "version": __version__,
             "checkpoint": self._model.path.name,
-            "checkpoint_sha256": self._sha256,
+            "checkpoint_sha256": self._sha256[0],
+            "configuration_sha256": self._sha256[1],
             "prediction": self._model.prediction,
             "torch": torch.__version__,
             "device": self._device.type,
@@ -114,8 +115,8 @@ class HeadlessHost:
         }
 
     @functools.cached_property
-    def _sha256(self) -> str:
-        return self._model.sha256()
+    def _sha256(self) -> tuple[str, str]:
+        return self._model.sha256(), self._model.configuration_sha256()
 
     def embeddings(self) -> tuple[str, ...]:
         """Names of the textual inversions."""
