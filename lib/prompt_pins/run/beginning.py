@@ -18,7 +18,7 @@ from ..errors import OptionError, PromptError, StoreError
 from ..search import SearchOptions
 from ..search.warm import WarmStart
 from ..space import PRINTED, Space, read
-from ..store import Candidate, RunFolder, Runs
+from ..store import Candidate, Record, RunFolder, Runs
 from .contest import advantages
 
 REPLAYED = 0.0015
@@ -71,6 +71,16 @@ def check_replayed(folder: RunFolder, candidate: Candidate, weights: ArrayLike) 
             f"{folder.path}: {place} has the weights {list(candidate.weights)}, but this version of Prompt Pinning "
             f"asks for {np.asarray(weights).tolist()}: the run was begun with another version, and goes on with that"
         )
+
+
+def failed_since(record: Record) -> int | None:
+    """The first of the last generations of which nothing could be scored; None where the last one has a loss.
+
+    A run that goes on does them again, as if they had never been: now the host may be well.
+    """
+    last = max((candidate.generation for candidate in record.candidates if candidate.loss is not None), default=0)
+    failed = any(candidate.generation > last for candidate in record.candidates)
+    return last + 1 if failed and record.choice is None else None
 
 
 def search_options(config: RunConfig) -> SearchOptions:

@@ -68,7 +68,7 @@ LINES: Mapping[str, Shape] = {
     "held": {**_declared(Held), **UNSEEN},
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
-    "resumed": {},
+    "resumed": {"again?": NUMBER},
 }
 
 
