@@ -151,6 +151,7 @@ def export(
 ) -> None:
     """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
     from ..report import notations
+    from ..report.view import verdict
     from ..store.files import check_place, write_text
 
     folder = Runs(out).find(run)
@@ -161,7 +162,10 @@ def export(
         check_place(to)
     if notation not in notations.FORMATS:
         raise OptionError("format", notation, ", ".join((*notations.FORMATS, "embedding")))
-    text = notations.export(folder.path.name, folder.record(), notation)
+    record = folder.record()
+    text = notations.export(folder.path.name, record, notation)
+    if said := verdict(record):
+        Terminal(stderr=True).say(f"warning: {said}", style="yellow")
     if to is None:
         emit(text, newline=False)
     else:

@@ -73,14 +73,14 @@ def check_replayed(folder: RunFolder, candidate: Candidate, weights: ArrayLike) 
         )
 
 
-def failed_since(record: Record) -> int | None:
-    """The first of the last generations of which nothing could be scored; None where the last one has a loss.
+def to_keep(record: Record) -> int | None:
+    """How many of a run's candidates count where it goes on, if the last ones failed; None where they did not.
 
-    A run that goes on does them again, as if they had never been: now the host may be well.
+    Those are done again, as if they had never been: now the host may be well.
     """
-    last = max((candidate.generation for candidate in record.candidates if candidate.loss is not None), default=0)
-    failed = any(candidate.generation > last for candidate in record.candidates)
-    return last + 1 if failed and record.choice is None else None
+    losses = [candidate.loss for candidate in record.candidates]
+    failed = next((count for count, loss in enumerate(reversed(losses)) if loss is not None), len(losses))
+    return len(losses) - failed if failed and record.choice is None else None
 
 
 def search_options(config: RunConfig) -> SearchOptions:

@@ -107,7 +107,7 @@ class Evaluator:
         return self._rendered.pop(name, None) or render(self.host, recipe, row, self.config, forked=True)
 
     def _scored(self, name: str) -> Candidate | None:
-        """The scored candidate of that id.  One that is being scored is waited for: a run never depends on who is faster."""
+        """The candidate of that id, with its loss; one that is being scored is waited for, or luck would decide."""
         item = self._known.get(name)
         found = None if item is None else _done(item)
         return None if found is None or found.loss is None else found

@@ -142,8 +142,8 @@ class _Run:
 
     def _begin(self) -> None:
         if self.journal.records:
-            again = beginning.failed_since(replay(self.journal.records))
-            self.journal.append({"kind": "resumed", "time": now(), **({"again": again} if again else {})})
+            kept = beginning.to_keep(replay(self.journal.records))
+            self.journal.append({"kind": "resumed", "time": now(), **({} if kept is None else {"kept": kept})})
         else:
             head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
             head |= {"host": self.host.describe(), "space": axes_json(self.plan.space.axes)}
@@ -158,9 +158,7 @@ class _Run:
         source, names, targets = ready_targets(
             self.config, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
         )
-        self.scorer = Scorer(
-            self.config, self.folder, self.plan.space, targets, self._normalisers(), tagger(self.host)
-        )
+        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, self._normalisers(), tagger(self.host))
         self.judge = Judge(self.config, self.host, self.scorer)
         if not self.record.target_source:
             weights = [target.weight for target in targets]

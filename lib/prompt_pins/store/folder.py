@@ -40,6 +40,7 @@ class RunFolder:
     def __init__(self, path: Path, claimed: bool = False) -> None:
         self.path, self._claimed = path, claimed
         self._lock: FolderLock | None = None
+        self._journal: Journal | None = None
 
     @property
     def journal_path(self) -> Path:
@@ -67,11 +68,12 @@ class RunFolder:
             check_links(self.path)
             if lock.locked:
                 sweep(self.path)
-            return Journal(self.journal_path)
+            self._journal = Journal(self.journal_path)
         except BaseException:
             self.close()
             self.discard()
             raise
+        return self._journal
 
     def close(self) -> None:
         """Let other processes write to this run."""
@@ -115,8 +117,18 @@ class RunFolder:
         """The folder of a generation; 0 is the target's."""
         return self.path / f"{number:08d}"
 
+    @property
+    def moved(self) -> bool:
+        """Whether it was removed or renamed since `open`: what is written to its path then is lost, or litter."""
+        return self._journal is not None and self._journal.moved
+
     def save_images(self, folder: Path, images: np.ndarray, names: Sequence[str], infotexts: Iterable[str]) -> None:
-        """Write uint8 RGB images (B x H x W x 3) as `names`, each with its infotext in the WebUI's place."""
+        """Write uint8 RGB images (B x H x W x 3) as `names`, each with its infotext in the WebUI's place.
+
+        Raises `StoreError`; `MovedError` where this folder is not there any more.
+        """
+        if self._journal is not None:
+            self._journal.check_place()
         for image, name, infotext in zip(images, names, infotexts, strict=True):
             save_image(folder / name, image, infotext)
 

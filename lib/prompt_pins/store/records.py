@@ -10,7 +10,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
     stopped     reason: the run ended early and can be resumed
-    resumed     the run goes on; again (may be absent): the generation from which all had failed, and is done again
+    resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
 """
 
@@ -207,7 +207,7 @@ class Record:
 
     @property
     def best(self) -> Candidate | None:
-        """The pinned prompt: the run's result, or the best so far; the original where the check found nothing better."""
+        """The pinned prompt, or the best so far: the contest's winner, but the original where that is better."""
         return self.original if self.found_nothing else self.winner
 
     @property
@@ -282,9 +282,10 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             values |= {"state": kind, "reason": line["reason"], "ended": line["time"]}
         elif kind == "resumed":
             values |= {"state": "running", "reason": "", "ended": ""}
-            if "again" in line:
-                candidates = [candidate for candidate in candidates if candidate.generation < line["again"]]
-                generations = [generation for generation in generations if generation.generation < line["again"]]
+            dropped = candidates[line.get("kept", len(candidates)) :]
+            if dropped:
+                del candidates[line["kept"] :]
+                generations = [done for done in generations if done.generation < dropped[0].generation]
     if candidates and len(values["axes"]) != len(candidates[0].weights):
         values["axes"] = tuple(Axis(f"word {i + 1}", 1.0, 0.0, 2.0) for i in range(len(candidates[0].weights)))
     return Record(candidates=tuple(candidates), generations=tuple(generations), **values)
