@@ -17,7 +17,7 @@ import typer
 from rich.table import Table
 
 from ..config import RenderOptions
-from ..errors import OptionError, PinError, StoreError
+from ..errors import OptionError, PinError, StoreError, reason
 from ..store import RunFolder, Runs
 from . import threads
 from .arguments import analysis_options, merged, some_path, with_analysis_options, with_options
@@ -205,7 +205,7 @@ def serve(
     try:
         server = make_server(out, port)
     except OSError as error:
-        raise PinError(f"port: {port} cannot be used ({error.strerror or error})") from error
+        raise PinError(f"port: {port} cannot be used ({reason(error)})") from error
     emit(f"serving {shown(out)} at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends)")
     with server, contextlib.suppress(KeyboardInterrupt):
         server.serve_forever(poll_interval=0.2)

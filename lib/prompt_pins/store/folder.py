@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError
+from ..errors import StoreError, reason
 from .files import check_links, inside, sweep, whole_file, write_json
 from .journal import Journal, read_journal
 from .lock import FolderLock, held
@@ -98,7 +98,7 @@ class RunFolder:
         Raises `StoreError` and `JournalError`.
         """
         quiet = held(self._lock_path) is False  # before and after: a run may begin or end while its journal is read
-        lines = read_journal(self.journal_path)
+        lines = read_journal(self.inside(JOURNAL))
         if not lines:
             raise StoreError(
                 f"{self.journal_path}: is empty (it has no first line), so there is nothing to show or to go on with; "
@@ -194,7 +194,7 @@ class Runs:
         try:
             names = [entry.name for entry in self.root.iterdir()] if self.root.is_dir() else []
         except OSError as error:
-            raise StoreError(f"{self.root}: cannot be read ({error.strerror or error})") from error
+            raise StoreError(f"{self.root}: cannot be read ({reason(error)})") from error
         return sorted(int(name) for name in names if _NUMBER.fullmatch(name) and _is_run(self.root / name))
 
     def claim(self) -> RunFolder:
@@ -210,7 +210,7 @@ class Runs:
                 except FileExistsError:  # claimed by another process just now, or no run
                     number += 1
         except OSError as error:
-            raise StoreError(f"{self.root}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{self.root}: cannot be written ({reason(error)})") from error
 
     def find(self, name: str) -> RunFolder:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""

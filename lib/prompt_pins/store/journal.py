@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import JournalError, MovedError, StoreError
+from ..errors import JournalError, MovedError, StoreError, reason
 from .checks import Checker
 from .framing import FORMAT_VERSION, FramingError, decode, encode
 from .records import replay
@@ -35,7 +35,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
             raise StoreError(f"{path}: cannot be read (it is no file)")
         data = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise StoreError(f"{path}: cannot be read ({reason(error)})") from error
     end = data.rfind(b"\n") + 1
     records: list[dict[str, Any]] = []
     checker, framed = Checker(), False
@@ -82,7 +82,7 @@ class Journal:
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
             self._place = os.stat(path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{path}: cannot be written ({reason(error)})") from error
 
     def append(self, record: dict[str, Any], sync: bool = False) -> None:
         """Write one record at once; `sync` also waits until the disk has it.
@@ -103,7 +103,7 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._take_back()
-            raise StoreError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{self.path}: cannot be written ({reason(error)})") from error
         self._torn = False
         self._end += len(line)
         self.records.append(record)
