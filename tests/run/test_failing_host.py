@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
-from prompt_pins.errors import HostError
+from prompt_pins.errors import HostError, MovedError, StoreError
 from prompt_pins.host import Batch, Recipe
 from prompt_pins.run import pin
 from prompt_pins.space import Space
@@ -186,3 +187,18 @@ def test_an_analysis_says_what_the_host_said(target: str, tmp_path: Path) -> Non
     config = RunConfig(**{**BASE, "target": (target,)})
     with pytest.raises(HostError, match="the host could not render: MemoryError"):
         list(analyze(config, AnalysisOptions(), raising(MemoryError(), lambda call: call == 3), Runs(tmp_path)))
+
+
+def test_a_file_that_cannot_be_written_as_the_folder_is_gone_is_not_what_is_said(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = RunFolder.save_images
+
+    def gone(folder: RunFolder, *words: Any) -> None:
+        kept(folder, *words)
+        os.rename(folder.path, tmp_path / "kept")
+        raise StoreError("cannot be written (No such file or directory)")
+
+    monkeypatch.setattr(RunFolder, "save_images", gone)
+    with pytest.raises(MovedError):
+        ran({}, target, Runs(tmp_path / "runs"))

@@ -119,6 +119,7 @@ class _Run:
         except HostInterrupted:
             yield self._end("stopped", search.INTERRUPTED)
         except Exception as error:
+            self.journal.check_place()  # where the folder has gone, all else may come of that
             words = str(error) if isinstance(error, PinError) else f"{type(error).__name__}: {error}"
             with contextlib.suppress(StoreError):
                 self._end("stopped", f"failed: {words}")
