@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,10 +26,13 @@ class OptionInfo:
 
 
 class Options:
-    """Settings by name; unknown names are attribute errors, as in the host."""
+    """Settings by name; unknown names are attribute errors, as in the host.
+
+    data: what its file holds, which on a fresh host is none of its own settings.
+    """
 
     def __init__(self, defaults: dict[str, Any]) -> None:
-        self.data = dict(defaults)
+        self.data: dict[str, Any] = {}
         self.data_labels = {name: OptionInfo(value, name) for name, value in defaults.items()}
 
     def add_option(self, name: str, option: OptionInfo) -> None:
@@ -38,12 +43,18 @@ class Options:
     def __getattr__(self, name: str) -> Any:
         if name in self.__dict__.get("data", {}):
             return self.data[name]
+        if name in self.__dict__.get("data_labels", {}):
+            return self.data_labels[name].default
         raise AttributeError(name)
 
     def set(self, name: str, value: Any) -> None:
         """Raises KeyError for a setting that there is not."""
         self.data_labels[name]
         self.data[name] = value
+
+    def save(self) -> None:
+        """As its file."""
+        Path(OUTPUTS, "config.json").write_text(json.dumps(self.data, indent=4))
 
 
 class State:
