@@ -5,6 +5,8 @@ Imports only what a host gives every script.
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import re
 from typing import Any
@@ -13,6 +15,7 @@ import gradio as gr
 import modules.scripts as scripts
 from modules.processing import fix_seed
 
+REPLACE = os.replace
 
 class Expander(scripts.Script):
     """As Dynamic Prompts: expands `{a|b}` by seed, from one number, and writes its own prompts and seeds over the job's."""
@@ -93,3 +96,27 @@ class Meddler(scripts.Script):
         """The same words for every image."""
         if enabled:
             p.all_prompts = ["a green square" for _ in p.all_prompts]
+
+
+class Filler(scripts.Script):
+    """No extension but a disk that is full: no file takes its place any more."""
+
+    def title(self) -> str:
+        """Its name."""
+        return "Filler"
+
+    def show(self, is_img2img: bool) -> Any:
+        """On without being asked for."""
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """Not full, if nothing is said."""
+        return [gr.Checkbox(label="Filler enabled", value=False)]
+
+    def process(self, p: Any, enabled: bool = False) -> None:
+        """For as long as jobs ask for it."""
+        os.replace = _full if enabled else REPLACE
+
+
+def _full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

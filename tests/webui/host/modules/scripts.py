@@ -79,9 +79,9 @@ class ScriptRunner:
             (self.alwayson_scripts if always else self.selectable_scripts).append(script)
 
     def build(self) -> list[Any]:
-        """Every script's controls; the defaults of all of them in one list."""
+        """Every script's controls, first of those that are always on; the defaults of all of them in one list."""
         values: list[Any] = [0]
-        for script in self.scripts:
+        for script in self.alwayson_scripts + self.selectable_scripts:
             controls = script.ui(script.is_img2img)
             script.args_from, script.args_to = len(values), len(values) + len(controls)
             values += [control.value for control in controls]

@@ -11,6 +11,10 @@ from typing import Any
 from .styles import StyleDatabase
 
 
+OUTPUTS = os.environ.get("STAND_IN_OUTPUTS", "outputs")
+CONFIG = Path(os.environ.get("STAND_IN_CONFIG", "config.json"))
+
+
 class OptionInfo:
     """One setting."""
 
@@ -32,7 +36,7 @@ class Options:
     """
 
     def __init__(self, defaults: dict[str, Any]) -> None:
-        self.data: dict[str, Any] = {}
+        self.data: dict[str, Any] = json.loads(CONFIG.read_text()) if CONFIG.is_file() else {}
         self.data_labels = {name: OptionInfo(value, name) for name, value in defaults.items()}
 
     def add_option(self, name: str, option: OptionInfo) -> None:
@@ -54,7 +58,7 @@ class Options:
 
     def save(self) -> None:
         """As its file."""
-        Path(OUTPUTS, "config.json").write_text(json.dumps(self.data, indent=4))
+        CONFIG.write_text(json.dumps(self.data, indent=4))
 
 
 class State:
