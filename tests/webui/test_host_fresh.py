@@ -1,4 +1,4 @@
-"""A host on which nothing was ever run, whose settings' file is missing or old: what a run leaves behind, on any way out.
+"""A host on which nothing was ever run, whose settings' file is missing or old: what a run leaves on every way out.
 
 Its neighbours are extensions that rewrite prompts, that break batches, and a disk that is full.
 """
@@ -197,7 +197,8 @@ def test_json_that_nobody_means_is_refused(webui: Webui, text: str) -> None:
     body = json.dumps({**job, **webui.size, "script_args": ["@"]}).replace('"@"', text)
     status, answer = webui.post("/sdapi/v1/txt2img", body)
     assert 400 <= status < 500, answer
-    status, answer = webui.post("/prompt-pins/v1/plan", body.replace('"script_args": [', '"options": ').rstrip("]}") + "}")
+    question = '{"prompt": "a red circle", "options": @}'.replace("@", text)
+    status, answer = webui.post("/prompt-pins/v1/plan", question)
     assert 400 <= status < 500, answer
 
 

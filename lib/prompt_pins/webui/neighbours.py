@@ -1,7 +1,7 @@
 """Other extensions that are always on and what they make of prompts and seeds.
 
-Those that expand templates are asked once, before a run, and are left out of its batches: they would expand each anew, and
-write their own seeds over the run's.  All others take part in every batch.
+Those that expand templates are asked once, before a run, and are left out of its batches: they would expand each
+anew, and write their own seeds over the run's.  All others take part in every batch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from . import compat
 EXPANDERS = ("dynamic prompts", "simple wildcards")
 """How their titles begin, in small letters."""
 REWRITTEN = (
-    "Prompt pinning: another extension writes prompts or seeds of its own into every batch, so the search may see nothing "
-    "of its weights: switch it off"
+    "Prompt pinning: another extension writes prompts or seeds of its own into the batches, so the search may see "
+    "nothing of its weights: switch it off"
 )
 
 

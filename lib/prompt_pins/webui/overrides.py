@@ -1,8 +1,8 @@
 """The settings under which a run's batches are rendered; afterwards the host's are as they were.
 
-The host's own way, `override_settings`, writes into the settings themselves.  It puts back only those that its settings'
-file names, fails where settings are frozen, and whoever saves settings meanwhile saves it, too.  So the run's own settings
-lie in front of the host's, and what the user's request overrides is lent to the settings where they lack it.
+The host's own way, `override_settings`, writes into the settings themselves.  It puts back only those that its
+settings' file names, fails where settings are frozen, and whoever saves settings meanwhile saves it, too.  So the run's
+own settings lie in front of the host's, and what the user's request overrides is lent to the settings that lack it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def in_force(q: Any) -> Iterator[None]:
 
 
 def check(p: Any) -> None:
-    """Raises `OptionError` for a request's own settings that the host does not know, or with which weights do nothing."""
+    """Raises `OptionError` for a request's own settings that the host does not know, or that switch weights off."""
     for name, value in (p.override_settings or {}).items():
         if name not in shared.opts.data_labels:
             raise OptionError("override_settings", name, "settings that this WebUI has")
@@ -56,7 +56,7 @@ def emphasis_note(p: Any = None) -> str:
     """That weights do nothing on the user's own host, and what the run does about it; "" if they do something."""
     for name, value in compat.emphasis_override(p).items():
         return (
-            f"the WebUI's setting {name} is {compat.setting(name, None)}: this run is rendered with {value}, but on this "
-            f"WebUI its prompt does nothing until the setting is {value}, too"
+            f"the WebUI's setting {name} is {compat.setting(name, None)}: this run is rendered with {value}, but on "
+            f"this WebUI its weights do nothing until the setting is {value}, too"
         )
     return ""

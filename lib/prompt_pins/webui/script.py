@@ -33,7 +33,7 @@ class PromptPinning(scripts.Script):
         return controls
 
     def run(self, p: Any, *values: Any) -> Any:
-        """Pin the job's prompt.  What cannot be is one message: an error of the API, a line under the empty result else."""
+        """Pin the job's prompt.  A run that cannot be is one message: an error of the API, or a line of the result."""
         try:
             return _run_job()(p, values, self._given(p, values), self.is_img2img)
         except Exception as error:

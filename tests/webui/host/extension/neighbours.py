@@ -17,8 +17,9 @@ from modules.processing import fix_seed
 
 REPLACE = os.replace
 
+
 class Expander(scripts.Script):
-    """As Dynamic Prompts: expands `{a|b}` by seed, from one number, and writes its own prompts and seeds over the job's."""
+    """As Dynamic Prompts: expands `{a|b}` by seed, from one number, and writes its prompts and seeds over the job's."""
 
     def title(self) -> str:
         """With its version, as the real one."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-
 AlwaysVisible = object()
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 from .styles import StyleDatabase
 
-
-OUTPUTS = os.environ.get("STAND_IN_OUTPUTS", "outputs")
-CONFIG = Path(os.environ.get("STAND_IN_CONFIG", "config.json"))
+CONFIG = Path("config.json")
 
 
 class OptionInfo:
