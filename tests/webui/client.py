@@ -40,7 +40,11 @@ class Webui:
 
     def call(self, path: str, body: Any = None, timeout: float = HUNG) -> tuple[int, Any]:
         """(status, decoded JSON) of a request; POST if there is a body."""
-        data = None if body is None else json.dumps(body).encode()
+        return self.post(path, None if body is None else json.dumps(body), timeout)
+
+    def post(self, path: str, body: str | None, timeout: float = HUNG) -> tuple[int, Any]:
+        """As `call`, the body as it is sent."""
+        data = None if body is None else body.encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:

@@ -55,9 +55,8 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
     if running:
         yield Webui(running.rstrip("/"))
     elif root:
-        python = os.environ.get("PROMPT_PINS_WEBUI_PYTHON", str(Path(root) / "venv" / "bin" / "python"))
         port = _free_port()
-        with _started([python, "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}) as server:
+        with _started([_python(root), "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}) as server:
             yield _answering(Webui(f"http://127.0.0.1:{port}", root=Path(root)), server, folder)
     elif importlib.util.find_spec("gradio") is not None:
         with stand_in(folder, {}) as host:
@@ -76,6 +75,37 @@ def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
     port = _free_port()
     with _started([sys.executable, str(STAND_IN), str(port)], folder, folder, own) as server:
         yield _answering(Webui(f"http://127.0.0.1:{port}", pixels=64, real=False, root=folder), server, folder)
+
+
+@contextlib.contextmanager
+def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
+    """A host on which nothing was ever run, with the neighbours of `host/extension`; its log is `folder / "log.txt"`.
+
+    config: the content of its settings' file, None for none.  A real one has its own data folder, with its checkpoints
+    from `PROMPT_PINS_WEBUI`.  Tests that need it are skipped where hosts cannot be started.
+    """
+    root = os.environ.get("PROMPT_PINS_WEBUI")
+    if os.environ.get("PROMPT_PINS_WEBUI_URL") or (root is None and importlib.util.find_spec("gradio") is None):
+        pytest.skip("there is no WebUI that can be started anew")
+    if config is not None:
+        (folder / "config.json").write_text(config)
+    if root is None:
+        with stand_in(folder, {}) as host:
+            yield host
+        return
+    (folder / "extensions" / "neighbours" / "scripts").mkdir(parents=True)
+    (folder / "extensions" / "prompt-pinning").symlink_to(STAND_IN.parents[3])
+    script = STAND_IN.parent / "extension" / "neighbours.py"
+    (folder / "extensions" / "neighbours" / "scripts" / script.name).symlink_to(script)
+    places = ["--data-dir", str(folder), "--ckpt-dir", str(Path(root) / "models" / "Stable-diffusion")]
+    port = _free_port()
+    command = [_python(root), "launch.py", *FLAGS, *places, "--port", str(port)]
+    with _started(command, Path(root), folder, {}) as server:
+        yield _answering(Webui(f"http://127.0.0.1:{port}"), server, folder)
+
+
+def _python(root: str) -> str:
+    return os.environ.get("PROMPT_PINS_WEBUI_PYTHON", str(Path(root) / "venv" / "bin" / "python"))
 
 
 @contextlib.contextmanager

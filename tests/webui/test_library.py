@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from prompt_pins.errors import OptionError, PinError, StoreError
+from prompt_pins.report.summary import summarised
 from prompt_pins.store import Candidate, Generation, RunFolder, Runs, to_json
 from prompt_pins.webui.library import Library
 from prompt_pins.webui.table import report, table
@@ -139,7 +140,7 @@ def test_reports_side_by_side() -> None:
 def test_a_run_that_nobody_writes_to_is_interrupted(library: Library) -> None:
     """Also where its own `run.json` says that it goes on, as a killed process left it."""
     folder = make_run(library.roots["txt2img"], 4, "a killed run", 0.1, "resumed")
-    report = {**library.summary(folder), "state": "running"}
+    report = {**summarised(folder), "state": "running"}
     folder.save_json("run.json", report)
     assert [run["run"] for run in library.summaries(state="interrupted")] == [folder.path.name]
     with folder.open():
@@ -177,7 +178,7 @@ def test_pictures_of_a_run_stay_inside_it(library: Library, tmp_path: Path) -> N
     (tmp_path / "t" / "secret" / "00000-1.png").write_text("secret")
     (folder.path / "00000001").mkdir()
     (folder.path / "00000001" / "x").symlink_to(tmp_path / "t" / "secret")
-    summary = library.summary(folder)
+    summary = summarised(folder)
     assert summary["pinned"]["folder"] == "00000001/x"
     folder.save_json("run.json", {**summary, "pinned": {**summary["pinned"], "folder": "../../secret"}})
     assert not any("secret" in str(run) or run["thumbnails"] for run in library.summaries() if run["tab"] == "txt2img")

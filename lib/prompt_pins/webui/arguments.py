@@ -46,7 +46,7 @@ def read_arguments(values: Sequence[Any], given: int | None = None) -> dict[str,
 def _parsed(text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionError("script_args", text, f"a JSON object of named options ({error})") from error
     if not isinstance(value, Mapping):
         raise OptionError("script_args", text, "a JSON object of named options")

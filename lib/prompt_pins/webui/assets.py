@@ -87,7 +87,7 @@ def _settings(p: Any) -> dict[str, Any]:
     for name, option in shared.opts.data_labels.items():
         said = getattr(option, "infotext", None) and not name.startswith("prompt_pins_")
         if (said or name in SETTINGS) and name not in FILES:
-            value = compat.emphasis_override().get(name, _value(p, name))
+            value = compat.emphasis_override(p).get(name, _value(p, name))
             if value != option.default:
                 found[name] = value
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from modules import processing, sd_samplers, sd_samplers_common, shared
 INTERRUPTION: type[BaseException] = sd_samplers_common.InterruptedException
 
 _GROWING_LISTS = ("latents_after_sampling", "pixels_after_sampling", "extra_result_images")
-_WITHOUT_EMPHASIS = ("None", "Ignore")
+WITHOUT_EMPHASIS: dict[str, tuple[Any, ...]] = {"emphasis": ("None", "Ignore"), "enable_emphasis": (False,)}
+"""Values with which the weights of a prompt do nothing, of the setting that this host has: the older one is of 1.6."""
 
 
 def has_schedulers() -> bool:
@@ -84,18 +85,15 @@ def fresh_copy(p: Any) -> Any:
     return fresh
 
 
-def quiet_settings(names: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Those of the settings that this host knows."""
-    known = getattr(shared.opts, "data_labels", {})
-    return {name: value for name, value in names if name in known}
+def emphasis_override(p: Any = None) -> dict[str, Any]:
+    """The settings without which the weights of a prompt mean nothing, if they are off; {} if they are on.
 
-
-def emphasis_override() -> dict[str, Any]:
-    """The settings without which the weights of a prompt mean nothing, if they are off; {} if they are on."""
-    if setting("emphasis", "Original") in _WITHOUT_EMPHASIS:
-        return {"emphasis": "Original"}
-    if setting("enable_emphasis", True) is False:
-        return {"enable_emphasis": True}
+    p: a job, whose own override comes before the host's setting.
+    """
+    asked = getattr(p, "override_settings", None) or {}
+    for name, on in (("emphasis", "Original"), ("enable_emphasis", True)):
+        if name not in asked and setting(name, on) in WITHOUT_EMPHASIS[name]:
+            return {name: on}
     return {}
 
 

@@ -18,20 +18,11 @@ from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Recipe, Tagger, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, compat, samplers, tagger
+from . import assets, compat, neighbours, overrides, samplers, tagger
 from .parsing import spared
 
 log = logging.getLogger(__name__)
 
-QUIET = (
-    ("return_mask", False),
-    ("return_mask_composite", False),
-    ("show_progress_every_n_steps", 1_000_000),
-)
-"""Settings of every batch: only its images come back, and the live preview is the run's own.
-
-A preview period of -1 would show every finished batch.
-"""
 MAX_COMMENTS = 8
 SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
 """What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too."""
@@ -44,12 +35,20 @@ class Job:
     pristine: the host's processing object; it is copied and never rendered itself.
     options: what `RenderOptions` says of it, as plain values.
     positive, negative: its prompts, with styles applied.
+    template: what the user wrote, where another extension made the prompt of it.
     """
 
     pristine: Any
     options: dict[str, Any]
     positive: str
     negative: str
+    template: str = ""
+
+    def expanded(self) -> Job:
+        """With its templates expanded, by the extension that does it.  Raises `OptionError`."""
+        positive, negative = neighbours.expanded(self.pristine, self.positive, self.negative)
+        template = "" if positive == self.positive else self.positive
+        return dataclasses.replace(self, positive=positive, negative=negative, template=template)
 
 
 def read_job(p: Any) -> Job:
@@ -59,6 +58,7 @@ def read_job(p: Any) -> Job:
             raise OptionError(name, f"a list of {len(getattr(p, name))}", "one prompt")
     if len(getattr(p, "init_images", None) or []) > 1:
         raise OptionError("init_images", f"{len(p.init_images)} images", "one image")
+    overrides.check(p)
     compat.fix_names(p)
     processing.fix_seed(p)
     if isinstance(p.seed, list):
@@ -110,7 +110,9 @@ class WebuiHost:
 
     def _described(self, positive: str, negative: str) -> dict[str, Any]:
         p = self.job.pristine
+        said = {"template": self.job.template, "emphasis": overrides.emphasis_note(p)}
         return {
+            **{name: text for name, text in said.items() if text},
             "name": "webui",
             "version": compat.version(),
             "prompt_pins": __version__,
@@ -179,10 +181,13 @@ class WebuiHost:
         q = self._copy(recipe, list(seeds), job, forked)
         if recipe.settings:  # a denoising strength of its own takes steps of its own
             job = dataclasses.replace(job, steps=compat.rendered_steps(q))
+        neighbours.prepare(q)
         started = time.perf_counter()
         processed = self._processed(q)
         took = time.perf_counter() - started
         self.seconds, self.images = self.seconds + took, self.images + len(seeds)
+        if neighbours.rewritten(q, recipe.prompt, seeds):
+            self._pass_on([neighbours.REWRITTEN])
         first = processed.index_of_first_image
         images = processed.images[first : first + len(seeds)]
         texts = processed.infotexts[first : first + len(seeds)]
@@ -206,7 +211,6 @@ class WebuiHost:
         else:
             q.seed, q.subseed = seeds, [p.subseed + index for index in range(len(seeds))]
         q.do_not_save_samples = q.do_not_save_grid = q.do_not_reload_embeddings = True
-        q.override_settings |= compat.quiet_settings(QUIET) | compat.emphasis_override()
         forks = self.forks(job, forked)
         setattr(q, samplers.POLICY, forks.policy)
         setattr(q, samplers.STRENGTH, forks.strength)
@@ -216,11 +220,11 @@ class WebuiHost:
         """The host's answer; never one of a batch that was interrupted or skipped."""
         parser = None
         try:
-            with spared(compat.prompt_parser()) as parser:
+            with overrides.in_force(q), spared(compat.prompt_parser()) as parser:
                 processed = processing.process_images(q)
         except compat.INTERRUPTION as error:
             raise HostInterrupted("rendering was stopped") from error
-        except (RuntimeError, AssertionError, ValueError, OSError) as error:
+        except Exception as error:  # the host's, or another extension's
             log.exception("the WebUI could not render a candidate")
             raise HostError(f"the WebUI could not render: {type(error).__name__}: {error}") from error
         finally:

@@ -60,12 +60,8 @@ class Library:
             seen.add(real)
             for number in _numbers(root):
                 folder = RunFolder(root / f"{number:08d}")
-                run = self.summary(folder)
+                run = summarised(folder)
                 yield {**run, "tab": tab, "thumbnails": _thumbnails(folder, run)}
-
-    def summary(self, folder: RunFolder) -> dict[str, Any]:
-        """One run in a few lines; one that cannot be read says so in `reason`."""
-        return summarised(folder)
 
     def index(self, tab: str) -> Path:
         """The page of all runs, as they are now.  Raises `PinError`."""
@@ -83,7 +79,7 @@ class Library:
         latest: dict[str, Any] = {}
         for root in self.roots.values():
             for number in reversed(_numbers(root)[-RECENT:]):
-                found = self.summary(RunFolder(root / f"{number:08d}"))
+                found = summarised(RunFolder(root / f"{number:08d}"))
                 if found.get("evaluations") and found["seconds"] > 0 and found["state"] in AT_REST:
                     latest = max(latest, found, key=lambda run: run.get("started", ""))
                     break

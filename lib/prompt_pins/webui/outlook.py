@@ -11,7 +11,7 @@ from ..config import RunConfig
 from ..errors import OptionError
 from ..run.plan import Plan, make_plan
 from ..sampling import ForkOptions, fork_schedule, independent_levels
-from . import compat, samplers
+from . import compat, overrides, samplers
 from .arguments import read_arguments
 from .declared import ScriptOptions
 from .progress import in_words, overview, planned_evaluations
@@ -53,7 +53,8 @@ def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) ->
     Raises `PinError`.
     """
     plan, config = _plan(question)
-    return _words(question, plan, config, pace), _tree(config)
+    words = [_words(question, plan, config, pace), overrides.emphasis_note()]
+    return " · ".join(filter(None, words)), _tree(config)
 
 
 def _words(question: Mapping[str, Any], plan: Plan, config: RunConfig, pace: Callable[[int], float | None]) -> str:

@@ -9,11 +9,13 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from modules import shared
 
 from ..errors import PinError
+from ..report.summary import summarised
+from ..store.framing import load
 from . import compat
 from .declared import shown
 from .library import SORTS, STATES, Library
@@ -60,7 +62,7 @@ def one_run(tab: str, name: str) -> Any:
         runs = library()
         if name == INDEX:
             return _sent(runs.index(tab))
-        return {**runs.summary(runs.find(tab, name)), "tab": tab}
+        return {**summarised(runs.find(tab, name)), "tab": tab}
     except PinError as error:
         raise HTTPException(404, str(error)) from error
 
@@ -98,7 +100,18 @@ def list_options() -> dict[str, Any]:
     }
 
 
-def plan(question: dict = Body(...)) -> dict[str, str]:  # noqa: B008 (how FastAPI is told)
+async def _question(request: Request) -> dict[str, Any]:
+    """The body of a request, read here: FastAPI's own refusals fail on some of what they quote."""
+    try:
+        asked = load(await request.body())
+    except ValueError as error:
+        raise HTTPException(422, f"the body of the request {error}") from None
+    if not isinstance(asked, dict):
+        raise HTTPException(422, "the body of the request is not a JSON object")
+    return asked
+
+
+def plan(question: dict = Depends(_question)) -> dict[str, str]:  # noqa: B008 (how FastAPI is told)
     """What a run would be, in words."""
     try:
         words, tree = outlook(question, library().pace)

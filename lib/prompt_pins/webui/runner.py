@@ -6,31 +6,39 @@ picture listen to it.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from modules import images as host_images
 from modules import processing
 from PIL import Image
 
 from ..config import RunConfig
-from ..errors import HostError, OptionError, StoreError, TargetError
+from ..errors import HostError, OptionError, PinError, StoreError, TargetError
 from ..options import checked
 from ..report import LiveReport
 from ..report.view import verdict
 from ..run import pin
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
-from . import compat, infotext, tagger
+from . import compat, infotext, overrides, tagger
 from .arguments import read_arguments, stored_images
 from .declared import ScriptOptions
 from .host import Job, WebuiHost, read_job
 from .progress import Progress
+from .refusals import RunFailed, in_words
+
+log = logging.getLogger(__name__)
+
+Ended = tuple[RunFolder, Optional[Exception]]
+"""A run's folder, and the fault by which it ended, if it did."""
 
 EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 
@@ -41,21 +49,26 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     own = checked(ScriptOptions, {name: options.pop(name) for name in _script_options() if name in options})
     started = time.perf_counter()
     job = read_job(p)
-    host = WebuiHost(job)
     runs = Runs(compat.runs_folder(p, is_img2img))
     console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
         if own.get("resume"):
+            host = WebuiHost(job)
             folder, failure = _resumed(str(own["resume"]), runs, host, console)
         else:
+            job = job.expanded()
+            host = WebuiHost(job)
             config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), Path(inbox))
             try:
                 folder, failure = _listened(pin.start(config, host, runs), config, host, console)
             except TargetError as error:
                 raise TargetError(str(error).replace(f"{inbox}{os.sep}", "")) from error
+    if overrides.emphasis_note(p):
+        compat.comment(p, f"Prompt pinning: {overrides.emphasis_note(p)}")
     processed = _result(p, folder, failure)
     record = folder.record()
-    about = {"run": folder.path.name, "state": record.state, "reason": failure or record.reason}
+    reason = record.reason if failure is None else in_words(failure)
+    about = {"run": folder.path.name, "state": record.state, "reason": reason, "comments": list(p.comments)}
     times = {"seconds": round(time.perf_counter() - started, 3), "rendering_seconds": round(host.seconds, 3)}
     processed.extra_generation_params = {**processed.extra_generation_params, "Prompt pins": {**about, **times}}
     return processed
@@ -110,7 +123,7 @@ def _source(p: Any, inbox: Path) -> list[str]:
     return [str(path)]
 
 
-def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> tuple[RunFolder, str]:
+def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> Ended:
     if not number.strip().isdecimal():
         raise OptionError("resume", number, "the number of a run")
     folder = runs.find(number.strip())
@@ -123,31 +136,38 @@ def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> tuple[R
     return _listened(pin.resume(folder, host), config, host, console)
 
 
-def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost, console: bool) -> tuple[RunFolder, str]:
-    """The run's folder, and in words why it failed, "" if it did not; whatever happens, its report is written."""
+def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost, console: bool) -> Ended:
+    """The run's folder, and why it failed, if it did; whatever happens, its report is written, its folder let go."""
     folder: RunFolder | None = None
     progress = Progress(make_plan(config, host), config, host, console)
-    with LiveReport() as live:
+    with LiveReport() as live, contextlib.closing(run):  # type: ignore[type-var]
         try:
             for event in run:
                 if isinstance(event, events.RunStarted):
                     folder = event.folder
                 live.handle(event)
                 progress.handle(event)
-        except HostError as error:
-            if folder is None:
+        except Exception as error:
+            refused = isinstance(error, PinError) and not isinstance(error, (HostError, StoreError))
+            if folder is None or refused:
                 raise
-            return folder, str(error)
+            log.warning("the run failed", exc_info=not isinstance(error, PinError))
+            return folder, error
     if folder is None:
         raise HostError("the run did not begin")
-    return folder, ""
+    return folder, None
 
 
-def _result(p: Any, folder: RunFolder, failure: str) -> Any:
-    """What the host shows and returns: the best batch; for the user interface also the evolution and the plots."""
+def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
+    """What the host shows and returns: the best batch; for the user interface also the evolution and the plots.
+
+    Raises `RunFailed` where there is none because of a fault.
+    """
     record = folder.record()
     images, texts = _best_batch(folder, record)
-    state = f"failed: {failure}" if failure else f"{record.state}: {record.reason}"
+    if failure is not None and not images:
+        raise RunFailed(folder.path.name, failure) from failure
+    state = f"failed: {in_words(failure)}" if failure else f"{record.state}: {record.reason}"
     compat.comment(p, f"Prompt pins run {folder.path.name}: {'; '.join(filter(None, (state, verdict(record))))}")
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")

@@ -26,6 +26,9 @@ SEED_NAMES = {
 }
 """Names of sd-prompt-pinning's samplers that hosts with a schedule dropdown do not list: they go on working."""
 
+TOLD = ("Fork policy", "Fork strength", "Hyperbatch")
+"""What an infotext tells of a batch: how it forked, or why it did not, since clients of the API see no comments."""
+
 POLICY, STRENGTH = "prompt_pins_fork_policy", "prompt_pins_fork_strength"
 """Names of the settings, and of the attributes by which one job overrides them."""
 
@@ -91,6 +94,9 @@ def decide(call: Call) -> ForkOptions:
     plain = ForkOptions("none")
     if call.batch_size == 1 or getattr(p, "is_hr_pass", False):
         return plain
+    told = p.extra_generation_params
+    for name in TOLD:  # of an earlier batch of this job
+        told.pop(name, None)
     try:
         forks = forks_of(p)
     except OptionError as error:
@@ -100,11 +106,12 @@ def decide(call: Call) -> ForkOptions:
     if problem:
         compat.comment(p, f"Hyperbatch: this batch did not fork: {problem}")
         log.warning("hyperbatch: this batch does not fork: %s", problem)
+        told["Hyperbatch"] = f"did not fork: {problem}"
         return plain
-    p.extra_generation_params["Fork policy"] = str(forks.policy)
+    told["Fork policy"] = str(forks.policy)
     info = hyperbatch_info(p.sampler_name)
     if info is not None and not info.stochastic:
-        p.extra_generation_params["Fork strength"] = f"{forks.strength:g}"
+        told["Fork strength"] = f"{forks.strength:g}"
     return forks
 
 

@@ -11,9 +11,9 @@ from modules import processing
 
 from ..errors import PinError
 from . import compat, infotext, ui
+from .refusals import in_words, status
 
 log = logging.getLogger(__name__)
-UNPROCESSABLE = 422
 
 
 class PromptPinning(scripts.Script):
@@ -33,16 +33,17 @@ class PromptPinning(scripts.Script):
         return controls
 
     def run(self, p: Any, *values: Any) -> Any:
-        """Pin the job's prompt.  Bad input is one message: a 4xx of the API, a line under the empty result else."""
+        """Pin the job's prompt.  A run that cannot be is one message: an error of the API, or a line of the result."""
         try:
             return _run_job()(p, values, self._given(p, values), self.is_img2img)
-        except PinError as error:
-            log.info("the run was refused: %s", error)
+        except Exception as error:
+            log.info("there is no run: %s", error, exc_info=not isinstance(error, PinError))
+            said = f"Prompt pinning: {in_words(error)}"
             if compat.is_api(p):
                 from fastapi import HTTPException
 
-                raise HTTPException(UNPROCESSABLE, f"Prompt pinning: {error}") from error
-            compat.comment(p, f"Prompt pinning: {error}")
+                raise HTTPException(status(error), said) from error
+            compat.comment(p, said)
             return processing.Processed(p, [], seed=p.seed, info="")
 
     def _given(self, p: Any, values: tuple[Any, ...]) -> int:

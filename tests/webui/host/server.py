@@ -36,15 +36,16 @@ JOBS = {"txt2img": processing.StableDiffusionProcessingTxt2Img, "img2img": proce
 
 
 def load_scripts() -> None:
-    """The extension's script and a neighbour; a script's module is not left in `sys.modules`."""
-    spec = importlib.util.spec_from_file_location("prompt_pinning.py", ROOT / "scripts" / "prompt_pinning.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The extension's script and its neighbours; a script's module is not left in `sys.modules`."""
     scripts.scripts_data.clear()
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, scripts.Script):
-            scripts.scripts_data.append(scripts.ScriptData(value, module))
+    for path in (ROOT / "scripts" / "prompt_pinning.py", HERE / "extension" / "neighbours.py"):
+        spec = importlib.util.spec_from_file_location(path.name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, scripts.Script):
+                scripts.scripts_data.append(scripts.ScriptData(value, module))
     scripts.scripts_data.append(scripts.ScriptData(scripts.Neighbour, module))
 
 
@@ -81,6 +82,7 @@ def encoded(image: Image.Image) -> str:
 def rendered(tab: str, runner: Any, defaults: list[Any], request: dict[str, Any]) -> dict[str, Any]:
     """One job of the API."""
     name, given = request.pop("script_name", None), request.pop("script_args", [])
+    beside = request.pop("alwayson_scripts", {})
     if request.get("sampler_name", "Euler") not in sd_samplers.all_samplers_map:
         raise HTTPException(400, "Sampler not found")
     for key in ("init_images", "mask"):
@@ -89,13 +91,16 @@ def rendered(tab: str, runner: Any, defaults: list[Any], request: dict[str, Any]
     with LOCK:
         p = JOBS[tab](**{key: value for key, value in request.items() if value is not None})
         p.is_api, p.scripts, p.script_args = True, runner, list(defaults)
+        for script in runner.alwayson_scripts:
+            values = beside.get(script.title().lower(), {}).get("args", [])
+            p.script_args[script.args_from : script.args_from + len(values)] = values
         shared.state.begin(f"scripts_{tab}")
         try:
             if name:
-                script = next((one for one in runner.scripts if one.title().lower() == name.lower()), None)
+                script = next((one for one in runner.selectable_scripts if one.title().lower() == name.lower()), None)
                 if script is None:
                     raise HTTPException(422, f"Script '{name}' not found")
-                p.script_args[0] = runner.scripts.index(script) + 1
+                p.script_args[0] = runner.selectable_scripts.index(script) + 1
                 p.script_args[script.args_from : script.args_to] = given
                 processed = runner.run(p, *p.script_args)
             else:
@@ -117,6 +122,11 @@ def add_api(app: FastAPI, runners: dict[str, tuple[Any, list[Any]]]) -> None:
 
         return answer
 
+    def configure(values: dict = Body(...)) -> None:  # noqa: B008
+        for key, value in values.items():
+            shared.opts.set(key, value)
+        shared.opts.save()
+
     def progress() -> dict[str, Any]:
         names = ("job", "job_count", "job_no", "sampling_step", "interrupted", "skipped")
         state = {name: getattr(shared.state, name) for name in names}
@@ -128,7 +138,7 @@ def add_api(app: FastAPI, runners: dict[str, tuple[Any, list[Any]]]) -> None:
     app.add_api_route("/sdapi/v1/skip", flag("skipped"), methods=["POST"])
     app.add_api_route("/sdapi/v1/progress", progress, methods=["GET"])
     app.add_api_route("/sdapi/v1/options", lambda: shared.opts.data, methods=["GET"])
-    app.add_api_route("/sdapi/v1/options", lambda values=Body(...): shared.opts.data.update(values), methods=["POST"])  # noqa: B008
+    app.add_api_route("/sdapi/v1/options", configure, methods=["POST"])
     app.add_api_route("/sdapi/v1/samplers", lambda: [{"name": s.name} for s in sd_samplers.samplers], methods=["GET"])
 
 

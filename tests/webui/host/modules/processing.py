@@ -144,7 +144,7 @@ def fix_seed(p: Any) -> None:
 
 def process_images(p: Any) -> Processed:
     """A job's images, under its own settings."""
-    kept = {name: shared.opts.data[name] for name in p.override_settings}
+    kept = {name: shared.opts.data[name] for name in p.override_settings if name in shared.opts.data}
     try:
         for name, value in p.override_settings.items():
             shared.opts.set(name, value)
@@ -159,9 +159,13 @@ def _processed(p: Any) -> Processed:
     fix_seed(p)
     count = p.batch_size * p.n_iter
     p.all_prompts = p.prompt if isinstance(p.prompt, list) else [p.prompt] * count
+    p.all_prompts = list(p.all_prompts)
     apart = 0 if p.subseed_strength else 1
     p.all_seeds = p.seed if isinstance(p.seed, list) else [p.seed + apart * index for index in range(count)]
     p.all_subseeds = p.subseed if isinstance(p.subseed, list) else [p.subseed + index for index in range(count)]
+    p.all_negative_prompts = [p.negative_prompt] * count
+    if p.scripts is not None:
+        p.scripts.process(p)
     p.init()
     if shared.state.job_count == -1:
         shared.state.job_count = p.n_iter
@@ -173,7 +177,7 @@ def _processed(p: Any) -> Processed:
         if shared.state.interrupted:
             break
         rows = slice(p.iteration * p.batch_size, (p.iteration + 1) * p.batch_size)
-        p.prompts, p.negative_prompts = p.all_prompts[rows], [p.negative_prompt] * p.batch_size
+        p.prompts, p.negative_prompts = p.all_prompts[rows], p.all_negative_prompts[rows]
         p.seeds, p.subseeds = p.all_seeds[rows], p.all_subseeds[rows]
         p.rng = ImageRNG((4, p.height // 8, p.width // 8), p.seeds, p.subseeds, p.subseed_strength)
         p.setup_conds()

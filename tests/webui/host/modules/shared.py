@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from .styles import StyleDatabase
+
+CONFIG = Path("config.json")
 
 
 class OptionInfo:
@@ -24,10 +28,13 @@ class OptionInfo:
 
 
 class Options:
-    """Settings by name; unknown names are attribute errors, as in the host."""
+    """Settings by name; unknown names are attribute errors, as in the host.
+
+    data: what its file holds, which on a fresh host is none of its own settings.
+    """
 
     def __init__(self, defaults: dict[str, Any]) -> None:
-        self.data = dict(defaults)
+        self.data: dict[str, Any] = json.loads(CONFIG.read_text()) if CONFIG.is_file() else {}
         self.data_labels = {name: OptionInfo(value, name) for name, value in defaults.items()}
 
     def add_option(self, name: str, option: OptionInfo) -> None:
@@ -38,12 +45,18 @@ class Options:
     def __getattr__(self, name: str) -> Any:
         if name in self.__dict__.get("data", {}):
             return self.data[name]
+        if name in self.__dict__.get("data_labels", {}):
+            return self.data_labels[name].default
         raise AttributeError(name)
 
     def set(self, name: str, value: Any) -> None:
         """Raises KeyError for a setting that there is not."""
         self.data_labels[name]
         self.data[name] = value
+
+    def save(self) -> None:
+        """As its file."""
+        CONFIG.write_text(json.dumps(self.data, indent=4))
 
 
 class State:

@@ -1,0 +1,39 @@
+"""What is answered where a run cannot be, or ended without an image: one sentence, and the HTTP status that fits."""
+
+from __future__ import annotations
+
+import errno
+
+from ..errors import HostError, PinError
+
+UNPROCESSABLE, FAILED, FULL = 422, 500, 507
+_NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+class RunFailed(HostError):
+    """A run that ended by a fault before it had an image to show."""
+
+    def __init__(self, number: str, fault: BaseException) -> None:
+        super().__init__(
+            f"run {number} failed: {in_words(fault)}; it is kept as it is, and goes on, once that is mended, with the "
+            f"option resume: {number}"
+        )
+
+
+def in_words(error: BaseException) -> str:
+    """An error as one sentence; one that nobody foresaw with its kind."""
+    if isinstance(error, PinError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join([*([str(error.filename)] if error.filename else []), error.strerror])
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def status(error: BaseException) -> int:
+    """422 for what the caller can mend, 507 where there is no room, 500 for other faults."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return FULL if cause.errno in _NO_ROOM else FAILED
+        cause = cause.__cause__
+    return UNPROCESSABLE if isinstance(error, PinError) and not isinstance(error, HostError) else FAILED
