@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from torch import Tensor, nn
 from .. import __version__
 from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
-from ..host import Batch, Recipe, checked_settings
+from ..host import Batch, Misfits, Recipe, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
 from .checkpoint import Checkpoint, load
 from .conditioning import Reader
-from .denoiser import Denoiser
+from .denoiser import Denoiser, denoise
 from .infotext import infotext
 from .inversion import Inversion, Words, extend
+from .likelihood import Likelihood
 from .predictor import Predictor
 from .samplers import SamplerChoice, find_sampler, samplers
 from .text import TextEncoder
@@ -72,6 +74,7 @@ class HeadlessHost:
         self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()
+        self._seen: tuple[np.ndarray, Tensor] | None = None  # images, and what the encoder made of them
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -152,18 +155,67 @@ class HeadlessHost:
         width, height = self.size(job)
         if not seeds:
             raise OptionError("seeds", list(seeds), "at least one")
-        self._check()
-        try:
-            with torch.inference_mode():
-                latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
-                images = self._decoded(latents)
-        except RuntimeError as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
-                raise HostError(f"the memory is too small for {len(seeds)} images of {width}x{height}") from error
-            raise
+        with self._working(f"{len(seeds)} images of {width}x{height}"):
+            latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
+            images = self._decoded(latents)
         parameters = self._parameters(job, sampler, width, height)
         texts = (infotext(recipe.prompt, recipe.negative_prompt, {**parameters, "Seed": seed}) for seed in seeds)
         return Batch(images, tuple(texts), self.evaluations(len(seeds), job, forked))
+
+    def misfits(
+        self,
+        recipes: Sequence[Recipe],
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray | None],
+        views: Sequence[View],
+        job: RenderOptions,
+    ) -> Misfits:
+        """How badly each recipe explains the images.  What a recipe sets does not count: the CFG scale has no part."""
+        sampler, (width, height) = find_sampler(job.sampler), self.size(job)
+        pace = 2 if sampler.second_order else 1
+        sigmas = self.sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
+        with self._working(f"{len(recipes)} recipes at {width}x{height}"):
+            clean = self._encoded(np.stack(images))
+            weights = [None if mask is None else self._small(mask, clean.shape[2:]) for mask in masks]
+            likelihood = Likelihood(
+                functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
+                [self.reader.guidance(recipe, pace * job.steps) for recipe in recipes],
+                [recipe.negative_prompt for recipe in recipes],
+                rows=2 * job.batch_size,
+                check=self._check,
+            )
+            found = []
+            for view in views:
+                noise = view.sign * self.noise([view.seed], tuple(clean.shape[2:]))[0]
+                sigma, image = sigmas[view.step], view.image
+                found.append(likelihood(clean[image], noise, weights[image], sigma, pace * view.step))
+            values = torch.stack(found, dim=1).double().cpu().numpy()
+        return Misfits(values, len(recipes) * len(views))
+
+    @contextlib.contextmanager
+    def _working(self, what: str) -> Iterator[None]:
+        """Raises `HostInterrupted` after `interrupt`, `HostError` where the memory is too small."""
+        self._check()
+        try:
+            with torch.inference_mode():
+                yield
+        except RuntimeError as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
+                raise HostError(f"the memory is too small for {what}") from error
+            raise
+
+    def _encoded(self, images: np.ndarray) -> Tensor:
+        """The means of the encoder's answers: float32, B x 4 x h x w, one by one, each computed once in a row."""
+        if self._seen is None or not np.array_equal(self._seen[0], images):
+            pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(self._device, self._dtype) / 127.5 - 1.0
+            means = [self._model.vae.encode(one[None]).latent_dist.mean[0] for one in pixels]
+            self._seen = images, torch.stack(means).float() * self._model.scaling
+        return self._seen[1]
+
+    def _small(self, mask: np.ndarray, shape: Sequence[int]) -> Tensor:
+        """What counts of each latent pixel: h x w, 0 to 1."""
+        whole = torch.from_numpy(mask).to(self._device).float()[None, None] / 255.0
+        return nn.functional.adaptive_avg_pool2d(whole, tuple(shape))[0, 0]
 
     def _sampled(
         self,
