@@ -176,7 +176,7 @@ class HeadlessHost:
         sigmas = self.sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
         with self._working(f"{len(recipes)} recipes at {width}x{height}"):
             clean = self._encoded(np.stack(images))
-            weights = [None if mask is None else self._small(mask, clean.shape[2:]) for mask in masks]
+            weights = [None if mask is None else self._small(mask, (height // DOWN, width // DOWN)) for mask in masks]
             likelihood = Likelihood(
                 functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
                 [self.reader.guidance(recipe, pace * job.steps) for recipe in recipes],
@@ -186,7 +186,7 @@ class HeadlessHost:
             )
             found = []
             for view in views:
-                noise = view.sign * self.noise([view.seed], tuple(clean.shape[2:]))[0]
+                noise = view.sign * self.noise([view.seed], (height // DOWN, width // DOWN))[0]
                 sigma, image = sigmas[view.step], view.image
                 found.append(likelihood(clean[image], noise, weights[image], sigma, pace * view.step))
             values = torch.stack(found, dim=1).double().cpu().numpy()
@@ -212,10 +212,10 @@ class HeadlessHost:
             self._seen = images, torch.stack(means).float() * self._model.scaling
         return self._seen[1]
 
-    def _small(self, mask: np.ndarray, shape: Sequence[int]) -> Tensor:
+    def _small(self, mask: np.ndarray, shape: tuple[int, int]) -> Tensor:
         """What counts of each latent pixel: h x w, 0 to 1."""
         whole = torch.from_numpy(mask).to(self._device).float()[None, None] / 255.0
-        return nn.functional.adaptive_avg_pool2d(whole, tuple(shape))[0, 0]
+        return nn.functional.adaptive_avg_pool2d(whole, shape)[0, 0]
 
     def _sampled(
         self,

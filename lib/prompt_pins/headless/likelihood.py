@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..host import View
 from .conditioning import Guidance
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
