@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ from numpy.typing import ArrayLike
 
 from ..config import RunConfig
 from ..errors import OptionError, PromptError, StoreError
+from ..host import Host
 from ..search import SearchOptions
+from ..search.scaled import ScaledSearch
 from ..search.warm import WarmStart
 from ..space import PRINTED, Space, read
 from ..store import Candidate, RunFolder, Runs
 from .contest import advantages
+from .plan import Plan
 
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
@@ -54,10 +57,11 @@ def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:
 def to_json(warm: WarmStart) -> dict[str, Any]:
     """Plain values for the journal: a run goes on even when the earlier one is gone."""
     shape = None if warm.shape is None else warm.shape.tolist()
-    return {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape}
+    said = {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape}
+    return said | ({"tentative": True} if warm.tentative else {})
 
 
-def from_json(value: dict[str, Any] | None) -> WarmStart | None:
+def from_json(value: Mapping[str, Any] | None) -> WarmStart | None:
     """What `to_json` wrote."""
     return None if value is None else WarmStart(**value)
 
@@ -97,4 +101,14 @@ def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> li
             if not axis.low - PRINTED < value < axis.high + PRINTED:
                 raise OptionError("inject", text, f"for {axis.label!r} the weights {axis.low:g} to {axis.high:g}")
         found.append(vector)
+    return found
+
+
+def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
+    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
+    space = plan.space
+    own = injected(config, space, host.embeddings())
+    options = search_options(config)
+    found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
+    found.inject(own)
     return found

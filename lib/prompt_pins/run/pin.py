@@ -16,9 +16,9 @@ import numpy as np
 
 from .. import search
 from ..config import RunConfig
+from ..config.search import LIKELY
 from ..errors import HostError, HostInterrupted, PinError, StoreError
 from ..host import Batch, Host
-from ..search.scaled import ScaledSearch
 from ..store import (
     FORMAT_VERSION,
     Candidate,
@@ -32,7 +32,7 @@ from ..store import (
     replay,
     to_json,
 )
-from . import answers, beginning, contest, seeds
+from . import answers, beginning, contest, likely, seeds
 from .judge import Judge
 from .plan import Plan, make_plan
 from .scoring import Scorer, candidate_id, check_loss, image_names
@@ -55,7 +55,7 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     check_loss(config, host)
     targets = read_targets(config, host)
     warm = beginning.warm_start(config, plan.space, runs)
-    _search(config, host, plan, warm)
+    beginning.search(config, host, plan, warm)  # raises now what it would raise later
     return _events(config, host, runs.claim(), plan, warm, targets)
 
 
@@ -107,10 +107,9 @@ class _Run:
         self.candidates = list(self.record.candidates)
         self.known = {c.id: c for c in self.candidates if c.loss is not None}
         self.replayed = {(c.generation, c.index): c for c in self.candidates}
-        self.seconds = sum(generation.seconds.get("wall", 0.0) for generation in self.record.generations)
+        self.seconds = self.record.seconds
         self.rendered: dict[str, Batch] = {}
         self.images: dict[str, np.ndarray] = {}  # of candidates that are being scored
-        self.search = _search(config, host, plan, warm)
 
     def work(self) -> Events:
         """All of the run, or what is left of it."""
@@ -127,6 +126,7 @@ class _Run:
 
     def _parts(self) -> Events:
         yield from self._target()
+        yield from self._likely()
         reason: str | None = None
         while reason is None:
             yield from self._generation(self.search.generation + 1)
@@ -170,6 +170,19 @@ class _Run:
                 {"kind": "target", "source": source, "images": list(names), "weights": weights}, sync=True
             )
             yield events.TargetReady(source, names)
+
+    def _likely(self) -> Events:
+        """The search begins: at the original, where it was told, or where the targets are likely."""
+        if self.config.start == LIKELY and self.warm is None:
+            found = self.record.likely
+            if found is None and not self.candidates:
+                found = likely.measured(self.config, self.host, self.plan.space, self.scorer.targets)
+                if found is not None:
+                    self.journal.append(to_json(found), sync=True)
+                    self.seconds += found.seconds["wall"]
+                    yield events.LikelyDone(found)
+            self.warm = None if found is None else beginning.from_json(found.warm)
+        self.search = beginning.search(self.config, self.host, self.plan, self.warm)
 
     def _generation(self, number: int) -> Events:
         started = time.perf_counter()
@@ -302,13 +315,3 @@ class _Run:
         images = sum(len(c.images) for c in self.candidates if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
         return budget.exceeded(images, self.seconds, self.plan.rows * self.plan.of(self.search.generation + 1).size)
-
-
-def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
-    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
-    space = plan.space
-    own = beginning.injected(config, space, host.embeddings())
-    options = beginning.search_options(config)
-    found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
-    found.inject(own)
-    return found

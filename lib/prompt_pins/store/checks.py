@@ -48,7 +48,12 @@ SPACE: Shape = {
 PLAN: Shape = {
     "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
 }  # fmt: skip
-WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]]}
+WARM: Shape = {
+    "mean": tuple[float, ...],
+    "step_size": float,
+    "shape?": Optional[tuple[tuple[float, ...], ...]],
+    "tentative?": bool,
+}
 STATE: Shape = {
     "best?": Optional[tuple[float, ...]], "best_loss?": Optional[float], "mean?": tuple[float, ...],
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
@@ -61,6 +66,13 @@ UNSEEN: Shape = {"images_original": tuple[INSIDE, ...], "images_pinned": tuple[I
 LINES: Mapping[str, Shape] = {
     "run": HEAD,
     "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS},
+    "likely": {
+        "misfits": tuple[WEIGHTS, ...],
+        "steps": WEIGHTS,
+        "evaluations": COUNT,
+        "warm?": Optional[WARM],
+        "seconds?": SECONDS,
+    },
     "normalisers": {"values": Mapping[str, float]},
     "candidate": {**_declared(Candidate), **PLACE, **FILES},
     "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},
