@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,10 @@ def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:
 def to_json(warm: WarmStart) -> dict[str, Any]:
     """Plain values for the journal: a run goes on even when the earlier one is gone."""
     shape = None if warm.shape is None else warm.shape.tolist()
-    said = {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape}
-    return said | ({"tentative": True} if warm.tentative else {})
+    return {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape}
 
 
-def from_json(value: Mapping[str, Any] | None) -> WarmStart | None:
+def from_json(value: dict[str, Any] | None) -> WarmStart | None:
     """What `to_json` wrote."""
     return None if value is None else WarmStart(**value)
 

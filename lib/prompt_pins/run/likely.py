@@ -21,7 +21,6 @@ from ..host import Host, Recipe, View
 from ..search.warm import WarmStart
 from ..space import Space
 from ..store import Likely
-from .beginning import to_json
 
 if TYPE_CHECKING:
     from ..loss import Target
@@ -58,14 +57,17 @@ def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Targ
         return None
     values, evaluations = found
     steps = np.diagonal(moved - original) / scale
-    warm = start(values, steps, original / scale, config.initial_std)
-    return Likely(
-        tuple(map(tuple, values.tolist())),
-        tuple(steps.tolist()),
-        evaluations,
-        None if warm is None else to_json(warm),
-        {"wall": time.perf_counter() - started},
-    )
+    mean = downhill(values, steps, original / scale)
+    table = tuple(map(tuple, values.tolist()))
+    seconds = {"wall": time.perf_counter() - started}
+    return Likely(table, tuple(steps.tolist()), evaluations, tuple(mean.tolist()), config.initial_std, seconds)
+
+
+def start(found: Likely | None) -> WarmStart | None:
+    """What the search of images begins with; None: at the original."""
+    if found is None or not found.mean:
+        return None
+    return WarmStart(np.array(found.mean), found.step_size, tentative=True)
 
 
 def misfits(
@@ -82,9 +84,8 @@ def misfits(
     if found is None:
         return None
     weights = np.array([targets[look.image].weight for look in looks])
-    return 1.0 + (
-        found.values / np.maximum(found.values[:1], LEAST) - 1.0
-    ) * weights / weights.mean(), found.evaluations
+    changes = found.values / np.maximum(found.values[:1], LEAST) - 1.0
+    return 1.0 + changes * weights / weights.mean(), found.evaluations
 
 
 def effects(misfits: ArrayLike, steps: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -97,14 +98,12 @@ def effects(misfits: ArrayLike, steps: ArrayLike) -> tuple[NDArray[np.float64], 
     return slopes.mean(axis=1), slopes.std(axis=1, ddof=1) / np.sqrt(slopes.shape[1])
 
 
-def start(misfits: ArrayLike, steps: ArrayLike, original: ArrayLike, step_size: float) -> WarmStart | None:
-    """Downhill from the original (N,), in the search's own units; None where nothing can be told.
+def downhill(misfits: ArrayLike, steps: ArrayLike, original: ArrayLike) -> NDArray[np.float64]:
+    """(N,) a step of REACH from the original (N,), in the search's own units; () where nothing can be told.
 
     Each slope is drawn towards zero by its standard error: most words of a long prompt do nothing.
     """
     slopes, errors = effects(misfits, steps)
     down = -np.sign(slopes) * np.maximum(np.abs(slopes) - errors, 0.0)
     length = float(np.linalg.norm(down))
-    if length == 0.0:
-        return None
-    return WarmStart(np.asarray(original) + REACH * down / length, step_size, tentative=True)
+    return np.asarray(original) + REACH * down / length if length else np.array([])

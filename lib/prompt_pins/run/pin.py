@@ -181,7 +181,7 @@ class _Run:
                     self.journal.append(to_json(found), sync=True)
                     self.seconds += found.seconds["wall"]
                     yield events.LikelyDone(found)
-            self.warm = None if found is None else beginning.from_json(found.warm)
+            self.warm = likely.start(found)
         self.search = beginning.search(self.config, self.host, self.plan, self.warm)
 
     def _generation(self, number: int) -> Events:
