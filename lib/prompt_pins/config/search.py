@@ -37,9 +37,9 @@ class SearchOptions:
         label="Preset",
         choices=tuple(PRESETS),
         help="What the options have that are left empty. Classic: the seed project's defaults, a random start, small "
-        "steps, the whole budget (at most 320 candidates for 8 weights). Balanced: from the original prompt, larger "
-        "steps, new image seeds in each generation, an end when nothing is gained any more (at most 351). Quick: "
-        "generations of 6 and little patience (at most 192).",
+        "steps, the whole budget (at most 320 candidates for 8 weights). Balanced: from where the targets are likely, "
+        "larger steps, new image seeds in each generation, an end when nothing is gained any more (at most 351). "
+        "Quick: generations of 6 and little patience (at most 192).",
     )
     cma_seed: int = option(0, label="CMA seed", low=0, high=2**63 - 1, help="Seed of the search's own random numbers.")
     generations: int = option(
@@ -75,7 +75,7 @@ class SearchOptions:
         by_preset=True,
         help="Centre of the first generation: the original weights, random within the initial radius, anywhere in the "
         "bounds, or where the denoiser finds the targets likely. Empty: the preset's (Classic random, Balanced and "
-        "Quick original).",
+        "Quick likely).",
     )
 
     warm_start: str = option(
@@ -133,12 +133,9 @@ class SearchOptions:
         None, label="ccum", low=0.0, high=1.0, help="Cumulation constant for covariance matrix. Empty: 4 / (N + 4)."
     )
     ccov1: float | None = option(
-        None,
-        label="ccov1",
-        low=0.0,
-        high=1.0,
+        None, label="ccov1", low=0.0, high=1.0,
         help="Learning rate for rank-one update. Empty: 2 / ((N + 1.3)^2 + mueff).",
-    )
+    )  # fmt: skip
     ccovmu: float | None = option(
         None,
         label="ccovmu",

@@ -214,7 +214,7 @@ class HeadlessHost:
 
     def _small(self, mask: np.ndarray, shape: tuple[int, int]) -> Tensor:
         """What counts of each latent pixel: h x w, 0 to 1."""
-        whole = torch.from_numpy(mask).to(self._device).float()[None, None] / 255.0
+        whole = torch.from_numpy(np.array(mask)).to(self._device).float()[None, None] / 255.0
         return nn.functional.adaptive_avg_pool2d(whole, shape)[0, 0]
 
     def _sampled(
