@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import CLIPTextModel
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, reason
 from .networks import CLIP, OPEN_CLIP, folder_part, read_config, text_encoder_from, unet_from, vae_from
 from .noise_levels import NoiseLevels
 from .vocabulary import SIZE
@@ -105,8 +105,7 @@ def load(path: str | Path = "", config: Path | None = None) -> Checkpoint:
     except FileNotFoundError:
         mode = None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"checkpoint: {place} cannot be read ({reason})") from None
+        raise CheckpointError(f"checkpoint: {place} cannot be read ({reason(error)})") from None
     if mode is not None and stat.S_ISDIR(mode):
         return _load_folder(place)
     if mode is None:

@@ -22,6 +22,7 @@ from ..config import RunConfig
 from ..errors import HostError, OptionError, StoreError, TargetError
 from ..options import checked
 from ..report import LiveReport
+from ..report.view import verdict
 from ..run import pin
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
@@ -147,7 +148,7 @@ def _result(p: Any, folder: RunFolder, failure: str) -> Any:
     record = folder.record()
     images, texts = _best_batch(folder, record)
     state = f"failed: {failure}" if failure else f"{record.state}: {record.reason}"
-    compat.comment(p, f"Prompt pins run {folder.path.name}: {state}")
+    compat.comment(p, f"Prompt pins run {folder.path.name}: {'; '.join(filter(None, (state, verdict(record))))}")
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")
     if not compat.is_api(p) and texts:
