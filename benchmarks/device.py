@@ -33,8 +33,9 @@ import prompt_pins.cli.threads  # noqa: F401 (before torch: as many threads as t
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from prompt_pins.config import RenderOptions
+from prompt_pins.headless.autoencoder import DOWN
 from prompt_pins.headless.checkpoint import HERE, Checkpoint
-from prompt_pins.headless.engine import DOWN, HeadlessHost, find_sampler
+from prompt_pins.headless.engine import HeadlessHost, find_sampler
 from prompt_pins.headless.networks import read_config
 from prompt_pins.headless.noise_levels import NoiseLevels
 from prompt_pins.headless.predictor import Predict, Predictor
@@ -307,7 +308,7 @@ def measured(bench: Bench, size: int, repeats: int, quick: bool) -> dict[str, An
     again = {n: bench.call(plain, n) for n in sizes}
     decode, images = [], None
     for _ in range(repeats + 1):
-        spent, decode_peak, images = bench.clock.peak(lambda: bench._decoded(latents[DEFAULT]))
+        spent, decode_peak, images = bench.clock.peak(lambda: bench._autoencoder.decode(latents[DEFAULT]))
         decode.append(spent)
     encode = [bench.clock.seconds(bench.encode)[0] for _ in range(repeats + 1)]
     common = statistics.median(decode[1:]) + statistics.median(encode[1:])

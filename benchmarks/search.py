@@ -243,16 +243,24 @@ def table(rows: Sequence[dict[str, Any]], seeds: int) -> str:
     return "\n".join(lines)
 
 
-def part_two(chosen: argparse.Namespace) -> int:
+def pinning_part(chosen: argparse.Namespace) -> int:
     """The pinning tasks; imports the model only here."""
     from . import search_curves, search_pinning, search_tasks
 
-    tasks = chosen.tasks or [task.name for task in search_tasks.TASKS]
-    methods = chosen.methods or list(search_pinning.METHODS)
-    if chosen.quick:
-        tasks, methods = chosen.tasks or ["places"], chosen.methods or ["Quick"]
-    seeds = chosen.seeds or (1 if chosen.quick else 5)
-    rows = search_pinning.measure(chosen.rows, tasks, methods, seeds, chosen.checkpoint)
+    three = chosen.part == "three"
+    render = search_tasks.USUAL if three else search_tasks.RENDER
+    known = search_tasks.TASKS + (search_tasks.CAPTIONS if three else ())
+    names = chosen.tasks or (["places"] if chosen.quick else [task.name for task in known])
+    usual = ["Quick"] if chosen.quick else search_pinning.PART_THREE if three else search_pinning.METHODS
+    rows = search_pinning.measure(
+        chosen.rows,
+        [task for task in known if task.name in names],
+        chosen.methods or usual,
+        chosen.seeds or (1 if chosen.quick else 3 if three else 5),
+        render,
+        chosen.checkpoint,
+        chosen.jobs,
+    )
     lines = search_curves.summary(rows)
     if chosen.plot is not None:
         search_curves.plot(rows, chosen.plot)
@@ -265,21 +273,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; 1 if without noise ours is clearly (by the whole interval) over 10 % slower than pycma."""
     parser = argparse.ArgumentParser(prog="benchmarks.search", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--part", choices=("one", "two"), default="one", help="two: pinning tasks on the embedded model"
+        "--part",
+        choices=("one", "two", "three"),
+        default="one",
+        help="two, three: pinning tasks, on the embedded model",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quick", action="store_true", help="few dimensions and seeds")
     parser.add_argument("--seeds", type=int, default=0, help="runs of each case (default 11, quick 5)")
     parser.add_argument("--dimensions", type=int, nargs="+", default=None)
     parser.add_argument("--functions", nargs="+", choices=functions.NAMES, default=None)
-    parser.add_argument("--rows", type=Path, default=None, help="part two: a file to go on with, a row for each run")
-    parser.add_argument("--tasks", nargs="+", default=None, help="part two: some of the tasks")
-    parser.add_argument("--methods", nargs="+", default=None, help="part two: deap Balanced Quick Classic even random")
-    parser.add_argument("--checkpoint", default="", help="part two: another model than the embedded one")
-    parser.add_argument("--plot", type=Path, default=None, help="part two: draw the curves into this file")
+    parser.add_argument("--rows", type=Path, default=None, help="these parts: a file to go on with, a row a run")
+    parser.add_argument("--tasks", nargs="+", default=None, help="these parts: some of the tasks")
+    parser.add_argument("--methods", nargs="+", default=None, help="these parts: some of the methods")
+    parser.add_argument("--checkpoint", default="", help="these parts: another model than the embedded one")
+    parser.add_argument("--jobs", type=int, default=1, help="these parts: processes that share the work")
+    parser.add_argument("--plot", type=Path, default=None, help="these parts: draw the curves into this file")
     chosen = parser.parse_args(arguments)
-    if chosen.part == "two":
-        return part_two(chosen)
+    if chosen.part != "one":
+        return pinning_part(chosen)
     dimensions = chosen.dimensions or ([6] if chosen.quick else [8, 20, 60])
     names = chosen.functions or (("sphere", "rotated ellipsoid") if chosen.quick else functions.NAMES)
     seeds = chosen.seeds or (5 if chosen.quick else 11)

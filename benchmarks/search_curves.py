@@ -1,4 +1,4 @@
-"""What the rows of part two of the benchmark of the search add up to: medians, ratios, a table, a plot."""
+"""What the rows of parts two and three of the benchmark of the search add up to: medians, ratios, a table, a plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from prompt_pins.run import contest
 
-from .search_tasks import TASKS
+from .search_tasks import CAPTIONS, TASKS
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -18,6 +18,7 @@ STYLES = {  # the colour-blind safe palette of Okabe and Ito
     "deap": ("#000000", "--"),
     "Classic": ("#56B4E9", "-."),
     "Balanced": ("#D55E00", "-"),
+    "original": ("#E69F00", "--"),
     "even": ("#009E73", "-."),
     "whole": ("#CC79A7", "-."),
     "Quick": ("#0072B2", "-"),
@@ -103,10 +104,11 @@ def against(rows: Rows, others: Rows) -> tuple[float, float, float] | None:
 def summary(rows: Rows) -> list[dict[str, Any]]:
     """For each task and method that rows were measured of: its end, and what it needs to reach plain DEAP's end.
 
-    Plain DEAP's end is that of the same seeds.  Reached by the median curve, and by the median run.
+    Plain DEAP's end is that of the same seeds.  Reached by the median curve, and by the median run.  Half the gap: from
+    the original to the end of Balanced from there.
     """
     found = []
-    for task in TASKS:
+    for task in (*TASKS, *CAPTIONS):
         mine = {method: [r for r in rows if r["task"] == task.name and r["method"] == method] for method in STYLES}
         for method, some in mine.items():
             if not some:
@@ -117,6 +119,8 @@ def summary(rows: Rows) -> list[dict[str, Any]]:
             theirs = [r for r in mine["deap"] if r["seed"] in seeds]
             versus = None if method == "deap" else against(some, theirs)
             needed = [reached(some, end(theirs)), hit(some, end(theirs))] if theirs else []
+            goal = mine["original"] or mine["Balanced"]
+            half = (median(r["curve"][0][1] for r in goal) + end(goal)) / 2 if goal else -np.inf
             shares = [cost / spent(theirs) if np.isfinite(cost) else None for cost in needed] or [None, None]
             found.append(
                 {
@@ -128,6 +132,7 @@ def summary(rows: Rows) -> list[dict[str, Any]]:
                     "evaluations": spent(some),
                     "share_to_deaps_end": shares[0],
                     "share_of_the_median_run": shares[1],
+                    "to_half_the_gap": hit(some, half) if np.isfinite(hit(some, half)) else None,
                     "better_than_deap": versus,
                     "improvement": gain,
                     "interval": [low, high],
@@ -142,10 +147,18 @@ def shown(gain: float, low: float, high: float) -> str:
     return f"{gain:.0%} ({low:.0%} to {high:.0%})"
 
 
+def number(value: float | None) -> str:
+    """A count, or a dash."""
+    return "–" if value is None else f"{value:.0f}"
+
+
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a Markdown table."""
     head = "| task | method | seeds | loss before | loss at the end | evaluations | of DEAP's, to its end: the median "
-    text = [head + "curve | the median run | better on unseen seeds | than DEAP's end | cosine |", "|---" * 11 + "|"]
+    text = [
+        head + "curve | the median run | to half the gap | better on unseen seeds | than DEAP's end | cosine |",
+        "|---" * 12 + "|",
+    ]
     for line in lines:
         shares = (line["share_to_deaps_end"], line["share_of_the_median_run"])
         share = " | ".join("–" if value is None else f"{value:.2f}" for value in shares)
@@ -154,7 +167,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         cosine = "" if line["cosine"] is None else f"{line['cosine']:.2f}"
         text.append(
             f"| {line['task']} | {line['method']} | {line['seeds']} | {line['original']:.3f} | {line['end']:.3f} | "
-            f"{line['evaluations']:.0f} | {share} | {gain} | {versus} | {cosine} |"
+            f"{line['evaluations']:.0f} | {share} | {number(line['to_half_the_gap'])} | {gain} | {versus} | {cosine} |"
         )
     return "\n".join(text)
 
@@ -164,10 +177,12 @@ def plot(rows: Rows, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.0, 8.5), layout="constrained")
+    tasks = [task for task in (*TASKS, *CAPTIONS) if any(row["task"] == task.name for row in rows)]
+    lines = -(-len(tasks) // 4)
+    figure = Figure(figsize=(11.0, 2.8 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, task in enumerate(TASKS, 1):
-        axes = figure.add_subplot(3, 4, place)
+    for place, task in enumerate(tasks, 1):
+        axes = figure.add_subplot(lines, 4, place)
         axes.set_title(task.name, fontsize=10)
         for method, (colour, dashes) in STYLES.items():
             mine = [row for row in rows if row["task"] == task.name and row["method"] == method]

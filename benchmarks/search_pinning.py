@@ -1,11 +1,13 @@
-"""Part two of the benchmark of the search: twelve pinning tasks, and what each method makes of its evaluations.
+"""Parts two and three of the benchmark of the search: pinning tasks, and what each method makes of its evaluations.
 
     python -m benchmarks.search --part two --rows FILE     measure what FILE does not hold yet, row by row
     python -m benchmarks.search --part two --quick         one task, one seed, one method
+    python -m benchmarks.search --part three --rows FILE   the settings that people use, and long captions, too
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.run.pin` as a user would, on hyperbatches; `even` is Balanced on trees of one root, `whole` with whole
+`prompt_pins.run.pin` as a user would, on hyperbatches; `original` is Balanced without the search before the first
+image, `even` is Balanced on trees of one root, `whole` with whole
 batches from the start.
 Every method is given the original's batch first.
 
@@ -16,8 +18,10 @@ is not counted.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,9 +43,10 @@ from prompt_pins.search.individual import Individual, Loss
 from prompt_pins.store import Runs
 
 from . import search_tasks
-from .search_tasks import Task
+from .search_tasks import RENDER, Task
 
-METHODS = ("deap", *reversed(PRESETS), "even", "whole", "random")
+METHODS = ("deap", *reversed(PRESETS), "original", "even", "whole", "random")
+PART_THREE = ("deap", "original", "Balanced")
 CURVE_SEEDS, HELD_SEEDS, MATTER_SEEDS = 16, 16, 32
 COMMON = 0  # the seed whose unseen seeds value every run
 DEAP_RADIUS, DEAP_STEP = 0.25, 0.05
@@ -69,7 +74,8 @@ class Bench:
     @classmethod
     def build(cls, task: Task, seed: int, host: HeadlessHost, folder: Path, **changes: Any) -> Bench:
         """Draws the targets into `folder`."""
-        paths = search_tasks.targets(task, host, folder)
+        render = {name: changes.get(name, value) for name, value in search_tasks.RENDER.items()}
+        paths = search_tasks.targets(task, host, folder, render)
         config = search_tasks.config(task, paths, seed=1000 * seed, cma_seed=seed, **changes)
         return cls(task, seed, host, config, make_plan(config, host), read_targets(config, host))
 
@@ -195,6 +201,10 @@ def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
         record = Runs(Path(out)).find("0").record()
     found: Best = []
     spent = 0
+    if record.likely is not None:  # the start is the best so far until the first generation is known
+        spent = record.likely.evaluations
+        mean = np.array(record.likely.mean or bench.plan.space.original) * bench.plan.space.scale
+        found.append((spent, tuple(bench.plan.space.round(mean.tolist()))))
     for generation in record.generations:
         best = tuple(bench.plan.space.round(generation.state["best"]))
         for candidate in record.candidates:
@@ -215,14 +225,17 @@ RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "deap": run_deap,
     **{name: (lambda bench, name=name: run_preset(bench, preset=name)) for name in PRESETS},
     "even": lambda bench: run_preset(bench, preset="Balanced", fork_policy="even"),
+    "original": lambda bench: run_preset(bench, preset="Balanced", start="original"),
     "whole": lambda bench: run_preset(bench, preset="Balanced", early_generations=0),
 }
 
 
-def row(task: Task, seed: int, method: str, host: HeadlessHost, **changes: Any) -> dict[str, Any]:
+def row(
+    task: Task, seed: int, method: str, host: HeadlessHost, render: Mapping[str, Any] = RENDER, **changes: Any
+) -> dict[str, Any]:
     """One run of a method, measured."""
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench.build(task, seed, host, Path(folder))
+        bench = Bench.build(task, seed, host, Path(folder), **render)
         began = time.process_time()
         best, extra = run_preset(bench, **changes) if changes else RUNNERS[method](bench)
         seconds = time.process_time() - began
@@ -259,24 +272,44 @@ def measured(bench: Bench, best: Best, extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure(
-    path: Path | None, tasks: Sequence[str], methods: Sequence[str], count: int, checkpoint: str = ""
+    path: Path | None,
+    tasks: Sequence[Task],
+    methods: Sequence[str],
+    count: int,
+    render: Mapping[str, Any] = RENDER,
+    checkpoint: str = "",
+    jobs: int = 1,
 ) -> list[dict[str, Any]]:
     """Every row, those of the file (one JSON object a line) first; each new one is written at once.
 
-    Seeds are the outermost loop.  Rows of another checkpoint are left out.
+    Seeds are the outermost loop.  Rows of another checkpoint are left out.  jobs: processes that share the work.
     """
-    torch.set_num_threads(1)
-    host = HeadlessHost(checkpoint)
-    digest = host.describe()["checkpoint_sha256"]
+    begin(checkpoint)
+    digest = _HOSTS[0].describe()["checkpoint_sha256"]
     kept = path.read_text().splitlines() if path is not None and path.exists() else []
     rows = [found for found in map(json.loads, kept) if found["checkpoint"] == digest]
     done = {(found["task"], found["method"], found["seed"]) for found in rows}
-    for seed in range(1, count + 1):
-        for task in search_tasks.TASKS:
-            for method in methods:
-                if task.name in tasks and (task.name, method, seed) not in done:
-                    rows.append({**row(task, seed, method, host), "checkpoint": digest})
-                    if path is not None:
-                        with path.open("a") as file:
-                            file.write(json.dumps(rows[-1]) + "\n")
+    wanted = [(task, seed, method, render) for seed in range(1, count + 1) for task in tasks for method in methods]
+    wanted = [one for one in wanted if (one[0].name, one[2], one[1]) not in done]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, begin, (checkpoint,)) if jobs > 1 else contextlib.nullcontext() as pool:
+        for found in pool.imap_unordered(_work, wanted) if pool else map(_work, wanted):
+            rows.append({**found, "checkpoint": digest})
+            if path is not None:
+                with path.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
     return rows
+
+
+_HOSTS: list[HeadlessHost] = []
+
+
+def begin(checkpoint: str) -> None:
+    """Load the model, once in a process."""
+    torch.set_num_threads(1)
+    _HOSTS[:] = [HeadlessHost(checkpoint, precise=True)]
+
+
+def _work(wanted: tuple[Task, int, str, Mapping[str, Any]]) -> dict[str, Any]:
+    task, seed, method, render = wanted
+    return row(task, seed, method, _HOSTS[0], render)

@@ -1,7 +1,7 @@
-"""The twelve pinning tasks of part two of the benchmark of the search, on the embedded model.
+"""The pinning tasks of parts two and three of the benchmark of the search, on the embedded model.
 
-Targets of the first eight are drawn by `tools/embedded_world.py`, those of the last four by the model itself, from
-hidden weights that are known.
+Targets of the first eight, and of the captions of part three, are drawn by `tools/embedded_world.py`, those of the
+others by the model itself, from hidden weights that are known.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from prompt_pins.run.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 RENDER: Mapping[str, Any] = {"batch_size": 4, "steps": 6, "cfg_scale": 3.0, "consistency": 0.0, "contest_seeds": 8}
+USUAL: Mapping[str, Any] = {**RENDER, "batch_size": 8, "steps": 20}
+"""What people use: the settings of part three."""
 HIDDEN_SEEDS = (7001, 7002, 7003, 7004)
 RADIUS = 31.0
 PAIR_RADIUS = 23.5
@@ -77,6 +79,27 @@ TASKS = (
 )  # fmt: skip
 
 
+CAPTIONS = (
+    Task("caption-colours", "caption",
+         "a large yellow blue circle in the center of a plain black background, one simple shape, flat colours, "
+         "sharp edges, a clean picture, nothing else around it, seen from the front",
+         things=(("circle", "blue", "center"),), background="black"),
+    Task("caption-shapes", "caption",
+         "a simple clean picture of one large white square circle in the center with sharp edges on a plain red "
+         "background, flat colours, no shadows, seen from the front",
+         things=(("circle", "white", "center"),), background="red"),
+    Task("caption-places", "caption",
+         "one large red square at the top bottom of the picture on a white background, drawn with flat colour and "
+         "sharp edges, nothing else in it, plain and simple",
+         things=(("square", "red", "bottom"),), background="white"),
+    Task("caption-backgrounds", "caption",
+         "a large black star in the center of a yellow red background, a clean flat drawing with sharp edges, one "
+         "single shape, simple and bright, no text, no frame, nothing else",
+         things=(("star", "black", "center"),), background="red"),
+)  # fmt: skip
+"""Prompts of which few words matter; all of them vary.  Of part three alone."""
+
+
 @cache
 def world() -> ModuleType:
     """`tools/embedded_world.py`, which is no part of a package."""
@@ -102,20 +125,20 @@ def drawn(task: Task) -> np.ndarray:
     return picture
 
 
-def hidden_prompt(task: Task, host: Host) -> Recipe:
+def hidden_prompt(task: Task, host: Host, render: Mapping[str, Any] = RENDER) -> Recipe:
     """The prompt with its hidden weights, in plain syntax."""
-    space = make_plan(RunConfig(prompt=task.prompt, negative_prompt=task.negative, **RENDER), host).space
+    space = make_plan(RunConfig(prompt=task.prompt, negative_prompt=task.negative, **render), host).space
     words = zip(space.labels, space.original, strict=True)
     return space.recipe([task.hidden.get(word, weight) for word, weight in words])
 
 
-def targets(task: Task, host: Host, folder: Path) -> tuple[str, ...]:
+def targets(task: Task, host: Host, folder: Path, render: Mapping[str, Any] = RENDER) -> tuple[str, ...]:
     """Paths of the target images, written to `folder`."""
     if task.things:
         pictures = [drawn(task)]
     else:
-        job = RunConfig(prompt=task.prompt, **RENDER)
-        pictures = list(host.render(hidden_prompt(task, host), HIDDEN_SEEDS, job, forked=False).images)
+        job = RunConfig(prompt=task.prompt, **render)
+        pictures = list(host.render(hidden_prompt(task, host, render), HIDDEN_SEEDS, job, forked=False).images)
     paths = []
     for index, picture in enumerate(pictures):
         paths.append(str(folder / f"{task.name}-{index}.png"))

@@ -44,6 +44,33 @@ class Batch:
     evaluations: int
 
 
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One look at a target image through noise.
+
+    image: which one.  step: of the job's sampling, from 0: its noise level, and its stretch of a prompt's schedule.
+    seed, sign: of the noise, which is `sign` times what the seed draws.
+    """
+
+    image: int
+    step: int
+    seed: int
+    sign: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Misfits:
+    """How badly recipes explain images that are given.
+
+    values: (recipes, views), 0 (best) to 2: 1 - cos of the angle between where the denoiser is led by the prompt and
+        where the image lies, both seen from its answer to the negative prompt.
+    evaluations: denoiser evaluations spent, guidance not counted twice.
+    """
+
+    values: np.ndarray
+    evaluations: int
+
+
 Tagger = Callable[["np.ndarray"], Sequence[Mapping[str, float]]]
 """An interrogator: uint8 images, B x H x W x 3, to one {tag: probability} mapping each."""
 
@@ -81,6 +108,20 @@ class Host(Protocol):
         """One image for each seed.  `forked` is False where the images must be independent of each other.
 
         Raises `HostError`; `HostInterrupted` if the user stopped it.
+        """
+
+    def misfits(
+        self,
+        recipes: Sequence[Recipe],
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray | None],
+        views: Sequence[View],
+        job: RenderOptions,
+    ) -> Misfits | None:
+        """How badly each recipe explains the images, by the denoiser and with nothing sampled; None if it cannot tell.
+
+        images: uint8, H x W x 3, of `size`; masks: uint8, H x W, 255 where an image counts, one for each.
+        No more memory than for a batch of `job`.  Raises as `render` does.
         """
 
     def tagger(self) -> Tagger | None:

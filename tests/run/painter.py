@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from prompt_pins.config import RenderOptions
-from prompt_pins.host import Batch, Recipe, Tagger
+from prompt_pins.host import Batch, Misfits, Recipe, Tagger, View
 from prompt_pins.prompt import parse
 from prompt_pins.prompt.units import units
 
@@ -60,6 +60,19 @@ class Painter:
             disc = np.exp(-(((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / 0.05))
             image += 0.3 * weight * disc * (own[2:] - 0.5)
         return np.asarray((np.clip(image, 0, 1) * 255).round(), dtype=np.uint8)
+
+    def misfits(
+        self,
+        recipes: Sequence[Recipe],
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray | None],
+        views: Sequence[View],
+        job: RenderOptions,
+    ) -> Misfits | None:
+        far = [
+            [np.abs(self._paint(one, v.seed) - 1.0 * images[v.image]).mean() / 255 for v in views] for one in recipes
+        ]
+        return Misfits(np.array(far), len(recipes) * len(views))
 
     def tagger(self) -> Tagger | None:
         return None

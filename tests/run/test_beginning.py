@@ -67,10 +67,10 @@ def test_own_candidates_are_tried(tmp_path: Path, model: HeadlessHost, small: di
     config = RunConfig(**{**small, **SHORT, "inject": (own,), "seed_policy": "rotated", "finalists": 1})
     finish(pin.start(config, model, Runs(tmp_path)))
     record = Runs(tmp_path).find("0").record()
-    first = [dict(zip((axis.label for axis in record.axes), c.weights, strict=True)) for c in record.candidates[:2]]
-    assert set(first[0].values()) == {1.0}
-    assert (first[1]["red"], first[1]["blue"], first[1]["circle"]) == (1.412, 0.6, 1.0)
-    assert record.choice is not None and record.candidates[1].id in record.choice.contestants
+    first = [dict(zip((axis.label for axis in record.axes), c.weights, strict=True)) for c in record.candidates[:3]]
+    assert set(first[0].values()) == {1.0}  # the original, and then where the targets are likely
+    assert (first[2]["red"], first[2]["blue"], first[2]["circle"]) == (1.412, 0.6, 1.0)
+    assert record.choice is not None and record.candidates[2].id in record.choice.contestants
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,14 @@ def test_candidates_that_are_alike_are_rendered_once_however_long_scoring_takes(
         return kept(*words)
 
     monkeypatch.setattr(Scorer, "candidate", slowly)
-    changes = {"inject": (RED, RED, SAME), "lambda_": 8, "generations": 1, "finalists": 0, "held_out": 0}
+    changes = {
+        "inject": (RED, RED, SAME),
+        "start": "original",
+        "lambda_": 8,
+        "generations": 1,
+        "finalists": 0,
+        "held_out": 0,
+    }
     found = ran(changes, target, Runs(tmp_path)).record().candidates
     assert [c.evaluations > 0 for c in found[:4]] == [True, True, False, False]
     assert found[1].loss == found[2].loss and found[0].loss == found[3].loss

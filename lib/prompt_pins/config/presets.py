@@ -24,7 +24,7 @@ CLASSIC: Mapping[str, Any] = MappingProxyType(
 BALANCED: Mapping[str, Any] = MappingProxyType(
     {
         "initial_std": 0.2,
-        "start": "original",
+        "start": "likely",
         "lambda_": 0,
         "rates": "tutorial",
         "active": True,
@@ -34,7 +34,7 @@ BALANCED: Mapping[str, Any] = MappingProxyType(
         "early_generations": 8,
     }
 )
-"""From the original prompt, a step that reaches, new image seeds each generation, an end when nothing is gained."""
+"""From where the targets are likely, a step that reaches, new image seeds each generation, an end after no progress."""
 
 QUICK: Mapping[str, Any] = MappingProxyType(
     {**BALANCED, "lambda_": 6, "patience": 6, "min_progress": 0.01, "seed_policy": "fixed", "early_generations": 0}

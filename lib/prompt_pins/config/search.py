@@ -18,10 +18,12 @@ from .presets import PRESETS
 from .resolved import MOST_CANDIDATES, Resolved, resolve
 
 STARTS = ("original", "random", "anywhere")
+LIKELY = "likely"
 RECOMBINATION = ("superlinear", "linear", "equal")
 RATES = ("deap", "tutorial")
 LIMITERS = ("penalty", "constraint")
 SEED_POLICIES = ("fixed", "rotated")
+WITH_TWO = {"seed_policy": ("fixed",), "start": STARTS}  # what is allowed with two objectives; else the first of it
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ class SearchOptions:
         label="Preset",
         choices=tuple(PRESETS),
         help="What the options have that are left empty. Classic: the seed project's defaults, a random start, small "
-        "steps, the whole budget (at most 320 candidates for 8 weights). Balanced: from the original prompt, larger "
-        "steps, new image seeds in each generation, an end when nothing is gained any more (at most 351). Quick: "
-        "generations of 6 and little patience (at most 192).",
+        "steps, the whole budget (at most 320 candidates for 8 weights). Balanced: from where the targets are likely, "
+        "larger steps, new image seeds in each generation, an end when nothing is gained any more (at most 351). "
+        "Quick: generations of 6 and little patience (at most 192).",
     )
     cma_seed: int = option(0, label="CMA seed", low=0, high=2**63 - 1, help="Seed of the search's own random numbers.")
     generations: int = option(
@@ -63,19 +65,17 @@ class SearchOptions:
         help="Step size of the first generation. Empty: the preset's (Classic 0.05, Balanced and Quick 0.2).",
     )
     initial_radius: float = option(
-        0.25,
-        label="Initial population radius",
-        low=0.0,
-        high=100.0,
+        0.25, label="Initial population radius", low=0.0, high=100.0,
         help="Half width of the uniform distribution of a random start around the original weights.",
-    )
+    )  # fmt: skip
     start: str = option(
         None,
         label="Start",
-        choices=STARTS,
+        choices=(*STARTS, LIKELY),
         by_preset=True,
-        help="Centre of the first generation: the original weights, at random within the initial radius, "
-        "or anywhere within the bounds. Empty: the preset's (Classic random, Balanced and Quick original).",
+        help="Centre of the first generation: the original weights, random within the initial radius, anywhere in the "
+        "bounds, or where the denoiser finds the targets likely. Empty: the preset's (Classic random, Balanced and "
+        "Quick likely).",
     )
 
     warm_start: str = option(
@@ -133,12 +133,9 @@ class SearchOptions:
         None, label="ccum", low=0.0, high=1.0, help="Cumulation constant for covariance matrix. Empty: 4 / (N + 4)."
     )
     ccov1: float | None = option(
-        None,
-        label="ccov1",
-        low=0.0,
-        high=1.0,
+        None, label="ccov1", low=0.0, high=1.0,
         help="Learning rate for rank-one update. Empty: 2 / ((N + 1.3)^2 + mueff).",
-    )
+    )  # fmt: skip
     ccovmu: float | None = option(
         None,
         label="ccovmu",
@@ -297,7 +294,8 @@ class SearchOptions:
             object.__setattr__(self, name, value)
         for name, value in PRESETS[self.preset].items():
             if getattr(self, name) is None:
-                object.__setattr__(self, name, "fixed" if name == "seed_policy" and self.objectives == 2 else value)
+                allowed = WITH_TWO.get(name, ()) if self.objectives == 2 else ()
+                object.__setattr__(self, name, value if value in allowed or not allowed else allowed[0])
         if self.lambda_ == 1:
             raise OptionError("lambda_", 1, "0 (worked out from the number of weights), or at least 2")
         if self.lambda_ and self.mu > self.lambda_:
@@ -306,8 +304,9 @@ class SearchOptions:
             raise OptionError("initial_std", self.initial_std, f"at least the resolution, which is {self.resolution:g}")
         if self.objectives == 2 and self.restarts:
             raise OptionError("restarts", self.restarts, "0 with two objectives")
-        if self.objectives == 2 and self.seed_policy == "rotated":
-            raise OptionError("seed_policy", self.seed_policy, "'fixed' with two objectives")
+        for name, allowed in WITH_TWO.items():
+            if self.objectives == 2 and getattr(self, name) not in allowed:
+                raise OptionError(name, getattr(self, name), f"{' or '.join(map(repr, allowed))} with two objectives")
         if self.ccov1 is not None and self.ccovmu is not None and self.ccov1 + self.ccovmu > 1.0:
             raise OptionError("ccovmu", self.ccovmu, f"at most 1 - ccov1, which is {1.0 - self.ccov1:g}")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from torch import Tensor, nn
 from .. import __version__
 from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
-from ..host import Batch, Recipe, checked_settings
+from ..host import Batch, Misfits, Recipe, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
+from .autoencoder import DOWN, Autoencoder
 from .checkpoint import Checkpoint, load
 from .conditioning import Reader
-from .denoiser import Denoiser
+from .denoiser import Denoiser, denoise
 from .infotext import infotext
 from .inversion import Inversion, Words, extend
+from .likelihood import Likelihood
 from .predictor import Predictor
 from .samplers import SamplerChoice, find_sampler, samplers
 from .text import TextEncoder
@@ -31,8 +34,6 @@ from .vocabulary import Vocabulary
 __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 
 LATENT_CHANNELS = 4
-DOWN = 8
-DECODED_PIXELS = 2**20
 NO_MEMORY = ("out of memory", "ALLOC_FAILED", "allocate memory")  # as CUDA, its libraries and the CPU's allocator say
 SCHEDULES = {"karras": "Karras", "normal": "Normal"}
 
@@ -71,6 +72,7 @@ class HeadlessHost:
         self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()
+        self._autoencoder = Autoencoder(self._model.vae, self._model.scaling, self._check)
 
     def _place(self) -> None:
         """Bring the networks to the device.  Raises `OptionError` where they do not fit."""
@@ -163,18 +165,59 @@ class HeadlessHost:
         width, height = self.size(job)
         if not seeds:
             raise OptionError("seeds", list(seeds), "at least one")
-        self._check()
-        try:
-            with torch.inference_mode():
-                latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
-                images = self._decoded(latents)
-        except RuntimeError as error:
-            if _memory_ran_out(error):
-                raise HostError(f"the memory is too small for {len(seeds)} images of {width}x{height}") from error
-            raise
+        with self._working(f"{len(seeds)} images of {width}x{height}"):
+            latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
+            images = self._autoencoder.decode(latents)
         parameters = self._parameters(job, sampler, width, height)
         texts = (infotext(recipe.prompt, recipe.negative_prompt, {**parameters, "Seed": seed}) for seed in seeds)
         return Batch(images, tuple(texts), self.evaluations(len(seeds), job, forked))
+
+    def misfits(
+        self,
+        recipes: Sequence[Recipe],
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray | None],
+        views: Sequence[View],
+        job: RenderOptions,
+    ) -> Misfits:
+        """How badly each recipe explains the images.  What a recipe sets does not count: the CFG scale has no part."""
+        sampler, (width, height) = find_sampler(job.sampler), self.size(job)
+        pace = 2 if sampler.second_order else 1
+        sigmas = self.sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
+        with self._working(f"{len(recipes)} recipes at {width}x{height}"):
+            clean = self._autoencoder.encode(np.stack(images))
+            weights = [None if mask is None else self._small(mask, (height // DOWN, width // DOWN)) for mask in masks]
+            likelihood = Likelihood(
+                functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
+                [self.reader.guidance(recipe, pace * job.steps) for recipe in recipes],
+                [recipe.negative_prompt for recipe in recipes],
+                rows=2 * job.batch_size,
+                check=self._check,
+            )
+            found = []
+            for view in views:
+                noise = view.sign * self.noise([view.seed], (height // DOWN, width // DOWN))[0]
+                sigma, image = sigmas[view.step], view.image
+                found.append(likelihood(clean[image], noise, weights[image], sigma, pace * view.step))
+            values = torch.stack(found, dim=1).double().cpu().numpy()
+        return Misfits(values, len(recipes) * len(views))
+
+    @contextlib.contextmanager
+    def _working(self, what: str) -> Iterator[None]:
+        """Raises `HostInterrupted` after `interrupt`, `HostError` where the memory is too small."""
+        self._check()
+        try:
+            with torch.inference_mode():
+                yield
+        except RuntimeError as error:
+            if _memory_ran_out(error):
+                raise HostError(f"the memory is too small for {what}") from error
+            raise
+
+    def _small(self, mask: np.ndarray, shape: tuple[int, int]) -> Tensor:
+        """What counts of each latent pixel: h x w, 0 to 1."""
+        whole = torch.from_numpy(np.array(mask)).to(self._device).float()[None, None] / 255.0
+        return nn.functional.adaptive_avg_pool2d(whole, shape)[0, 0]
 
     def _sampled(
         self,
@@ -216,32 +259,6 @@ class HeadlessHost:
         if scheduler == "karras":
             return karras_sigmas(steps, levels.sigma_min, levels.sigma_max)
         return levels.steps(steps)
-
-    def _decoded(self, latents: Tensor) -> np.ndarray:
-        """uint8, B x H x W x 3, in groups of about a megapixel.  The WebUI cuts the fraction off, and so do we."""
-        group = max(1, DECODED_PIXELS // (latents.shape[2] * latents.shape[3] * DOWN * DOWN))
-        parts = []
-        for part in torch.split(latents, group):
-            self._check()
-            image = self._picture(part / self._model.scaling)
-            if not bool(torch.isfinite(image).all()):
-                raise HostError("the autoencoder's answer holds no numbers (NaN or infinite)")
-            unit = ((image.float() + 1.0) / 2.0).clamp(0.0, 1.0)
-            parts.append((255.0 * unit).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
-        return np.ascontiguousarray(np.concatenate(parts))
-
-    def _picture(self, latents: Tensor) -> Tensor:
-        """The autoencoder's answer; in full precision where half of it overflows, as some known models' does."""
-        vae = self._model.vae
-        image: Tensor = vae.decode(latents.to(self._dtype), return_dict=False)[0]
-        if self._dtype == torch.float32 or bool(torch.isfinite(image).all()):
-            return image
-        nn.Module.to(vae, torch.float32)
-        try:
-            image = vae.decode(latents.float(), return_dict=False)[0]
-        finally:
-            nn.Module.to(vae, self._dtype)
-        return image
 
     def _forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
         if forked and find_sampler(job.sampler).hyperbatch:

@@ -15,11 +15,14 @@ from numpy.typing import ArrayLike
 
 from ..config import RunConfig
 from ..errors import OptionError, PromptError, StoreError
+from ..host import Host
 from ..search import SearchOptions
+from ..search.scaled import ScaledSearch
 from ..search.warm import WarmStart
 from ..space import PRINTED, Space, read
 from ..store import Candidate, Record, RunFolder, Runs
 from .contest import advantages
+from .plan import Plan
 
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
@@ -107,4 +110,14 @@ def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> li
             if not axis.low - PRINTED < value < axis.high + PRINTED:
                 raise OptionError("inject", text, f"for {axis.label!r} the weights {axis.low:g} to {axis.high:g}")
         found.append(vector)
+    return found
+
+
+def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
+    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
+    space = plan.space
+    own = injected(config, space, host.embeddings())
+    options = search_options(config)
+    found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
+    found.inject(own)
     return found

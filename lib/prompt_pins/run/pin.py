@@ -16,10 +16,10 @@ import numpy as np
 
 from .. import search
 from ..config import RunConfig
+from ..config.search import LIKELY
 from ..errors import HostInterrupted, PinError, StoreError
 from ..host import Host
 from ..search import StopReason, stopping
-from ..search.scaled import ScaledSearch
 from ..store import (
     FORMAT_VERSION,
     Candidate,
@@ -33,7 +33,7 @@ from ..store import (
     replay,
     to_json,
 )
-from . import answers, beginning, contest
+from . import answers, beginning, contest, likely
 from .evaluating import Evaluator
 from .judge import Judge
 from .plan import Plan, make_plan
@@ -58,7 +58,7 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     check_loss(config, host)
     targets = read_targets(config, host)
     warm = beginning.warm_start(config, plan.space, runs)
-    _search(config, host, plan, warm)
+    beginning.search(config, host, plan, warm)  # raises now what it would raise later
     return _events(config, host, runs.claim(), plan, warm, targets)
 
 
@@ -106,8 +106,7 @@ class _Run:
     ) -> None:
         self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
         self.warm, self.targets = warm, targets
-        self.seconds = 0.0  # of the generations that the search has been told
-        self.search = _search(config, host, plan, warm)
+        self.seconds = 0.0  # of the looks before the first image, and of the generations that the search has been told
 
     def work(self) -> Events:
         """All of the run, or what is left of it."""
@@ -127,6 +126,7 @@ class _Run:
 
     def _parts(self) -> Events:
         yield from self._target()
+        yield from self._likely()
         reason: StopReason | None = None
         while reason is None:
             yield from self._generation(self.search.generation + 1)
@@ -167,6 +167,19 @@ class _Run:
                 {"kind": "target", "source": source, "images": list(names), "weights": weights}, sync=True
             )
             yield events.TargetReady(source, names)
+
+    def _likely(self) -> Events:
+        """The search begins: at the original, where it was told, or where the targets are likely."""
+        if self.config.start == LIKELY and self.warm is None:
+            found = self.record.likely
+            if found is None and not self.candidates:
+                found = likely.measured(self.config, self.host, self.plan.space, self.scorer.targets)
+                if found is not None:
+                    self.journal.append(to_json(found), sync=True)
+                    yield events.LikelyDone(found)
+            self.seconds += found.seconds.get("wall", 0.0) if found else 0.0
+            self.warm = likely.start(found)
+        self.search = beginning.search(self.config, self.host, self.plan, self.warm)
 
     def _generation(self, number: int) -> Events:
         started = time.perf_counter()
@@ -258,13 +271,3 @@ class _Run:
             return ""
         words = reason if reason.code == "failed" else stopping.all_failed(self.search.generation)
         return f"{words} ({self.candidates[-1].error})"
-
-
-def _search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
-    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
-    space = plan.space
-    own = beginning.injected(config, space, host.embeddings())
-    options = beginning.search_options(config)
-    found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
-    found.inject(own)
-    return found

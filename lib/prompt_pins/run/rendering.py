@@ -1,4 +1,4 @@
-"""What is asked of a host while a run goes on: a batch, and the tags of images.
+"""What is asked of a host while a run goes on: a batch, looks at the targets, and the tags of images.
 
 A host is somebody else's program, which may fail in any way; here every fault of it becomes a `HostError`.  Faults of
 our own are not touched.  Imports numpy.
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..config import RenderOptions
 from ..errors import HostError, PinError
-from ..host import Batch, Host, Recipe, Tagger
+from ..host import Batch, Host, Misfits, Recipe, Tagger, View
 
 LONGEST = 300
 """Characters of a fault that are told."""
@@ -35,6 +35,24 @@ def render(host: Host, recipe: Recipe, seeds: Sequence[int], job: RenderOptions,
             found = f"{len(images)} images and {len(batch.infotexts)} infotexts"
             raise HostError(f"the host returned {found} for {len(seeds)} seeds")
         return batch
+
+
+def misfits(
+    host: Host,
+    recipes: Sequence[Recipe],
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray | None],
+    views: Sequence[View],
+    job: RenderOptions,
+) -> Misfits | None:
+    """`Host.misfits`, whose faults are `HostError`s; numbers, one for each recipe and view."""
+    with _faults("look at the targets"):
+        found = host.misfits(recipes, images, masks, views, job)
+        if found is not None and np.shape(found.values) != (len(recipes), len(views)):
+            raise HostError(f"the host told {np.shape(found.values)} misfits, not {(len(recipes), len(views))}")
+        if found is not None and not np.isfinite(found.values).all():
+            raise HostError("the model's answer holds no numbers (NaN or infinite)")
+        return found
 
 
 def tagger(host: Host) -> Tagger | None:

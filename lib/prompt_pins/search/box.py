@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..config.search import LIKELY
 from ..errors import OptionError
 
 Vector = NDArray[np.float64]
@@ -92,3 +93,14 @@ class Box:
         folded[outside] = np.where(both, inside, 2.0 * mirror - here)
         sign[outside] = np.where(turned, -1.0, 1.0)
         return folded, sign
+
+
+def start_point(box: Box, start: str, radius: float, rng: np.random.Generator) -> Vector:
+    """The first centroid (N,): the original, uniform within `radius` of it, or uniform within the bounds."""
+    if start in ("original", LIKELY):
+        return box.original.copy()
+    low, high = box.original - radius, box.original + radius
+    if start == "anywhere":
+        low = np.where(np.isfinite(box.low), box.low, low)
+        high = np.where(np.isfinite(box.high), box.high, high)
+    return box.clip(rng.uniform(low, high))

@@ -28,6 +28,7 @@ class Queue:
         self._limiter = limiter
         self._waiting: list[Vector] = [box.original]
         self.added: list[Vector] = []
+        self._extra = 0
 
     def add(self, vectors: Iterable[ArrayLike]) -> None:
         """Append candidates (N,), moved into the bounds and the size limit.  Raises `OptionError`."""
@@ -38,9 +39,15 @@ class Queue:
             self.added.append(self._limiter.closest(self._box.clip(point)))
             self._waiting.append(self.added[-1])
 
+    def next(self, vector: Vector) -> None:
+        """Put a candidate (N,) behind the original."""
+        self._waiting.insert(1, self._limiter.closest(vector))
+        self._extra = 1
+
     def take(self, room: int) -> list[Vector]:
-        """The next ones: at most half of a generation of `room` candidates, but one at least."""
-        taken = self._waiting[: max(1, room // 2)]
+        """The next ones: at most half of a generation of `room` candidates, but one at least, and what `next` put."""
+        taken = self._waiting[: max(1, room // 2) + self._extra]
+        self._extra = 0
         del self._waiting[: len(taken)]
         return taken
 

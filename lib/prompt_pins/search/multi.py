@@ -13,12 +13,11 @@ from numpy.typing import ArrayLike
 
 from ..config.search import SearchOptions
 from . import stopping
-from .box import Box, Vector
+from .box import Box, Vector, start_point
 from .exchange import Answer, Queue
 from .individual import Individual, LossAndDistance
 from .limiter import SizeLimiter
 from .pareto import FrontPoint, ParetoStrategy, hypervolume, with_point
-from .single import start_point
 from .stopping import StopReason
 from .warm import WarmStart
 

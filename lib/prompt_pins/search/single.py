@@ -16,7 +16,7 @@ from ..config.resolved import MOST_CANDIDATES
 from ..config.search import SearchOptions
 from ..errors import OptionError
 from . import stopping
-from .box import Box, Vector
+from .box import Box, Vector, start_point
 from .exchange import Answer, Queue
 from .individual import Individual, Loss
 from .limiter import SizeLimiter
@@ -54,6 +54,9 @@ class SingleSearch:
         self._failed_generations = 0
         self._reason: StopReason | None = None
         self._begin(options.start, warm)
+        self._tentative, self._fell_back = warm is not None and warm.tentative, False
+        if self._tentative:
+            self._queue.next(self._centre)
 
     def _begin(self, start: str, warm: WarmStart | None = None) -> None:
         """Start a CMA-ES run, the first one or a restart."""
@@ -129,6 +132,9 @@ class SingleSearch:
         drawn = self._population[0].row
         self._keep_best(answer.rows, answer.full, drawn)
         self._learn(answer.ranked[drawn:])
+        if self._tentative and self.generation == 0 and not _better(*answer.full[1::-1]):
+            self._begin("original")
+            self._fell_back = True
         self._rows = None
         self.generation += 1
         self._run_generation += 1
@@ -290,7 +296,13 @@ class SingleSearch:
             "std": self._cma.std.tolist(),
             "best": None if best is None else best[0].tolist(),
             "best_loss": None if best is None else best[1],
+            **({"fell_back": self._fell_back} if self._tentative else {}),
         }
+
+
+def _better(loss: float | None, than: float | None) -> bool:
+    """Whether a loss is lower; a candidate that failed has none."""
+    return loss is not None and (than is None or loss < than)
 
 
 def covariance(values: Sequence[float], size: int) -> Vector:
@@ -302,14 +314,3 @@ def covariance(values: Sequence[float], size: int) -> Vector:
     if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] <= 0:
         raise OptionError("cmatrix", list(values), "a symmetric, positive definite matrix")
     return np.asarray(matrix)
-
-
-def start_point(box: Box, start: str, radius: float, rng: np.random.Generator) -> Vector:
-    """The first centroid (N,): the original, uniform within `radius` of it, or uniform within the bounds."""
-    if start == "original":
-        return box.original.copy()
-    low, high = box.original - radius, box.original + radius
-    if start == "anywhere":
-        low = np.where(np.isfinite(box.low), box.low, low)
-        high = np.where(np.isfinite(box.high), box.high, high)
-    return box.clip(rng.uniform(low, high))

@@ -19,12 +19,14 @@ class WarmStart:
     """A distribution to start from.
 
     mean: (N,) weights; step_size > 0; shape: (N, N) symmetric, positive definite, `cmatrix` of the seed's table;
-    `None` is the identity.
+    `None` is the identity.  tentative: only a hint; the first generation compares its mean with the original, and
+    the search starts again from there unless the mean is better.
     """
 
     mean: Vector
     step_size: float
     shape: Vector | None = None
+    tentative: bool = False
 
     def __post_init__(self) -> None:
         mean = np.asarray(self.mean, dtype=np.float64)

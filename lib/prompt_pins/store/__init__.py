@@ -3,7 +3,7 @@
 from .folder import RunFolder, Runs
 from .framing import FORMAT_VERSION
 from .journal import Journal, now, read_journal
-from .records import Axis, Candidate, Choice, Generation, Held, Record, axes_json, from_json, replay, to_json
+from .records import Axis, Candidate, Choice, Generation, Held, Likely, Record, axes_json, from_json, replay, to_json
 
 __all__ = [
     "FORMAT_VERSION",
@@ -13,6 +13,7 @@ __all__ = [
     "Generation",
     "Held",
     "Journal",
+    "Likely",
     "Record",
     "RunFolder",
     "Runs",

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
 from ..errors import shorten
-from .records import Axis, Candidate, Choice, Generation, Held
+from .records import Axis, Candidate, Choice, Generation, Held, Likely
 
 LONGEST = 240  # bytes of a name in a run's folder
 INSIDE = Annotated[str, "a file or folder inside the run's"]
@@ -61,6 +61,7 @@ UNSEEN: Shape = {"images_original": tuple[INSIDE, ...], "images_pinned": tuple[I
 LINES: Mapping[str, Shape] = {
     "run": HEAD,
     "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS},
+    "likely": {**_declared(Likely), "evaluations": COUNT, "seconds?": SECONDS},
     "normalisers": {"values": Mapping[str, float]},
     "candidate": {**_declared(Candidate), **PLACE, **FILES},
     "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},

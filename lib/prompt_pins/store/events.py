@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Union
 
-from .records import Candidate, Choice, Generation, Held, Record
+from .records import Candidate, Choice, Generation, Held, Likely, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,13 @@ class TargetReady:
 
     source: str
     images: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LikelyDone:
+    """What each weight does before the first image is known."""
+
+    likely: Likely
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,4 +76,4 @@ class RunFinished:
     reason: str
 
 
-Event = Union[RunStarted, TargetReady, CandidateDone, GenerationDone, Chosen, Validated, RunFinished]
+Event = Union[RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, RunFinished]

@@ -5,6 +5,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
     target      source, images, weights (absent: all alike)   generation 0
+    likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
@@ -93,6 +94,25 @@ class Generation:
 
 
 @dataclasses.dataclass(frozen=True)
+class Likely:
+    """What each weight does to how badly the targets are explained: asked of the denoiser, before the first image.
+
+    misfits: (1 + N, looks) of the original and of each weight moved alone, as shares of the original's at each look.
+    steps: (N,) how far each was moved, in the search's own units.
+    evaluations: denoiser evaluations spent.
+    mean: (N,) where the search of images begins, in its own units; () at the original.  step_size: of its first
+    generation.
+    """
+
+    misfits: tuple[tuple[float, ...], ...]
+    steps: tuple[float, ...]
+    evaluations: int
+    mean: tuple[float, ...] = ()
+    step_size: float = 0.0
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Held:
     """The original and the pinned prompt on seeds that the search never saw.
 
@@ -135,10 +155,12 @@ class Choice:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-_KINDS: dict[str, type[Any]] = {"candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held}
+_KINDS: dict[str, type[Any]] = {
+    "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
+}  # fmt: skip
 
 
-def to_json(record: Candidate | Generation | Choice | Held) -> dict[str, Any]:
+def to_json(record: Likely | Candidate | Generation | Choice | Held) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
     return {"kind": kind, **dataclasses.asdict(record)}
@@ -195,6 +217,7 @@ class Record:
     target_source: str
     target_images: tuple[str, ...]
     target_weights: tuple[float, ...]
+    likely: Likely | None
     candidates: tuple[Candidate, ...]
     generations: tuple[Generation, ...]
     choice: Choice | None
@@ -247,7 +270,8 @@ class Record:
     @property
     def evaluations(self) -> int:
         """Denoiser evaluations spent by the search, in images x steps."""
-        return sum(candidate.evaluations for candidate in self.candidates)
+        before = self.likely.evaluations if self.likely else 0
+        return before + sum(candidate.evaluations for candidate in self.candidates)
 
 
 def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
@@ -257,6 +281,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
         "reason": "",
         "started": "",
         "ended": "",
+        "likely": None,
         "choice": None,
         "held": None,
     }
@@ -276,7 +301,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
-        elif kind in ("choice", "held"):
+        elif kind in ("likely", "choice", "held"):
             values[kind] = from_json(line)
         elif kind in ("stopped", "finished"):
             values |= {"state": kind, "reason": line["reason"], "ended": line["time"]}
