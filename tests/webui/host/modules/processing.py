@@ -159,6 +159,8 @@ def _processed(p: Any) -> Processed:
     fix_seed(p)
     count = p.batch_size * p.n_iter
     p.all_prompts = p.prompt if isinstance(p.prompt, list) else [p.prompt] * count
+    negative = p.negative_prompt
+    p.all_negative_prompts = negative if isinstance(negative, list) else [negative] * count
     apart = 0 if p.subseed_strength else 1
     p.all_seeds = p.seed if isinstance(p.seed, list) else [p.seed + apart * index for index in range(count)]
     p.all_subseeds = p.subseed if isinstance(p.subseed, list) else [p.subseed + index for index in range(count)]
@@ -173,7 +175,7 @@ def _processed(p: Any) -> Processed:
         if shared.state.interrupted:
             break
         rows = slice(p.iteration * p.batch_size, (p.iteration + 1) * p.batch_size)
-        p.prompts, p.negative_prompts = p.all_prompts[rows], [p.negative_prompt] * p.batch_size
+        p.prompts, p.negative_prompts = p.all_prompts[rows], p.all_negative_prompts[rows]
         p.seeds, p.subseeds = p.all_seeds[rows], p.all_subseeds[rows]
         p.rng = ImageRNG((4, p.height // 8, p.width // 8), p.seeds, p.subseeds, p.subseed_strength)
         p.setup_conds()
