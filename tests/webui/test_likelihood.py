@@ -1,8 +1,9 @@
-"""Looks at targets by a WebUI's denoiser: in the stand-in, whose model is the headless host's, with the same numbers."""
+"""Looks at targets by the denoiser of the stand-in, whose model is the headless host's: the same numbers."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from prompt_pins.config import RenderOptions
 from prompt_pins.errors import HostError, HostInterrupted
 from prompt_pins.headless import HeadlessHost
 from prompt_pins.host import Recipe, View
-from PIL import Image
 
 PIXELS, STEPS = 64, 6
 RECIPES = [
@@ -45,13 +47,13 @@ def webui() -> Iterator[Any]:
     """The stand-in's modules, and the part of the extension that runs on them; neither is left to other tests."""
     before, place = set(sys.modules), str(Path(__file__).parent / "host")
     sys.path.insert(0, place)
+    parts = ("model", "processing", "sd_samplers", "sd_samplers_kdiffusion", "shared")
     try:
-        from modules import model, processing, sd_samplers, sd_samplers_kdiffusion, shared
-        from prompt_pins.webui import host, likelihood, samplers
-
-        shared.sd_model = model.Model()
-        samplers.register()
-        yield SimpleNamespace(**locals())
+        found = {name: importlib.import_module(f"modules.{name}") for name in parts}
+        found |= {name: importlib.import_module(f"prompt_pins.webui.{name}") for name in ("host", "likelihood")}
+        found["shared"].sd_model = found["model"].Model()  # type: ignore[attr-defined]
+        importlib.import_module("prompt_pins.webui.samplers").register()
+        yield SimpleNamespace(**found)
     finally:
         sys.path.remove(place)
         for name in set(sys.modules) - before:
@@ -169,13 +171,10 @@ def state(webui: Any) -> Any:
     """What a look could have left behind."""
     samplers = webui.sd_samplers
     listed = [entry.name for entry in samplers.all_samplers], list(samplers.all_samplers_map)
-    return listed, dict(webui.shared.opts.data), np.random.get_state()[1][:3].tolist(), webui.torch_state()
+    return listed, dict(webui.shared.opts.data), torch.get_rng_state().tolist()
 
 
 def test_nothing_is_left_behind_however_it_ends(webui: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    webui.torch_state = lambda: torch.get_rng_state().tolist()
     before = state(webui)
     p = job(webui)
     looked(webui, p)

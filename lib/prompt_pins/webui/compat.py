@@ -253,9 +253,7 @@ def noised(model: Any, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Te
     """Latents at a noise level, as the loaded model's kind has them; `model` is a sampler's denoiser."""
     predictor = getattr(getattr(model, "inner_model", None), "predictor", None)
     if hasattr(predictor, "noise_scaling"):
-        found: torch.Tensor = predictor.noise_scaling(sigma, noise.clone(), clean, max_denoise=False)
-        return found
+        return predictor.noise_scaling(sigma, noise.clone(), clean, max_denoise=False)  # type: ignore[no-any-return]
     if hasattr(shared.sd_model, "add_noise_to_latent"):
-        found = shared.sd_model.add_noise_to_latent(clean, noise, sigma)
-        return found
+        return shared.sd_model.add_noise_to_latent(clean, noise, sigma)  # type: ignore[no-any-return]
     return clean + sigma * noise
