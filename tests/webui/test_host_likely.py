@@ -119,8 +119,8 @@ def test_the_webuis_denoiser_says_what_the_headless_hosts_does(
     assert wanted is not None
     table, ours = np.array(found["misfits"]), np.array(wanted.misfits)
     assert table.shape == ours.shape and ours[1:].std() > 0.01
-    # what a mask keeps is the source's latents, which hosts draw anew from the encoder's answer
-    assert np.abs(table - ours).max() < (100 * SAME if case == "inpainting" else SAME)
+    # what a mask keeps is the source's latents, which hosts draw from the encoder's answer: 0.014 in 12 draws
+    assert np.abs(table - ours).max() < (200 * SAME if case == "inpainting" else SAME)
 
 
 @pytest.mark.parametrize("what", ["only masked", "refiner"])

@@ -111,6 +111,22 @@ def test_what_the_jobs_mask_keeps_has_no_part(webui: Any) -> None:
     assert np.abs(wanted - expected(views=views)).max() > 0.01
 
 
+def test_all_recipes_have_the_same_source_though_hosts_draw_it_anew(
+    webui: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = webui.processing.StableDiffusionProcessingImg2Img.init
+
+    def drawn_anew(p: Any) -> None:
+        own(p)
+        p.init_latent = p.init_latent + 0.3 * torch.randn_like(p.init_latent)
+
+    monkeypatch.setattr(webui.processing.StableDiffusionProcessingImg2Img, "init", drawn_anew)
+    half = Image.fromarray(np.repeat(np.uint8([[0] * 32 + [255] * 32]), PIXELS, axis=0))
+    p = job(webui, Image.fromarray(IMAGES[0]), mask=half, inpainting_fill=1, inpaint_full_res=False, batch_size=1)
+    found = looked(webui, p, recipes=RECIPES[:1] * 3, views=VIEWS[:1]).values
+    assert np.abs(found - found[0]).max() < 1e-5
+
+
 def test_hires_fix_looks_at_its_first_pass(webui: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webui.shared.sd_model, "decode", lambda latents: [Image.new("RGB", (8, 8))] * len(latents))
     p = job(webui, enable_hr=True, hr_scale=2.0)

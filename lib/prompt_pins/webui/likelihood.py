@@ -65,6 +65,7 @@ class Looks:
         self._clean: Tensor | None = None
         self._weights: list[Tensor | None] = []
         self._read: Read | None = None
+        self._kept: Tensor | None = None
 
     def found(self) -> Misfits:
         """Raises `HostError` where the model's answer was no number."""
@@ -111,7 +112,8 @@ class Looks:
         return x * 0.0 if decoded is None else decoded([torch.zeros(3, BLANK, BLANK)] * len(x))
 
     def _look(self, model: Any, x: Tensor, sigmas: Tensor, extra: dict[str, Any]) -> None:
-        calls = _Calls(model, x, extra)
+        calls = _Calls(model, x, extra, self._kept)
+        self._kept = calls.kept
         self.problem = self._encode(x, calls.painted)
         if max(view.step for view in self._views) > len(sigmas) - 2:
             self.problem = f"the schedule has {len(sigmas) - 1} steps"
@@ -180,12 +182,14 @@ class Looks:
 class _Calls:
     """One batch's denoiser, asked for some of its rows at a time; it is this sampler's own and ends with it.
 
+    kept: the job's source, 4 x h x w: an earlier batch's if there was one; hosts draw it anew for each batch.
     painted: h x w, what the job's mask lets the model paint, 0 to 1; None for all.
     """
 
-    def __init__(self, model: Any, x: Tensor, extra: dict[str, Any]) -> None:
+    def __init__(self, model: Any, x: Tensor, extra: dict[str, Any], kept: Tensor | None) -> None:
         self.x, self.sigma = x[0], x.new_zeros(())
         self._model, self._extra, self._source = model, extra, model.init_latent
+        self.kept = self._source[0] if kept is None and self._source is not None else kept
         self._nmask = model.nmask if model.mask is not None else None
         self._pace = model.sampler.config.total_steps(1)
         self._step, self._count = 0, 0
@@ -199,10 +203,10 @@ class _Calls:
 
     def within(self, clean: Tensor) -> Tensor:
         """An image with what the job's mask keeps of the source."""
-        if self._nmask is None:
+        if self._nmask is None or self.kept is None:
             return clean
         nmask = self._nmask.to(clean)
-        return clean * nmask + self._source[0].to(clean) * (1.0 - nmask)
+        return clean * nmask + self.kept.to(clean) * (1.0 - nmask)
 
     def spent(self) -> int:
         """Rows asked for since it was asked last: a row with and without its prompt is one evaluation."""
