@@ -200,7 +200,11 @@ def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
             pass
         record = Runs(Path(out)).find("0").record()
     found: Best = []
-    spent = sum(part.evaluations for part in record.likely)
+    spent = 0
+    if record.likely is not None:  # the start is the best so far until the first generation is known
+        spent = record.likely.evaluations
+        mean = np.array(record.likely.mean or bench.plan.space.original) * bench.plan.space.scale
+        found.append((spent, tuple(bench.plan.space.round(mean.tolist()))))
     for generation in record.generations:
         best = tuple(bench.plan.space.round(generation.state["best"]))
         for candidate in record.candidates:
