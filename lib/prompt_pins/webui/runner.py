@@ -31,9 +31,6 @@ from .declared import ScriptOptions
 from .host import Job, WebuiHost, read_job
 from .progress import Progress
 
-SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
-"""What must be as it was when a run goes on; sampler, steps, seed and the like must, too."""
-
 EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 
 
@@ -117,11 +114,7 @@ def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> tuple[R
         raise OptionError("resume", number, "the number of a run")
     folder = runs.find(number.strip())
     record = folder.record()
-    described = host.describe()
-    for name in SAME:
-        value = described[name]
-        if record.host.get(name, value) != value:
-            raise OptionError(name, value, f"{record.host.get(name)!r}, as when run {number} began")
+    host.check_begun(record)
     for name, value in host.job.options.items():
         if record.config.get(name) != value:
             raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
