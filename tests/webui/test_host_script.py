@@ -64,7 +64,7 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
 )
 def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, names: list[str]) -> None:
     more = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.7} if tab == "img2img" else {}
-    options = {**SHORT, "vary_settings": wanted, "target": [encoded((30, 60, 220))]}
+    options = {**SHORT, "vary_settings": wanted, "target": [encoded((30, 60, 220))], "early_generations": 0}
     status, answer = webui.pin([options], tab, steps=8, batch_size=4, **more)
     assert status == 200, answer
     run = webui.runs()[0]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from modules import processing, sd_samplers, sd_samplers_common, shared
 
 INTERRUPTION: type[BaseException] = sd_samplers_common.InterruptedException
@@ -224,3 +225,45 @@ def _enabled(unit: Any) -> bool:
 def batch_count(p: Any) -> int:
     """How often the user asked for the batch."""
     return int(getattr(p, "n_iter", 1) or 1)
+
+
+def encoded(pixels: torch.Tensor) -> torch.Tensor:
+    """An image (1 x 3 x H x W, 0 to 1) as the model has it: the mean of the encoder's answer, 1 x 4 x h x w.
+
+    SDXL in AUTOMATIC1111 gives only a draw from it: always the same one, and nobody else's draws are moved.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        latents: torch.Tensor = sd_samplers_common.images_tensor_to_samples(pixels, 0, _Means(shared.sd_model))
+    return latents
+
+
+class _Means:
+    """The model to the host's own encoding function, with means for draws."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.first_stage_model = getattr(model, "first_stage_model", None)
+        vae = getattr(getattr(model, "forge_objects", None), "vae", None)
+        if hasattr(getattr(vae, "patcher", None), "set_model_vae_regulation"):  # on copies: others' draws stay draws
+            self._model = copy.copy(model)
+            self._model.forge_objects = model.forge_objects.shallow_copy()
+            self._model.forge_objects.vae = vae.clone()
+            self._model.forge_objects.vae.patcher.set_model_vae_regulation(lambda posterior: posterior.mode())
+
+    def encode_first_stage(self, pixels: torch.Tensor) -> Any:
+        return self._model.encode_first_stage(pixels)
+
+    def get_first_stage_encoding(self, found: Any) -> Any:
+        mean = found if isinstance(found, torch.Tensor) else found.mode()
+        return self._model.get_first_stage_encoding(mean)
+
+
+def noised(model: Any, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Latents at a noise level, as the loaded model's kind has them; `model` is a sampler's denoiser."""
+    predictor = getattr(getattr(model, "inner_model", None), "predictor", None)
+    if hasattr(predictor, "noise_scaling"):
+        return predictor.noise_scaling(sigma, noise.clone(), clean, max_denoise=False)  # type: ignore[no-any-return]
+    if hasattr(shared.sd_model, "add_noise_to_latent"):
+        return shared.sd_model.add_noise_to_latent(clean, noise, sigma)  # type: ignore[no-any-return]
+    return clean + sigma * noise

@@ -15,11 +15,15 @@ from modules import processing, shared
 from .. import __version__
 from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
-from ..host import Batch, Recipe, Tagger, checked_settings
+from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
+<<<<<<< HEAD
+from . import compat, likelihood, samplers, tagger
+=======
 from ..store import Record
 from . import assets, compat, neighbours, overrides, samplers, tagger
 from .parsing import spared
+>>>>>>> likely
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +201,29 @@ class WebuiHost:
             raise HostError("the WebUI returned images of different sizes")
         pixels = np.stack([np.asarray(image.convert("RGB"), dtype=np.uint8) for image in images])
         return Batch(pixels, tuple(texts), self.evaluations(len(seeds), job, forked))
+
+    def misfits(
+        self,
+        recipes: Sequence[Recipe],
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray | None],
+        views: Sequence[View],
+        job: RenderOptions,
+    ) -> Misfits | None:
+        """How badly each recipe's prompts explain the images; None, with a line below the result, where it can't tell.
+
+        Of hires fix only the first pass counts.  Raises as `render` does.
+        """
+        looks, started = likelihood.Looks(images, masks, views, len(recipes)), time.perf_counter()
+        for places in likelihood.batches(recipes, job.batch_size):
+            q = self._copy(Recipe(""), [job.seed] * len(places), job, forked=False)
+            with looks.of(q, recipes, places):
+                self._processed(q)
+            if looks.problem:
+                compat.comment(self.job.pristine, f"The denoiser was not asked first: {looks.problem}")
+                return None
+        self.seconds += time.perf_counter() - started
+        return looks.found()
 
     def _copy(self, recipe: Recipe, seeds: list[int], job: RenderOptions, forked: bool) -> Any:
         """The user's job with this recipe and these seeds.  Variation seeds vary where the user gave a strength."""

@@ -18,10 +18,17 @@ from torch import Tensor
 
 
 class MulticondLearnedConditioning:
-    """A list of (schedule, weight) parts for each image."""
+    """A list of parts for each image."""
 
     def __init__(self, shape: tuple[int, ...], batch: list[Any]) -> None:
         self.shape, self.batch = shape, batch
+
+
+class Part:
+    """One part between ANDs: (last call, vectors) stretches, and a weight."""
+
+    def __init__(self, schedules: list[tuple[int, Tensor]], weight: float) -> None:
+        self.schedules, self.weight = schedules, weight
 
 
 class Model:
@@ -42,7 +49,7 @@ class Model:
     def conditionings(self, prompts: list[str], negative: list[str], calls: int) -> tuple[Any, Any]:
         """What the denoiser takes as cond and uncond."""
         both = [self._reader.guidance(Recipe(*pair), calls) for pair in zip(prompts, negative, strict=True)]
-        batch = [[(_schedule(part), part.weight) for part in guidance.positive] for guidance in both]
+        batch = [[Part(_schedule(part), part.weight) for part in guidance.positive] for guidance in both]
         return MulticondLearnedConditioning((len(batch),), batch), [_schedule(guidance.negative) for guidance in both]
 
     def decode(self, latents: Tensor) -> list[Image.Image]:
@@ -54,7 +61,14 @@ class Model:
     def encode(self, image: Image.Image) -> Tensor:
         """1 x 4 x h x w."""
         pixels = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32)).permute(2, 0, 1)[None]
-        latents: Tensor = self._checkpoint.vae.encode(pixels / 127.5 - 1).latent_dist.mean
+        return self.get_first_stage_encoding(self.encode_first_stage(pixels / 127.5 - 1).mode())
+
+    def encode_first_stage(self, pixels: Tensor) -> Any:
+        """The distribution of the latents of 1 x 3 x H x W, -1 to 1."""
+        return self._checkpoint.vae.encode(pixels).latent_dist
+
+    def get_first_stage_encoding(self, latents: Tensor) -> Tensor:
+        """As the denoiser has them."""
         return latents * self._checkpoint.scaling
 
 

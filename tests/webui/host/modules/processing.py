@@ -160,6 +160,8 @@ def _processed(p: Any) -> Processed:
     count = p.batch_size * p.n_iter
     p.all_prompts = p.prompt if isinstance(p.prompt, list) else [p.prompt] * count
     p.all_prompts = list(p.all_prompts)
+    negative = p.negative_prompt
+    p.all_negative_prompts = negative if isinstance(negative, list) else [negative] * count
     apart = 0 if p.subseed_strength else 1
     p.all_seeds = p.seed if isinstance(p.seed, list) else [p.seed + apart * index for index in range(count)]
     p.all_subseeds = p.subseed if isinstance(p.subseed, list) else [p.subseed + index for index in range(count)]

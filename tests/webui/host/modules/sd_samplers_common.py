@@ -27,3 +27,8 @@ def setup_img2img_steps(p: Any, steps: int | None = None) -> tuple[int, int]:
         wanted = steps or p.steps
         return int(wanted / strength) if p.denoising_strength > 0 else 0, wanted - 1
     return p.steps, int(strength * p.steps)
+
+
+def images_tensor_to_samples(image: Any, approximation: int, model: Any) -> Any:
+    """Latents of 1 x 3 x H x W, 0 to 1."""
+    return model.get_first_stage_encoding(model.encode_first_stage(image * 2 - 1))

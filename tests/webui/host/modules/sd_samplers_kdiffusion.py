@@ -42,7 +42,7 @@ class CFGDenoiser(nn.Module):
         rows |= {len(self.init_latent)} if self.init_latent is not None else set()
         if len(rows) != 1:
             raise IndexError(f"rows differ: {sorted(rows)}")
-        asked = [(index, weight, schedule) for index, parts in enumerate(cond.batch) for schedule, weight in parts]
+        asked = [(index, part.weight, part.schedules) for index, parts in enumerate(cond.batch) for part in parts]
         images = torch.tensor([index for index, _, _ in asked])
         plain = self._denoised(x, sigma, uncond)
         guided = self._denoised(x[images], sigma, [schedule for _, _, schedule in asked])
