@@ -9,6 +9,7 @@ from ..errors import PinError
 from ..store import Candidate, Record, RunFolder, axes_json
 from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
+from . import first
 from .view import gain, seconds_of
 
 SUMMARY_VERSION = 2
@@ -64,6 +65,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "negative_prompt": record.config.get("negative_prompt", ""),
         "original": _candidate(original),
         "pinned": _candidate(best),
+        "likely": first.summary(record),
         "gain": gain(original.fit, best.fit) if original and best else None,
         "held": None
         if held is None
