@@ -17,13 +17,9 @@ from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
-<<<<<<< HEAD
-from . import compat, likelihood, samplers, tagger
-=======
 from ..store import Record
-from . import assets, compat, neighbours, overrides, samplers, tagger
+from . import assets, compat, likelihood, neighbours, overrides, samplers, tagger
 from .parsing import spared
->>>>>>> likely
 
 log = logging.getLogger(__name__)
 
@@ -217,6 +213,7 @@ class WebuiHost:
         looks, started = likelihood.Looks(images, masks, views, len(recipes)), time.perf_counter()
         for places in likelihood.batches(recipes, job.batch_size):
             q = self._copy(Recipe(""), [job.seed] * len(places), job, forked=False)
+            neighbours.prepare(q)
             with looks.of(q, recipes, places):
                 self._processed(q)
             if looks.problem:
