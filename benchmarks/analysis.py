@@ -15,7 +15,7 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,37 +23,64 @@ import numpy as np
 from prompt_pins.config import AnalysisOptions, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.store import Runs
-from prompt_pins.words.analyze import AnalysisDone, Word, analyze
+from prompt_pins.words.analyze import analyze
+from prompt_pins.words.result import AnalysisDone, Word
+
+from benchmarks.search_tasks import world
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 SHAPES = ("circle", "square", "triangle", "star", "ring")
 SIZES = ("small", "large")
+PLACES = ("left", "right", "top", "bottom", "center")
 FILLERS = ("nice", "beautiful", "simple", "detailed", "masterpiece", "minimal")
+RIVALS = ("colour", "shape", "size", "place", "background", "")
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A prompt, and which of its words fix an attribute and which mean nothing."""
+    """A prompt, which of its words fix an attribute and which mean nothing, and a target that the world draws."""
 
     prompt: str
     attributes: tuple[str, ...]
     fillers: tuple[str, ...]
+    target: np.ndarray
 
 
 def tasks(count: int) -> Iterator[Task]:
-    """The first `count` prompts: two rival colours, two rival shapes, two rival sizes, or no rivals, in turn."""
+    """The first `count` prompts: two rivals of each kind in turn, of which the target has the first, or no rivals.
+
+    Size, place and background are said only where they have rivals, or where nothing has.
+    """
     rng = np.random.default_rng(8)
-
-    def draw(words: tuple[str, ...], number: int) -> list[str]:
-        return [str(word) for word in rng.permutation(words)[:number]]
-
     for index in range(count):
-        kind = index % 4
-        fillers = draw(FILLERS, 2)
-        sizes = draw(SIZES, 2 if kind == 2 else 1 if kind == 3 else 0)
-        words = [*sizes, *draw(COLOURS, 2 if kind == 0 else 1), *draw(SHAPES, 2 if kind == 1 else 1)]
-        prompt = f"(a:=1) {fillers[0]} {' '.join(words)}, {fillers[1]}"
-        yield Task(prompt, tuple(words), tuple(fillers))
+        rivals = RIVALS[index % len(RIVALS)]
+        fillers = [str(word) for word in rng.permutation(FILLERS)[:2]]
+        colours = iter([str(word) for word in rng.permutation(COLOURS)])
+        drawn = {"size": SIZES, "shape": SHAPES, "place": PLACES}
+        words = {
+            kind: [str(word) for word in rng.permutation(among)[: 2 if kind == rivals else 1]]
+            for kind, among in drawn.items()
+        }
+        words |= {kind: [next(colours) for _ in range(2 if kind == rivals else 1)] for kind in ("colour", "background")}
+        said = {
+            kind: " ".join(row) if kind in ("colour", "shape", rivals) or not rivals else ""
+            for kind, row in words.items()
+        }
+        place = f" (at the:=1) {said['place']}" if said["place"] else ""
+        background = f", {said['background']} (background:=1)" if said["background"] else ""
+        thing = " ".join(filter(None, (said["size"], said["colour"], said["shape"])))
+        attributes = tuple(word for kind, row in words.items() if said[kind] for word in row)
+        prompt = f"(a:=1) {fillers[0]} {thing}{place}{background}, {fillers[1]}"
+        yield Task(prompt, attributes, tuple(fillers), _drawn({kind: row[0] for kind, row in words.items()}, rng))
+
+
+def _drawn(words: Mapping[str, str], rng: np.random.Generator) -> np.ndarray:
+    """uint8, H x W x 3."""
+    w = world()
+    thing = w.make_thing(words["shape"], words["colour"], words["size"], words["place"], rng)
+    colour = words["background"]
+    picture: np.ndarray = w.render(w.Scene((thing,), w.Background("plain", (colour,), (w.PALETTE[colour],))))
+    return picture
 
 
 def measure(task: Task, host: HeadlessHost, seeds: int, steps: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from prompt_pins.cli.analyzing import table
 from prompt_pins.cli.progress import gain, percent
 from prompt_pins.config import AnalysisOptions, RunConfig
 from prompt_pins.store import Held
-from prompt_pins.words.analyze import Analysis, Side, Word
 from prompt_pins.words.effects import Effect
+from prompt_pins.words.result import Analysis, Side, Word
 from rich.console import Console
 
 EFFECT = Effect(0.123, 0.045, 0.234)

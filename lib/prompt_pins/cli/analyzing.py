@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..store import RunFolder
-from ..words.analyze import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
 from ..words.effects import Effect
+from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
 from .terminal import Terminal, shown
 
 
