@@ -139,9 +139,9 @@ def test_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
 
 def test_a_word_at_the_end_of_its_range_has_one_side(tmp_path: Path) -> None:
     config = RunConfig(prompt="(strong:1~1.4) weak", weight_high=1.2)
-    words = [
-        e.word for e in analyze(config, AnalysisOptions(), Simulated(), Runs(tmp_path)) if isinstance(e, WordMeasured)
-    ]
+    *_, done = analyze(config, AnalysisOptions(), Simulated(), Runs(tmp_path))
+    assert isinstance(done, AnalysisDone)
+    words = sorted(done.result.words, key=lambda word: word.label)
     assert words[0].lowered is None and words[0].raised.weight == 1.4
     assert words[1].raised.weight == 1.2 and words[1].lowered.weight == 0.5
     assert words[0].image == words[0].raised.image or words[0].image.mean == words[0].raised.image.mean

@@ -22,7 +22,7 @@ from ..store import RunFolder, Runs, now
 from ..store.folder import ANALYSIS
 from .likely import ByLikelihood
 from .rendered import ByImages, kept
-from .result import INTERRUPTED, Analysis, AnalysisDone, AnalysisStarted, Event, Places, Word, WordMeasured
+from .result import INTERRUPTED, Analysis, AnalysisDone, AnalysisStarted, Event, Places, WordMeasured
 
 
 def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs) -> Iterator[Event]:
@@ -80,14 +80,13 @@ def _work(
         if options.by == "likelihood"
         else ByImages(config, options, host, space, targets, folder)
     )
-    state, reason, words = "finished", "", list[Word]()
+    state, reason = "finished", ""
     try:
-        for word in found.words(movable):
-            words.append(word)
-            yield WordMeasured(word)
+        for label in found.measured(movable):
+            yield WordMeasured(label)
     except HostInterrupted:
         state, reason = "stopped", INTERRUPTED
-    ranked = tuple(sorted(words, key=lambda word: -word.image.mean))
+    ranked = tuple(sorted(found.words(), key=lambda word: -word.image.mean))
     result = Analysis(
         state, reason, config, options, host.describe(), now(), found.seeds, source, names, found.images, found.fit,
         found.spread, ranked, found.hint, found.evaluations,

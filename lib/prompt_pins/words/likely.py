@@ -1,4 +1,8 @@
-"""What a word does to how likely the targets are: asked of the denoiser, with nothing rendered.  Imports numpy."""
+"""What a word does to how likely the targets are: asked of the denoiser, with nothing rendered.  Imports numpy.
+
+At some noise levels the misfit moves ten times as much as at others, and says no more: at each part of the sampling
+changes are divided by their root mean square over all words, so that every part counts alike.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ class ByLikelihood:
 
     hint = HINT
     images: tuple[str, ...] = ()
-    fit, spread = 1.0, 0.0  # all are shares of the unchanged prompt's misfit
+    fit, spread = 0.0, 0.0  # nothing is known of the unchanged prompt alone
 
     def __init__(self, config: RunConfig, host: Host, space: Space, targets: Sequence[Target]) -> None:
         self.config, self.host, self.space, self.targets = config, host, space, targets
@@ -35,17 +39,28 @@ class ByLikelihood:
         self.seeds = tuple(dict.fromkeys(look.seed for look in looks))
         self.rng = np.random.Generator(np.random.PCG64(config.seed))
         self.evaluations = 0
+        self._found: dict[int, tuple[Places, Array]] = {}
 
-    def words(self, movable: Mapping[int, Places]) -> Iterator[Word]:
+    def measured(self, movable: Mapping[int, Places]) -> Iterator[str]:
         """A few at a time.  movable: the axes, and the vectors of their sides."""
         indices = list(movable)
         for start in range(0, len(indices), TOGETHER):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            chosen = indices[start : start + TOGETHER]
-            changes = iter(self._changes([vector for index in chosen for vector in movable[index].values()]))
-            for index in chosen:
-                yield self._word(index, movable[index], [next(changes) for _ in movable[index]])
+            chosen = {index: movable[index] for index in indices[start : start + TOGETHER]}
+            changes = iter(self._changes([vector for places in chosen.values() for vector in places.values()]))
+            for index, places in chosen.items():
+                self._found[index] = places, np.array([next(changes) for _ in places])
+                yield self.space.axes[index].label
+
+    def words(self) -> Sequence[Word]:
+        """Those that were measured, every part of the sampling counting alike."""
+        if not self._found:
+            return ()
+        sizes = np.concatenate([changes for _, changes in self._found.values()])
+        unit = np.sqrt((sizes**2).mean(axis=(0, 1)))
+        unit[unit == 0.0] = 1.0
+        return [self._word(index, places, changes / unit) for index, (places, changes) in self._found.items()]
 
     def _changes(self, vectors: Sequence[Sequence[float]]) -> Array:
         """(vectors, pairs, parts) changes of the misfit, in shares of the unchanged prompt's, opposites averaged."""
@@ -58,10 +73,11 @@ class ByLikelihood:
         shape = (len(vectors), self.pairs, len(PARTS), 2)
         return np.asarray((values[1:] - values[:1]).reshape(shape).mean(axis=-1))
 
-    def _word(self, index: int, places: Places, changes: Sequence[Array]) -> Word:
+    def _word(self, index: int, places: Places, changes: Array) -> Word:
+        """changes: (sides, pairs, parts)."""
         axis = self.space.axes[index]
         sides = {name: self._side(index, vector, row) for (name, vector), row in zip(places.items(), changes)}
-        moved, fit = (effect(rows, self.rng) for rows in (np.abs(changes).mean(axis=0), np.mean(changes, axis=0)))
+        moved, fit = (effect(rows, self.rng) for rows in (np.abs(changes).mean(axis=0), changes.mean(axis=0)))
         return Word(axis.label, axis.side, axis.original, moved, fit, sides.get("lowered"), sides.get("raised"))
 
     def _side(self, index: int, vector: Sequence[float], changes: Array) -> Side:

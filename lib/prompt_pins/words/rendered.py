@@ -44,11 +44,12 @@ class ByImages:
         self.loss = loss_options(config)
         self.rng = np.random.Generator(np.random.PCG64(config.seed))
         self.evaluations = 0
+        self._words: list[Word] = []
         self._images, self._base = self._measure(space.recipe(space.original), None)
         self.images = self._kept("original", self._images)
         self.fit, self.spread = self._base.fit, self._base.spread or 0.0
 
-    def words(self, movable: Mapping[int, Places]) -> Iterator[Word]:
+    def measured(self, movable: Mapping[int, Places]) -> Iterator[str]:
         """One by one.  movable: the axes, and the vectors of their sides."""
         for index, places in movable.items():
             axis = self.space.axes[index]
@@ -56,7 +57,13 @@ class ByImages:
             rows = [np.mean([values[i] for _, values in found.values()], axis=0) for i in (0, 1)]
             image, fit = (effect(row, self.rng) for row in rows)
             sides = {name: side for name, (side, _) in found.items()}
-            yield Word(axis.label, axis.side, axis.original, image, fit, sides.get("lowered"), sides.get("raised"))
+            word = Word(axis.label, axis.side, axis.original, image, fit, sides.get("lowered"), sides.get("raised"))
+            self._words.append(word)
+            yield axis.label
+
+    def words(self) -> Sequence[Word]:
+        """Those that were measured."""
+        return self._words
 
     def _side(self, name: str, index: int, vector: Sequence[float]) -> tuple[Side, tuple[np.ndarray, np.ndarray]]:
         """An axis at another value, and its values of image and fit, seed by seed."""

@@ -21,8 +21,8 @@ class Side:
     """One axis at another value, mostly a word at another weight, against the unchanged prompt.
 
     fit, spread: changes of the losses; below zero is better.  image: mean ꟻLIP to the unchanged image of the same seed.
-    By likelihood: changes of the misfit to the targets, in shares of the unchanged prompt's, and the mean of their
-    sizes; there is no spread.
+    By likelihood: fit is the change of the misfit to the targets, 1 being what the prompt's words do to it on the root
+    mean square, image the mean size of that change; there is no spread.
     """
 
     weight: float
@@ -54,8 +54,8 @@ class Word:
 class Analysis:
     """The whole result; words: those that move the image, or the misfit, most first.
 
-    hint: how far the figures can be trusted; "" for what was rendered.  fit, spread: of the unchanged prompt, 1 and 0
-    by likelihood.  evaluations: the denoiser's, in images x steps.
+    hint: how far the figures can be trusted; "" for what was rendered.  fit, spread: of the unchanged prompt, 0 by
+    likelihood.  evaluations: the denoiser's, in images x steps.
     """
 
     state: str
@@ -102,7 +102,7 @@ class AnalysisStarted:
 class WordMeasured:
     """One word is done."""
 
-    word: Word
+    label: str
 
 
 @dataclasses.dataclass(frozen=True)
