@@ -25,6 +25,13 @@ PULL = {"strong": 60.0, "weak": 25.0, "none": 0.0, "bad": -30.0}
 PROMPT, NEGATIVE = "strong none, weak", "bad"
 
 
+def weights(recipe: Recipe) -> dict[str, float]:
+    """Of the words that have an effect."""
+    text = f"{recipe.prompt} | {recipe.negative_prompt}"
+    found = {word: float(number) for word, number in re.findall(r"\((\w+)\s*:([\d.]+)\)", text)}
+    return {word: found.get(word, 1.0) for word in PULL}
+
+
 class Simulated:
     """Grey images whose level moves by a known amount for each word's weight, by chance for each seed."""
 
@@ -54,13 +61,11 @@ class Simulated:
             self.left -= 1
             if self.left < 0:
                 raise HostInterrupted("stopped")
-        text = f"{recipe.prompt} | {recipe.negative_prompt}"
-        weights = dict.fromkeys(PULL, 1.0)
-        weights |= {word: float(number) for word, number in re.findall(r"\((\w+)\s*:([\d.]+)\)", text)}
+        given = weights(recipe)
         images = []
         for seed in seeds:
             rng = np.random.default_rng(seed)
-            shift = sum(pull * (weights[word] - 1.0) * rng.uniform(0.5, 1.5) for word, pull in PULL.items())
+            shift = sum(pull * (given[word] - 1.0) * rng.uniform(0.5, 1.5) for word, pull in PULL.items())
             level = np.clip(128 + rng.normal(0, 20) + shift, 0, 255)
             images.append(np.full((SIZE, SIZE, 3), np.uint8(round(level))))
         return Batch(np.stack(images), ("",) * len(seeds), len(seeds))
