@@ -5,7 +5,8 @@ python -m benchmarks.analysis --prompts 5 --seeds 8 --by likelihood
 
 `above`: the attribute words of a prompt (colour, shape, size, place, background) move the image, or the misfit, more on
 the mean than its filler words.  `ranks`: their mean rank is above that of the filler words.  `pairs`: share of the
-(attribute, filler) pairs of words in the right order.  Where both analyses were made, `agree`: Spearman's correlation
+(attribute, filler) pairs of words in the right order.  `right`: of two rivals the one that the target has is the one
+that brings it nearer, raised rather than lowered.  Where both analyses were made, `agree`: Spearman's correlation
 of their orders; `sign`: share of the changes of fit that both prove which have the same sign.
 """
 
@@ -45,6 +46,7 @@ class Task:
     prompt: str
     attributes: tuple[str, ...]
     fillers: tuple[str, ...]
+    rivals: tuple[str, ...]
     target: np.ndarray
 
 
@@ -73,7 +75,13 @@ def tasks(count: int) -> Iterator[Task]:
         thing = " ".join(filter(None, (said["size"], said["colour"], said["shape"])))
         attributes = tuple(word for kind, row in words.items() if said[kind] for word in row)
         prompt = f"(a:=1) {fillers[0]} {thing}{place}{background}, {fillers[1]}"
-        yield Task(prompt, attributes, tuple(fillers), _drawn({kind: row[0] for kind, row in words.items()}, rng))
+        yield Task(
+            prompt,
+            attributes,
+            tuple(fillers),
+            tuple(words.get(rivals, ())),
+            _drawn({kind: row[0] for kind, row in words.items()}, rng),
+        )
 
 
 def _drawn(words: Mapping[str, str], rng: np.random.Generator) -> np.ndarray:
@@ -104,7 +112,7 @@ def measure(task: Task, host: HeadlessHost, seeds: int, steps: int, by: str = "i
         "prompt": task.prompt,
         "by": by,
         **ranked(task, {word.label: word.image.mean for word in result.words}),
-        "fits": fits(result),
+        **weighed(task, fits(result)),
         "evaluations": result.evaluations,
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -131,6 +139,12 @@ def fits(result: Analysis) -> dict[str, tuple[float, bool]]:
     return {f"{label} {name}": (side.fit.mean, side.fit.proven) for label, name, side in sides if side is not None}
 
 
+def weighed(task: Task, found: Mapping[str, tuple[float, bool]]) -> Line:
+    """Whether the effects on the fit tell the rivals apart; no `right` where there are none."""
+    rises = [found[f"{word} raised"][0] - found[f"{word} lowered"][0] for word in task.rivals]
+    return {"fits": dict(found), **({"right": rises[0] < rises[1]} if rises else {})}
+
+
 def compared(images: Line, likelihood: Line) -> Line:
     """How far two analyses of one prompt agree, and what the second costs of the first."""
     both = [[line["moved"][label] for label in images["moved"]] for line in (images, likelihood)]
@@ -152,7 +166,12 @@ def total(lines: Sequence[Line]) -> Line:
     """The shares over all prompts of one kind of analysis."""
     sums = {name: float(np.sum([line[name] for line in lines])) for name in ("evaluations", "seconds")}
     shares = {name: float(np.mean([line[name] for line in lines])) for name in ("above", "ranks", "pairs")}
-    return {"by": lines[0]["by"], "prompts": len(lines), **shares, **sums}
+    right = [line["right"] for line in lines if "right" in line]
+    return {"by": lines[0]["by"], "prompts": len(lines), **shares, "rivals": len(right), "right": _mean(right), **sums}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
 
 
 def agreement(lines: Sequence[Line]) -> Line:
