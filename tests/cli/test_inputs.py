@@ -320,6 +320,14 @@ def test_a_word_that_cannot_move_is_not_measured(command: Command) -> None:
     assert code == 0 and [word["label"] for word in json.loads(printed)["words"]] == ["circle"]
 
 
+def test_an_analysis_by_likelihood(command: Command) -> None:
+    words = ["analyze", "a red circle", "--steps", "1", "--width", "64", "--height", "64", "--batch-size", "2"]
+    assert "by: 'guess' is not allowed" in command.refused(*words, "--by", "guess")
+    code, printed, _ = command(*words, "--out", "runs", "--by", "likelihood")
+    assert code == 0 and "misfit" in printed and "A hint" in printed
+    assert "likelihood" in Path("runs/analysis/00000000/index.html").read_text("utf-8")
+
+
 EVIL = "\x1b]0;gone\x07\x9b31m\u202e\x7f"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -9,8 +10,8 @@ from prompt_pins.cli.analyzing import table
 from prompt_pins.config import AnalysisOptions, RunConfig
 from prompt_pins.report.view import unseen
 from prompt_pins.store import Held
-from prompt_pins.words.analyze import Analysis, Side, Word
 from prompt_pins.words.effects import Effect
+from prompt_pins.words.result import Analysis, Side, Word
 from rich.console import Console
 
 EFFECT = Effect(0.123, 0.045, 0.234)
@@ -42,6 +43,17 @@ def test_a_narrow_terminal_shows_the_words_and_fewer_figures(width: int, figures
     header = text.splitlines()[0]
     assert sum(name in header for name in ("moves", "fit ↓", "fit ↑", "spread ↓", "spread ↑")) == figures
     assert "0.123" in text and ("…" not in text)
+
+
+def test_the_table_of_an_analysis_by_likelihood_knows_no_spread() -> None:
+    side = dataclasses.replace(SIDE, spread=None)
+    words = tuple(dataclasses.replace(word, lowered=side, raised=side) for word in WORDS)
+    result = dataclasses.replace(RESULT, options=AnalysisOptions(by="likelihood"), words=words)
+    stream = io.StringIO()
+    Console(file=stream, width=120, force_terminal=False).print(table(result, 120))
+    header, *rows = stream.getvalue().splitlines()
+    assert header.split() == ["word", "misfit", "moves", "by", "misfit", "↓", "misfit", "↑"]
+    assert all(row.count("+0.123*") == 2 for row in rows)
 
 
 def held(original: float, pinned: float, improvement: float) -> Held:

@@ -132,6 +132,29 @@ def test_the_page_of_an_analysis(tmp_path: Path) -> None:
         build_analysis(root)
 
 
+def test_the_page_of_an_analysis_by_likelihood(tmp_path: Path) -> None:
+    effect = {"mean": 0.1, "low": 0.05, "high": 0.2}
+    none = {"mean": 0.0, "low": -0.1, "high": 0.1}
+    side = {"weight": 1.5, "prompt": "a cat", "negative_prompt": "", "images": [], "spread": None, "image": effect}
+    word = {"side": "prompt", "weight": 1.0, "image": effect, "fit": effect}
+    value = {
+        "version": 3, "state": "finished", "reason": "", "host": {}, "time": "2026-01-02T03:04:05", "hint": HOSTILE,
+        "fit": 0.0, "spread": 0.0, "seeds": [1, 2], "target_images": [], "images": [], "target_source": "images",
+        "config": {"prompt": "a cat"}, "options": {"by": "likelihood", "analysis_seeds": 16, "analysis_step": 0.5},
+        "words": [
+            {**word, "label": "cat", "lowered": {**side, "fit": effect}, "raised": None},
+            {**word, "label": "a", "lowered": {**side, "fit": none}, "raised": {**side, "fit": none}},
+        ],
+    }  # fmt: skip
+    (tmp_path / "analysis.json").write_text(json.dumps(value), "utf-8")
+    page = build_analysis(tmp_path).read_text("utf-8")
+    text = "".join(Reader(page).text)
+    assert HOSTILE in text and "<script>alert" not in page
+    assert "holds the target: less of it makes the target less likely" in text
+    assert "does nothing that is proven" in text and "likelihood" in text
+    assert "Spread" not in text and "Unchanged" not in text
+
+
 @pytest.mark.parametrize("start", ["=1+1", "+cat", "-cat", "@SUM(1)", "\tcat", "\rcat"])
 def test_no_cell_is_a_formula(start: str) -> None:
     best = Candidate(1, 0, "0", (1.0,), f"{start}, a cat", start, 0.1, 0.1, 0.0, "x", (), 0)

@@ -15,13 +15,21 @@ from prompt_pins.errors import HostInterrupted, OptionError, PromptError, Target
 from prompt_pins.host import Batch, Recipe
 from prompt_pins.store import Runs
 from prompt_pins.store.folder import ANALYSIS
-from prompt_pins.words.analyze import AnalysisDone, AnalysisStarted, WordMeasured, analyze
+from prompt_pins.words.analyze import analyze
+from prompt_pins.words.result import AnalysisDone, AnalysisStarted, WordMeasured
 
 from benchmarks.analysis import measure, tasks
 
 SIZE = 16
 PULL = {"strong": 60.0, "weak": 25.0, "none": 0.0, "bad": -30.0}
 PROMPT, NEGATIVE = "strong none, weak", "bad"
+
+
+def weights(recipe: Recipe) -> dict[str, float]:
+    """Of the words that have an effect."""
+    text = f"{recipe.prompt} | {recipe.negative_prompt}"
+    found = {word: float(number) for word, number in re.findall(r"\((\w+)\s*:([\d.]+)\)", text)}
+    return {word: found.get(word, 1.0) for word in PULL}
 
 
 class Simulated:
@@ -53,13 +61,11 @@ class Simulated:
             self.left -= 1
             if self.left < 0:
                 raise HostInterrupted("stopped")
-        text = f"{recipe.prompt} | {recipe.negative_prompt}"
-        weights = dict.fromkeys(PULL, 1.0)
-        weights |= {word: float(number) for word, number in re.findall(r"\((\w+)\s*:([\d.]+)\)", text)}
+        given = weights(recipe)
         images = []
         for seed in seeds:
             rng = np.random.default_rng(seed)
-            shift = sum(pull * (weights[word] - 1.0) * rng.uniform(0.5, 1.5) for word, pull in PULL.items())
+            shift = sum(pull * (given[word] - 1.0) * rng.uniform(0.5, 1.5) for word, pull in PULL.items())
             level = np.clip(128 + rng.normal(0, 20) + shift, 0, 255)
             images.append(np.full((SIZE, SIZE, 3), np.uint8(round(level))))
         return Batch(np.stack(images), ("",) * len(seeds), len(seeds))
@@ -138,9 +144,9 @@ def test_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
 
 def test_a_word_at_the_end_of_its_range_has_one_side(tmp_path: Path) -> None:
     config = RunConfig(prompt="(strong:1~1.4) weak", weight_high=1.2)
-    words = [
-        e.word for e in analyze(config, AnalysisOptions(), Simulated(), Runs(tmp_path)) if isinstance(e, WordMeasured)
-    ]
+    *_, done = analyze(config, AnalysisOptions(), Simulated(), Runs(tmp_path))
+    assert isinstance(done, AnalysisDone)
+    words = sorted(done.result.words, key=lambda word: word.label)
     assert words[0].lowered is None and words[0].raised.weight == 1.4
     assert words[1].raised.weight == 1.2 and words[1].lowered.weight == 0.5
     assert words[0].image == words[0].raised.image or words[0].image.mean == words[0].raised.image.mean

@@ -36,6 +36,22 @@ def test_intervals_of_a_spread_cover_the_truth(size: int) -> None:
     assert (0.88 if size == 8 else 0.91) <= np.mean(hits) <= 0.985
 
 
+@pytest.mark.parametrize("scales", [(1.0, 1.0, 1.0, 1.0), (0.2, 0.64, 0.56, 0.38), (4.0, 2.0, 1.0, 0.5)])
+def test_intervals_of_strata_cover_the_truth(scales: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(5)
+    values = [rng.normal((0.0, 1.0, 2.0, 3.0), scales, (4, 4)) for _ in range(600)]
+    found = [effect(rows, rng, 1000) for rows in values]
+    assert 0.91 <= np.mean([one.low <= 1.5 <= one.high for one in found]) <= 0.975
+
+
+def test_a_stratum_is_resampled_within_itself() -> None:
+    rng = np.random.default_rng(9)
+    found = effect(np.array([[0.0, 100.0]] * 4), rng)
+    assert (found.mean, found.low, found.high) == (50.0, 50.0, 50.0)
+    rows = rng.normal(0, 1, (8, 1))
+    assert effect(rows, np.random.default_rng(1)) == effect(rows[:, 0], np.random.default_rng(1))
+
+
 def test_pseudo_values_average_to_the_mean_over_pairs() -> None:
     table = np.random.default_rng(7).uniform(0, 1, (9, 9))
     table = table + table.T

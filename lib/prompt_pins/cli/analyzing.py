@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..store import RunFolder
-from ..words.analyze import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
 from ..words.effects import Effect
+from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
 from .terminal import Terminal, shown
 
 
@@ -34,22 +34,26 @@ def follow(console: Terminal, events: Iterator[Event]) -> tuple[RunFolder, Analy
     return folder, result
 
 
-FIGURES = ("image moves by", "fit ↓", "fit ↑", "spread ↓", "spread ↑")
+FIGURES = {
+    "images": ("image moves by", "fit ↓", "fit ↑", "spread ↓", "spread ↑"),
+    "likelihood": ("misfit moves by", "misfit ↓", "misfit ↑"),
+}
 WIDTHS = (len("0.000 [0.000, 0.000]"), 8, 8, 8, 8)
 WORD = 12  # columns that a word has at least, if it needs them
 GAP = 1
 
 
 def table(result: Analysis, width: int = 200) -> Table:
-    """The words, those that move the image most first.  A star marks a change whose interval leaves out zero.
+    """The words, those that move the image, or the misfit, most first.  A star: the interval leaves out zero.
 
     width: columns of the terminal; the words are always there, and as many of the figures as fit beside them.
     """
     found = Table(box=None, header_style="bold", pad_edge=False)
     found.add_column("word", overflow="fold")
     needed = min(WORD, max((cell_len(shown(word.label)) for word in result.words), default=WORD))
-    shows = [needed + sum(WIDTHS[:count]) + 2 * GAP * count <= width for count in range(1, len(WIDTHS) + 1)]
-    for name in FIGURES[: max(1, sum(shows))]:
+    names = FIGURES[result.options.by]
+    shows = [needed + sum(WIDTHS[:count]) + 2 * GAP * count <= width for count in range(1, len(names) + 1)]
+    for name in names[: max(1, sum(shows))]:
         found.add_column(name if any(shows) else "moves", justify="right", no_wrap=True)
     for word in result.words:
         interval = f" [{word.image.low:.3f}, {word.image.high:.3f}]" if any(shows) else ""

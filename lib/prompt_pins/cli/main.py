@@ -127,6 +127,8 @@ def analyze(
         emit(json.dumps(result.to_json(), ensure_ascii=False))
     else:
         console.print(table(result, console.width))
+        if result.hint:
+            console.say(result.hint)
     console.say(f"report: {page}")
     if received:
         raise typer.Exit(128 + received[0])

@@ -217,8 +217,19 @@ class AnalysisOptions:
     GROUP = "Analysis"
     RUN_GROUPS: ClassVar[tuple[str, ...]] = ("Prompt", "Pin to", "Images", "Loss")
 
+    by: str = option(
+        "images",
+        label="By",
+        choices=("images", "likelihood"),
+        help="How a word's effect is seen: in rendered images, or in how likely the denoiser finds the targets, in a "
+        "small part of the time, as a hint.",
+    )
     analysis_seeds: int = option(
-        16, label="Seeds", low=8, high=512, help="Images of each wording; all words are measured on the same seeds."
+        16,
+        label="Seeds",
+        low=8,
+        high=512,
+        help="Images of each wording; all words are measured on the same seeds. By likelihood it has no part.",
     )
     analysis_step: float = option(
         0.5, label="Step", low=0.01, high=10.0, help="How far each word's weight is raised and lowered."

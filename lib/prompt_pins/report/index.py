@@ -17,7 +17,7 @@ from .summary import summarised
 
 ANALYSED: Shape = {"words": tuple[Any, ...], "config": {"prompt": str}}
 PICTURES = ("best.gif", "evolution.gif")
-ANALYSES = (1, 2)  # the versions of their files that the list can read
+ANALYSES = (1, 2, 3)  # the versions of their files that the list can read
 
 
 def build_index(runs: Runs) -> Path:

@@ -10,13 +10,21 @@ from typing import Any
 
 from ..config import AnalysisOptions
 from ..errors import StoreError
+from ..options import declarations, defaults
 from ..store.files import write_text
 from ..store.folder import ANALYSIS
 from . import pages
 from .images import Thumbs
-from .view import settings
+from .view import as_text, settings
 
 SIDES = ("lowered", "raised")
+HEADS = {
+    "images": (
+        "Image moves by", "", "Fit when lowered", "Fit when raised", "Spread lowered", "Spread raised",
+    ),
+    "likelihood": ("Misfit moves by", "", "Misfit when lowered", "Misfit when raised"),
+}  # fmt: skip
+"""The heads of the table's figures; "" is that of the bars."""
 
 
 def build_analysis(root: Path) -> Path:
@@ -28,29 +36,44 @@ def build_analysis(root: Path) -> Path:
     thumbs = Thumbs(root)
     most = max([_high(word["image"]) for word in value["words"]] + [1e-6])
     page = root / "index.html"
+    options = defaults(AnalysisOptions) | value["options"]
+    likely = options["by"] == "likelihood"
     values = {
         "name": root.name,
-        "a": value,
+        "a": {**value, "options": options},
+        "likely": likely,
+        "heads": HEADS[options["by"]],
+        "hint": value.get("hint", ""),
         "prompt": value["config"].get("prompt", ""),
         "negative_prompt": value["config"].get("negative_prompt", ""),
         "targets": _pictures(thumbs, value["target_images"], "Target"),
         "original": _pictures(thumbs, value["images"], "Unchanged prompt, image"),
-        "words": [_word(word, thumbs, most) for word in value["words"]],
-        "settings": [(group, rows) for group, rows in settings(value["config"]) if group in AnalysisOptions.RUN_GROUPS],
+        "words": [_word(word, thumbs, most, likely) for word in value["words"]],
+        "settings": [
+            *((group, rows) for group, rows in settings(value["config"]) if group in AnalysisOptions.RUN_GROUPS),
+            (AnalysisOptions.GROUP, _options(options)),
+        ],
         "host": [(str(key), str(item)) for key, item in value["host"].items()],
     }
     write_text(page, pages.render("analysis.html", values))
     return page
 
 
-def _word(word: Mapping[str, Any], thumbs: Thumbs, most: float) -> dict[str, Any]:
+def _options(values: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """(label, value, differs from the default) of the analysis's own options."""
+    usual = defaults(AnalysisOptions)
+    known = declarations(AnalysisOptions)
+    return [(known[name].label, as_text(values[name]), values[name] != usual[name]) for name in known]
+
+
+def _word(word: Mapping[str, Any], thumbs: Thumbs, most: float, likely: bool) -> dict[str, Any]:
     image = word["image"]
     places = [round(100 * min(max(image[key], 0.0) / most, 1.0), 2) for key in ("low", "mean", "high")]
     sides = [(name, word[name]) for name in SIDES if word[name] is not None]
     return {
         **word,
         "places": places,
-        "verdict": verdict(word),
+        "verdict": verdict(word, likely),
         "sides": [
             {**side, "name": name, "pictures": _pictures(thumbs, side["images"], f"{word['label']} {name}, image")}
             for name, side in sides
@@ -60,24 +83,32 @@ def _word(word: Mapping[str, Any], thumbs: Thumbs, most: float) -> dict[str, Any
 
 
 def _effects(side: Mapping[str, Any] | None) -> list[tuple[Mapping[str, float], bool]] | None:
-    """(effect, whether its interval leaves out zero) of fit and spread."""
+    """(effect, whether its interval leaves out zero) of fit and spread, those that there are."""
     if side is None:
         return None
-    return [(side[key], side[key]["low"] > 0 or side[key]["high"] < 0) for key in ("fit", "spread")]
+    found = (side[key] for key in ("fit", "spread") if side[key] is not None)
+    return [(effect, effect["low"] > 0 or effect["high"] < 0) for effect in found]
 
 
-def verdict(word: Mapping[str, Any]) -> str:
+def verdict(word: Mapping[str, Any], likely: bool = False) -> str:
     """What the word does, in words; only what its intervals prove."""
     lowered, raised = (word[name] for name in SIDES)
+    what, worse, better = (
+        ("target", "makes the target less likely", "makes the target likelier")
+        if likely
+        else ("image", "makes the fit worse", "makes the fit better")
+    )
     found = []
     if lowered is not None and lowered["fit"]["low"] > 0:
-        found.append("holds the image: with less of it the fit gets worse")
+        found.append(f"holds the {what}: less of it {worse}")
     if lowered is not None and lowered["fit"]["high"] < 0:
-        found.append("pulls away: with less of it the fit gets better")
+        found.append(f"pulls away: less of it {better}")
     if raised is not None and raised["fit"]["low"] > 0:
-        found.append("more of it makes the fit worse")
+        found.append(f"more of it {worse}")
     if raised is not None and raised["fit"]["high"] < 0:
-        found.append("more of it makes the fit better")
+        found.append(f"more of it {better}")
+    if likely:
+        return "; ".join(found) or "does nothing that is proven"
     if raised is not None and raised["spread"]["high"] < 0:
         found.append("more of it makes the images more alike")
     if lowered is not None and lowered["spread"]["low"] > 0:
