@@ -22,7 +22,11 @@ from .result import INTERRUPTED, Places, Side, Word
 PAIRS = 4
 """Noises at each part of the sampling, each with its opposite: as few as an interval can be told from."""
 TOGETHER = 8  # words that are asked for in one call
-HINT = "A hint: nothing was rendered.  "
+HINT = (
+    "A hint: nothing was rendered. On the embedded model its order of the words correlates by 0.81 with that of "
+    "rendered images, and 70 % of the changes that both prove have the same sign."
+)
+"""What `python -m benchmarks.analysis` measured."""
 
 
 class ByLikelihood:
