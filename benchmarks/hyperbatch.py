@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from prompt_pins.headless.autoencoder import DOWN
 from prompt_pins.headless.denoiser import Denoiser
-from prompt_pins.headless.engine import DOWN, HeadlessHost
+from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Recipe
 from prompt_pins.loss.ldrflip import mean_errors
 from prompt_pins.sampling import SAMPLERS, ForkOptions, fork_schedule, make_hyperbatch
@@ -114,7 +115,7 @@ class Bench(HeadlessHost):
         began = Seconds.now()
         latents = make_hyperbatch(name, forks, seeds=seeds)(model, x, sigmas)
         seconds = Seconds.now() - began
-        return Sampled(torch.from_numpy(self._decoded(latents)).permute(0, 3, 1, 2), seconds, model.sizes)
+        return Sampled(torch.from_numpy(self._autoencoder.decode(latents)).permute(0, 3, 1, 2), seconds, model.sizes)
 
     def call_seconds(self, size: int) -> Seconds:
         """Seconds of one denoiser call on `size` images."""

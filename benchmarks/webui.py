@@ -1,13 +1,15 @@
 """What the extension costs and leaves behind in a running WebUI, measured through its API.
 
-python -m benchmarks.webui samplers|overhead|memory|interrupt|plain --url http://127.0.0.1:7860
+python -m benchmarks.webui samplers|overhead|memory|interrupt|plain|words --url http://127.0.0.1:7860
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
+import statistics
 import threading
 import time
 import urllib.request
@@ -19,6 +21,8 @@ JOB = {"prompt": PROMPT, "width": 128, "height": 128, "steps": 20, "batch_size":
 SMALL = {"steps": 4, "batch_size": 2, "width": 64, "height": 64}
 ALONE = {"held_out": 0, "finalists": 0, "preset": "Classic"}
 WARM_UP = 100
+COLOURS, SHAPES = ("red", "green", "blue", "yellow", "black"), ("circle", "square", "triangle", "star", "ring")
+COUNTS, REPEATS = (20, 75, 150, 300), 5
 
 
 class Webui:
@@ -46,12 +50,12 @@ class Webui:
         found: dict[str, Any] = info["extra_generation_params"]["Prompt pins"]
         return found
 
-    def losses(self, run: str) -> list[float | None]:
-        """Every candidate's loss."""
+    def candidates(self, run: str) -> list[dict[str, Any]]:
+        """As the journal has them."""
         path = f"{self.url}/prompt-pins/v1/runs/txt2img/{run}/journal.jsonl"
         with urllib.request.urlopen(path, timeout=60) as answer:
             lines = [json.loads(line) for line in answer.read().decode().splitlines()]
-        return [line["loss"] for line in lines if line["kind"] == "candidate"]
+        return [line for line in lines if line["kind"] == "candidate"]
 
     def megabytes(self) -> float:
         """Resident memory of the WebUI's process."""
@@ -64,7 +68,7 @@ def samplers(webui: Webui) -> dict[str, Any]:
     found = {}
     for name in SAMPLERS:
         run = webui.pin({**ALONE, "generations": 5}, f"{name} - Hyperbatch", **{**SMALL, "width": 128, "height": 128})
-        losses = webui.losses(run["run"])
+        losses = [candidate["loss"] for candidate in webui.candidates(run["run"])]
         found[name] = {"candidates": len(losses), "different_losses": len(set(losses)), "failed": losses.count(None)}
     return found
 
@@ -111,7 +115,38 @@ def interrupt(webui: Webui) -> dict[str, Any]:
     return {"stopped_at_steps": steps, "of": 100, **plain(webui)}
 
 
-TASKS = {task.__name__: task for task in (samplers, overhead, memory, plain, interrupt)}
+def words(webui: Webui) -> dict[str, Any]:
+    """A batch of a run by a plain one of the same prompt, sampler, steps and size: medians of rounds, taking turns.
+
+    rendering: the time in `process_images` alone; whole: the run's, with scoring, journal, page and the first batch.
+    A plain batch's prompt is a new one each time, as a candidate's is, so that the host encodes it.
+    """
+    found = {}
+    sampler = "DPM++ 2M - Hyperbatch"
+    for count in COUNTS:
+        terms = [f"{colour} {shape}" for colour, shape in itertools.product(COLOURS, SHAPES)]
+        text = ", ".join((terms * 6)[: count // 2]) + (" end" if count % 2 else "")
+        rows: dict[str, list[float]] = {"plain": [], "rendering": [], "whole": []}
+        for number in range(REPEATS):
+            started = time.perf_counter()
+            for batch in range(3):
+                webui.render(sampler, prompt=f"{text} {number} {batch}")
+            rows["plain"].append((time.perf_counter() - started) / 3)
+            run = webui.pin({**ALONE, "lambda_": 6, "generations": 2, "gifs": False}, sampler, prompt=text)
+            batches = sum(candidate["evaluations"] > 0 for candidate in webui.candidates(run["run"]))
+            rows["rendering"].append(run["rendering_seconds"] / batches)
+            rows["whole"].append(run["seconds"] / batches)
+        medians = {name: statistics.median(values) for name, values in rows.items()}
+        ratios = {name: statistics.median(map(float.__truediv__, rows[name], rows["plain"])) for name in rows}
+        found[count] = {
+            "plain_seconds": round(medians["plain"], 2),
+            **{name: round(ratios[name], 3) for name in ("rendering", "whole")},
+            "ranges": {name: [round(f(values), 2) for f in (min, max)] for name, values in rows.items()},
+        }
+    return found
+
+
+TASKS = {task.__name__: task for task in (samplers, overhead, memory, plain, interrupt, words)}
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ fit to be shown as it is.  Anything else that escapes is a defect.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PinError(Exception):
     """Base of every error that is shown to the user."""
@@ -47,6 +49,17 @@ class StoreError(PinError):
     """A run folder that cannot be read or written."""
 
 
+class MovedError(StoreError):
+    """A run's folder that was removed or renamed while the run wrote to it.  record: what the run has reached."""
+
+    def __init__(self, folder: object, record: Any) -> None:
+        self.record = record
+        super().__init__(
+            f"{folder}: was removed or renamed while the run wrote to it, so it has stopped; where it "
+            "lies now, if anywhere, it can be resumed"
+        )
+
+
 class JournalError(StoreError):
     """A damaged journal.  `line` counts from 1."""
 
@@ -62,6 +75,11 @@ class HostError(PinError):
 
 class HostInterrupted(PinError):
     """The user stopped the host while it was rendering."""
+
+
+def reason(error: BaseException) -> str:
+    """Why, in words: the system's own, where it has any."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def shorten(value: object, limit: int = 80) -> str:

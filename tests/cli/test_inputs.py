@@ -155,6 +155,10 @@ def test_a_checkpoint_is_written_down_from_the_root_and_never_replaced_silently(
     told = command.refused("resume", "0", "--out", "runs")
     assert "mine.safetensors is not the one that this run was rendered with" in told
     shutil.copy(EMBEDDED, "mine.safetensors")
+    beside = Path("mine.yaml").read_text()
+    Path("mine.yaml").write_text(beside + "\n# another")
+    assert "whose configuration sha256 is" in command.refused("resume", "0", "--out", "runs")
+    Path("mine.yaml").write_text(beside)
     place = Path("runs/00000000").absolute()
     Path("below").mkdir()
     command.patch.chdir("below")
@@ -165,6 +169,28 @@ def test_a_checkpoint_is_written_down_from_the_root_and_never_replaced_silently(
         shutil.move(f"../mine{suffix}", f"moved{suffix}")
     assert "mine.safetensors does not exist" in command.refused("resume", place)
     assert command("resume", place, "--checkpoint", "moved.safetensors")[0] == 0
+
+
+def test_a_target_is_read_until_it_is_kept_and_then_no_more(command: Command) -> None:
+    """A run that was killed before its target's line has rendered nothing: it begins as a new one would."""
+    blue, red = (Image.new("RGB", (64, 64), colour) for colour in ((20, 40, 220), (220, 30, 30)))
+    words = ["pin", "a red circle", *TINY, "-g", "2", "--target", "goal.png"]
+    blue.save("goal.png")
+    with command.patch.context() as patch:
+        stop_after(patch, 1)
+        command(*words, "--out", "kept")
+        command(*words, "--out", "killed")
+    journal = Path("killed/00000000/journal.jsonl")
+    journal.write_text(journal.read_text().splitlines(keepends=True)[0])
+    red.save("goal.png")
+    assert command(*words, "--out", "whole")[0] == command("resume", "0", "--out", "killed")[0] == 0
+    assert losses("killed") == losses("whole")
+    Path("goal.png").unlink()
+    assert command("resume", "0", "--out", "kept")[0] == 0
+    assert losses("kept")[0] not in (None, losses("whole")[0])
+    journal.write_text(journal.read_text().splitlines(keepends=True)[0])
+    code, _, errors = command("resume", "0", "--out", "killed")
+    assert code == 1 and "goal.png: cannot be read" in errors
 
 
 @pytest.mark.parametrize("preset", ["Classic", "Balanced", "Quick"])
@@ -248,6 +274,7 @@ def test_a_file_of_options_that_no_run_can_have(command: Command, text: str, mes
         (["a cat", "--device", "gpu"], "device: 'gpu' is not allowed; allowed: cpu, or cuda"),
         (["a cat", "--device", "meta"], "device: 'meta' is not allowed"),
         (["a [red:blue:1e999] cat"], "of a schedule: it is too large"),
+        (["a cat AND a dog :" + "9" * 400], "the host cannot use the AND weight '999"),
         (["a \udcff cat"], "text of whole characters"),
         (["a cat", "--target", "n" * 300], "File name too long"),
         (["a cat", "--checkpoint", "n" * 300], "File name too long"),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from prompt_pins.cli.terminal import GONE, quoted, shown
-from prompt_pins.store import Runs
+from prompt_pins.store import Journal, Runs
 
 from tests.cli.test_cli import PROGRAM, environment
 from tests.cli.test_inputs import TINY, Command, command
@@ -141,3 +143,48 @@ def test_a_path_is_quoted_for_the_shell() -> None:
     assert [quoted(Path(name)) for name in ("a/b", "my runs/0", "-x", "$(a)'")] == [
         "a/b", "'my runs/0'", "./-x", "'$(a)'\"'\"''",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder with open files stays where it is")
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+@pytest.mark.parametrize("at", ["candidate", "generation", "choice"])
+def test_a_run_whose_folder_goes_away_stops_and_says_what_it_reached(command: Command, how: str, at: str) -> None:
+    kept, went = Journal.append, list[dict[str, Any]]()
+
+    def append(journal: Journal, record: dict[str, Any], sync: bool = False) -> None:
+        kept(journal, record, sync)
+        if not went and record["kind"] == at and record.get("index", 1) == 1:
+            went.append(record)
+            os.rename("runs/00000000", "kept")
+            if how == "removed":
+                shutil.rmtree("kept", ignore_errors=True)
+
+    with command.patch.context() as patch:
+        patch.setattr(Journal, "append", append)
+        code, printed, errors = command("pin", "a red circle", *TINY, "-g", "2", "--finalists", "1", "--out", "runs")
+    assert code == 1 and errors.startswith("error: runs/00000000: was removed or renamed") and errors.count("\n") == 1
+    name = "pinned prompt: " if at == "choice" else "best prompt so far: "
+    assert name in printed and "to go on" not in printed and "report: " not in printed
+    assert not os.path.exists("runs/00000000/journal.jsonl")
+    if how == "renamed":
+        code, printed, _ = command("resume", "./kept")
+        assert code == 0 and "pinned prompt: " in printed
+
+
+def test_a_run_that_found_nothing_hands_over_the_original(command: Command) -> None:
+    from prompt_pins.run import contest
+
+    words = ["pin", "a red circle", *TINY, "-g", "1", "--seed-policy", "fixed", "--held-out", "2", "--out", "runs"]
+    with command.patch.context() as patch:
+        patch.setattr(contest, "improvement", lambda *_, **__: (-0.4, -0.5, -0.3))
+        code, printed, _ = command(*words)
+    record = Runs(Path("runs")).find("0").record()
+    assert code == 0 and record.winner is not None and record.held is not None
+    figures = (
+        f"fit {np.mean(record.held.fits_original):.3f} → {np.mean(record.held.fits_pinned):.3f}, +40% [+30%, +50%]"
+    )
+    worse = f"found nothing: the pinned prompt is worse than the original on unseen seeds ({figures})"
+    assert f"{worse}, so the original prompt is the result\noriginal prompt: a red circle\n" in printed
+    assert "pinned prompt: " not in printed
+    code, printed, errors = command("export", "0", "--out", "runs")
+    assert (code, printed) == (0, "a red circle\n") and errors.startswith(f"warning: {worse}")

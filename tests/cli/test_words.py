@@ -6,8 +6,8 @@ import io
 
 import pytest
 from prompt_pins.cli.analyzing import table
-from prompt_pins.cli.progress import gain, percent
 from prompt_pins.config import AnalysisOptions, RunConfig
+from prompt_pins.report.view import unseen
 from prompt_pins.store import Held
 from prompt_pins.words.analyze import Analysis, Side, Word
 from prompt_pins.words.effects import Effect
@@ -49,7 +49,7 @@ def held(original: float, pinned: float, improvement: float) -> Held:
 
 
 def test_a_gain_in_words() -> None:
-    assert gain(held(0.2, 0.2, 0.0)) == "fit 0.200 → 0.200, no change"
-    assert gain(held(0.2, 0.1, 0.5)) == "fit 0.200 → 0.100, -50% [-50%, -50%]"
-    assert gain(held(0.2, 0.2004, -0.002)) == "fit 0.200 → 0.200, no change"
-    assert percent(-0.0) == percent(0.004) == percent(-0.004) == "0%"
+    assert unseen(held(0.2, 0.2, 0.0)) == "fit 0.200 → 0.200, no change"
+    assert unseen(held(0.2, 0.1, 0.5)) == "fit 0.200 → 0.100, -50% [-50%, -50%]"
+    assert unseen(held(0.2, 0.2004, -0.002)) == "fit 0.200 → 0.200, no change"
+    assert unseen(held(0.2, 0.2, -0.0)) == "fit 0.200 → 0.200, no change"

@@ -51,6 +51,17 @@ def test_the_yaml_beside_a_file_wins(tiny: Tiny, tmp_path: Path) -> None:
     assert load(path, tiny.config).prediction == "eps"
 
 
+def test_the_configuration_has_a_hash_of_its_own(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    found = load(folder)
+    before, weights = found.configuration_sha256(), found.sha256()
+    settings = read_config(folder, "scheduler")
+    write_json(folder / "scheduler" / "scheduler_config.json", {**settings, "beta_end": 0.02})
+    assert len(before) == 64 and found.configuration_sha256() != before and found.sha256() == weights
+    assert load(tiny.file, tiny.config).configuration_sha256() == ""
+
+
 @pytest.mark.parametrize(
     "text", ["model: [", "just words", "model: {params: 3}", "model: {params: {parameterization: x}}"]
 )

@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from prompt_pins.config import RenderOptions
-from prompt_pins.errors import HostInterrupted, OptionError, PromptError
+from prompt_pins.errors import HostError, HostInterrupted, OptionError, PromptError
+from prompt_pins.headless.checkpoint import load
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.infotext import infotext
+from prompt_pins.headless.predictor import Predictor
 from prompt_pins.headless.samplers import find_sampler, samplers
 from prompt_pins.host import Recipe
 from prompt_pins.sampling import SAMPLERS
+
+from tests.headless.tiny import Tiny
 
 JOB = RenderOptions(steps=3, batch_size=2)
 PROMPT = Recipe("a red circle", "blue")
@@ -155,6 +160,62 @@ def test_a_negative_prompt_keeps_its_tags_and_its_and_as_words(host: HeadlessHos
 def test_a_weight_that_cannot_be_read_is_the_prompts_fault(host: HeadlessHost) -> None:
     with pytest.raises(PromptError):
         host.render(Recipe("(a:1.2.3)"), (1,), JOB, False)
+
+
+def test_memory_that_is_too_small_is_said_in_a_sentence(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PyTorch tells it of a GPU; a fault of another kind is not taken for it."""
+
+    def fail(text: str) -> Callable[..., None]:
+        def raising(*args: object, **kwargs: object) -> None:
+            raise RuntimeError(text)
+
+        return raising
+
+    host = HeadlessHost(load(tiny.folder), device="cpu")
+    for text in ("CUDA out of memory. Tried to allocate", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"):
+        with monkeypatch.context() as patch, pytest.raises(HostError, match="too small for 2 images of 64x64"):
+            patch.setattr(host.checkpoint.vae, "decode", fail(text))
+            host.render(PROMPT, (1, 2), JOB, False)
+        with monkeypatch.context() as patch, pytest.raises(OptionError, match="one whose memory holds the model"):
+            patch.setattr(torch.nn.Module, "to", fail(text))
+            HeadlessHost(load(tiny.folder), device="cpu")
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="an illegal address"):
+        patch.setattr(host.checkpoint.vae, "decode", fail("CUDA error: an illegal address"))
+        host.render(PROMPT, (1, 2), JOB, False)
+
+
+@pytest.mark.parametrize("limit", [torch.float16, torch.float32])
+def test_where_half_precision_overflows(tiny: Tiny, limit: torch.dtype) -> None:
+    """The autoencoder's answers of up to `limit` overflow: in half precision it is asked again in full."""
+    host = half_host(tiny)
+    expected = HeadlessHost(load(tiny.folder), device="cpu").render(PROMPT, (1, 2), JOB, False).images.astype(int)
+    asked: list[torch.dtype] = []
+
+    def overflow(network: torch.nn.Module, inputs: tuple[torch.Tensor], answer: torch.Tensor) -> torch.Tensor:
+        asked.append(answer.dtype)
+        return answer * float("inf") if answer.dtype in (torch.float16, limit) else answer
+
+    host.checkpoint.vae.decoder.register_forward_hook(overflow)
+    if limit == torch.float32:
+        with pytest.raises(HostError, match="the autoencoder's answer holds no numbers"):
+            host.render(PROMPT, (1, 2), JOB, False)
+    else:
+        images = host.render(PROMPT, (1, 2), JOB, False).images.astype(int)
+        assert abs(images - expected).mean() < 5
+    assert asked == [torch.float16, torch.float32]
+    assert {p.dtype for p in host.checkpoint.vae.parameters()} == {torch.float16}
+    host.checkpoint.unet.register_forward_hook(lambda network, inputs, answer: (answer[0] * float("inf"),))
+    with pytest.raises(HostError, match="half precision may be too little for it: try the CPU"):
+        host.render(PROMPT, (1, 2), JOB, False)
+
+
+def half_host(tiny: Tiny) -> HeadlessHost:
+    """As a GPU has it by itself, on the CPU."""
+    host = HeadlessHost(load(tiny.folder), device="cpu")
+    host._dtype = torch.float16
+    host._place()
+    host._predictor = Predictor(host.checkpoint.unet, traced=False)
+    return host
 
 
 def test_interrupt_stops_between_steps(fresh_host: HeadlessHost) -> None:

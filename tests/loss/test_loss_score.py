@@ -25,6 +25,7 @@ from prompt_pins.loss import (
     load_target,
     score_batch,
 )
+from prompt_pins.loss import score as scoring
 
 from tests.loss.drawn import Pixels, noise, photo
 
@@ -126,6 +127,34 @@ def test_what_is_refused() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(OptionError, match="CUDA"):
             score_batch(images, targets, None, replace(PLAIN, device="cuda"))
+
+
+def test_without_room_on_the_gpu_the_cpu_compares(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The GPU's part is played by a device that holds nothing."""
+
+    def full(images: torch.Tensor, pairs: torch.Tensor, context: object) -> torch.Tensor:
+        if images.device.type == "meta":
+            raise RuntimeError(words)
+        return OBJECTIVES["flip"].function(images, pairs, context)
+
+    registry = {"flip": replace(OBJECTIVES["flip"], function=full)}
+    images, targets = batch(3), batch_targets(batch(1, seed=50))
+    monkeypatch.setattr(scoring, "_device", lambda name: torch.device("meta"))
+    scoring._tell_of_memory.cache_clear()
+    words = "CUDA out of memory. Tried to allocate 2.00 GiB"
+    for _ in range(2):
+        found = score_batch(images, targets, None, replace(PLAIN, device="auto"), registry=registry)
+    monkeypatch.undo()
+    assert found == score_batch(images, targets, None, PLAIN)
+    assert [record.getMessage()[:30] for record in caplog.records] == ["the GPU has too little memory "]
+    monkeypatch.setattr(scoring, "_device", lambda name: torch.device("meta"))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        score_batch(images, targets, None, replace(PLAIN, device="cuda"), registry=registry)
+    words = "CUDA error: an illegal memory access"
+    with pytest.raises(RuntimeError, match="illegal"):
+        score_batch(images, targets, None, replace(PLAIN, device="auto"), registry=registry)
 
 
 def half_mask(height: int = 24, width: int = 32) -> Pixels:

@@ -24,7 +24,8 @@ class Host:
 
     def __init__(self, root: str) -> None:
         modules = Path(root) / "modules"
-        self.parser = _execute(modules / "prompt_parser.py", {"torch": types.ModuleType("torch")})
+        self.module = _executed(modules / "prompt_parser.py", {"torch": types.ModuleType("torch")})
+        self.parser = vars(self.module)
         self.strip = _functions(modules / "processing_scripts" / "comments.py", {"strip_comments"})["strip_comments"]
         wanted = {"parse_prompt", "ExtraNetworkParams", "re_extra_net"}
         self.networks = _functions(modules / "extra_networks.py", wanted)["parse_prompt"]
@@ -58,19 +59,19 @@ class Host:
         return reading
 
 
-def _execute(path: Path, stand_ins: dict[str, types.ModuleType]) -> dict[str, Any]:
+def _executed(path: Path, stand_ins: dict[str, types.ModuleType]) -> types.ModuleType:
     kept = {name: sys.modules.get(name) for name in stand_ins}
     sys.modules.update(stand_ins)
     try:
-        names: dict[str, Any] = {"__name__": path.stem}
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+        executed = types.ModuleType(path.stem)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(executed))
     finally:
         for name, module in kept.items():
             if module is None:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
-    return names
+    return executed
 
 
 def _functions(path: Path, wanted: set[str]) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
-from prompt_pins.prompt import parse, render, unscheduled
+from prompt_pins.prompt import parse, render
 from prompt_pins.prompt.units import units as units_of
+from prompt_pins.webui.parsing import SparedParser, spared
 
 from tests.prompt.prompt_cases import NAMES, hostile, likely
 from tests.prompt.prompt_host import ROOT, Host
@@ -39,7 +42,8 @@ def test_the_law(host: Host, tokenize: Tokenize, text: str, negative: bool, name
     printed = render(prompt, weights)
     reading = host.read(printed, tokenize, negative, embeddings=names)
     assert same(expected, reading, weights=False)
-    assert same(reading, host.read(unscheduled(printed, negative), tokenize, negative, embeddings=names), weights=True)
+    with spared(host.module):
+        assert same(reading, host.read(printed, tokenize, negative, embeddings=names), weights=True)
 
 
 @CASES
@@ -58,10 +62,26 @@ def test_the_oracle_reads_as_the_host_does(host: Host, tokenize: Tokenize, text:
     assert unsure or same(expected, read(text, tokenize, negative), weights=True)
 
 
-def test_a_long_print_is_read_at_once(host: Host) -> None:
-    """The host's parser of schedules, whose time grows by about the 2.7th power of the brackets, gives up at once."""
-    printed = render(parse("red cat " * 75), [1.1 + number % 89 / 100 for number in range(150)])
-    parser = host.parser["schedule_parser"]
-    with pytest.raises(host.parser["lark"].exceptions.UnexpectedCharacters) as caught:
-        parser.parse(unscheduled(printed))
-    assert caught.value.pos_in_stream == 0
+PIECES = (
+    "[a:b:5]",
+    "[(a:1.2):[b:c:3]:0.5]",
+    "[a|(b:1.1)|]",
+    "[::2]",
+    "([x:y:4]:1.3)",
+    " (b:1.2)",
+    *"()[]:|",
+    "\\(",
+    "a ",
+)
+scheduled = st.lists(st.sampled_from(PIECES), max_size=9).map("".join)
+
+
+@CASES
+@given(st.one_of(likely(), hostile, scheduled), st.sampled_from([(7, None, False), (7, 5, False), (7, None, True)]))
+def test_the_spared_parser_reads_as_the_host_does(host: Host, text: str, steps: tuple[int, int | None, bool]) -> None:
+    read = host.parser["get_learned_conditioning_prompt_schedules"]
+    with suppress(OverflowError):  # a step that stops the host itself
+        expected = read([text], *steps)
+        with spared(host.module):
+            assert read([text], *steps) == expected
+    assert not isinstance(host.module.schedule_parser, SparedParser)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prompt_pins.errors import PromptError
-from prompt_pins.prompt import Prompt, Unit, Vary, parse, read_weights, render, unscheduled
+from prompt_pins.prompt import Prompt, Unit, Vary, parse, read_weights, render
 from prompt_pins.prompt.units import units as units_of
 from prompt_pins.prompt.words import PIECE
 
@@ -175,23 +175,6 @@ def test_the_printed_weights_are_read_back(text: str, pool: list[float], vary: V
         return
     for unit, weight, back in zip(units, weights, read_weights(prompt, printed, (), vary, loras=True), strict=True):
         assert unit.fixed or abs(weight - back) <= 0.0005
-
-
-@CASES
-@given(st.one_of(likely(), hostile), st.booleans())
-@example("a (b:1.2) AND# note\n(c:1.3) :0.8 AND [d:e:5] (f)", False)
-def test_without_schedules_it_reads_the_same(tokenize: Tokenize, text: str, negative: bool) -> None:
-    try:
-        expected = read(text, tokenize, negative)
-    except HostStops:
-        return
-    assert same(expected, read(unscheduled(text, negative), tokenize, negative), weights=True)
-
-
-def test_what_has_no_schedule_is_told_to_the_host() -> None:
-    assert unscheduled("a red cat") == "a red cat"
-    assert unscheduled("(a :1.2)cat") == "\\\n(a :1.2)cat"
-    assert unscheduled("[a:b:5] (c:1.2) AND (d:1.3) AND e") == "[a:b:5] (c:1.2) AND\\\n (d:1.3) AND e"
 
 
 @pytest.mark.parametrize("size", [60, 74, 75, 76, 150, 400])

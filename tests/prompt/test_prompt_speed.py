@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 from prompt_pins.errors import PromptError
-from prompt_pins.prompt import parse, read_weights, render, unscheduled
+from prompt_pins.prompt import parse, read_weights, render
 from prompt_pins.prompt.units import units as units_of
 from prompt_pins.space import Space
 from prompt_pins.space.text import Text
@@ -75,7 +75,6 @@ def test_calls_grow_as_the_words_do(form: str) -> None:
             space = Space((Text.build(text, vary_loras=True),))
             printed = space.recipe([1.1 + number % 7 / 10 for number in range(space.size)]).prompt
             read_weights(prompt, printed)
-            unscheduled(printed)
 
         return calls(work)
 

@@ -218,6 +218,8 @@ def test_steering_marks_reach_every_word_and_multiply_out() -> None:
         ("(red:0~" + "9" * 400 + ")", 6),
         ("[red:blue:1e999]", 11),
         ("a [red::1.5e308]", 9),
+        ("a cat AND a dog :-" + "9" * 400 + " AND c", 18),
+        ("a cat :" + "9" * 31, 8),
     ],
 )
 def test_malformed_marks_and_weights_name_their_column(text: str, column: int) -> None:

@@ -174,3 +174,4 @@ def test_heat_and_command() -> None:
     assert [word.changed for word in found] == [False, True] and found[1].tint == 1.0
     line = command({"prompt": "it's $HOME", "steps": 33, "gifs": False, "target": ["a b.png"]})
     assert line == "prompt-pins pin 'it'\"'\"'s $HOME' --no-gifs --steps 33 --target 'a b.png'"
+    assert command({"prompt": "-a"}, "/my words") == "prompt-pins pin --embeddings '/my words' -- -a"

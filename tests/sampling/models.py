@@ -32,8 +32,8 @@ class Mixture:
 
     def answer(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The posterior mean of each element."""
-        means = torch.tensor(self.means, dtype=x.dtype)
-        weights = torch.tensor(self.weights, dtype=x.dtype)
+        means = torch.tensor(self.means, dtype=x.dtype, device=x.device)
+        weights = torch.tensor(self.weights, dtype=x.dtype, device=x.device)
         s = sigma.reshape(-1, *[1] * x.ndim)
         total = s**2 + self.std**2
         logits = weights.log() - (x[..., None] - means) ** 2 / (2 * total)

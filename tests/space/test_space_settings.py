@@ -81,3 +81,11 @@ def test_a_setting_that_the_host_lacks_is_refused() -> None:
 def test_a_lora_multiplier_is_an_axis_of_its_own_group() -> None:
     options = PromptOptions(prompt="cat <lora:a:0.5>", vary_loras=True, vary_settings=("cfg_scale:3~9",))
     assert [axis.group for axis in build(options, settings=KNOWN).axes] == ["words", "loras", "cfg_scale"]
+
+
+def test_a_setting_is_printed_within_the_range_that_was_asked_for() -> None:
+    space = space_of("cfg_scale:3.004~8.996", known={"cfg_scale": 3.0041})
+    found = [space.round([1.0, 1.0, 1.0, 1.0, value])[-1] for value in (3.004, 3.0049, 8.996, 3.0041)]
+    assert found == [3.01, 3.01, 8.99, 3.0041]
+    with pytest.raises(OptionError, match="vary_settings"):
+        space_of("cfg_scale:3.001~3.009", known={"cfg_scale": 3.005})

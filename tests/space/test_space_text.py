@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prompt_pins.config import PromptOptions
 from prompt_pins.errors import OptionError, PromptError
 from prompt_pins.prompt import parse
@@ -126,3 +128,32 @@ def test_bounds_are_checked(bounds: tuple[float, float]) -> None:
 def test_the_vector_is_checked() -> None:
     with pytest.raises(OptionError, match="vector"):
         space_of("a b").recipe([1.0])
+
+
+@given(st.floats(0, 3), st.floats(0, 3), st.floats(0, 3), st.integers(3, 7), st.lists(st.floats(0, 1)))
+def test_what_is_printed_is_within_the_bounds_whatever_their_decimals(
+    low: float, high: float, original: float, decimals: int, places: list[float]
+) -> None:
+    low, high, original = (round(value, decimals) for value in (low, high, original))
+    try:
+        space = space_of(f"cat (dog:{original:.{decimals}f})", low=low, high=high)
+    except OptionError:
+        assert high - low < 0.002
+        return
+    for place in (0.0, 1.0, *places):
+        vector = [min(a + place * (b - a), b) for a, b in zip(space.low, space.high, strict=True)]
+        for value, axis in zip(space.round(vector), space.axes, strict=True):
+            assert axis.low <= value <= axis.high and min(low, axis.original) <= value <= max(high, axis.original)
+        assert space.round(space.round(vector)) == space.round(vector)
+
+
+def test_bounds_are_moved_inward_and_what_lies_beyond_them_is_not() -> None:
+    space = space_of("cat", low=0.8004, high=1.2006)
+    assert [space.round([value])[0] for value in (0.8004, 0.80049, 1.2006, 1.0)] == [0.801, 0.801, 1.2, 1.0]
+    assert [space.round([value])[0] for value in (0.5, 0.8, 1.3)] == [0.5, 0.8, 1.3]
+
+
+@pytest.mark.parametrize("bounds", [(1.0001, 1.0009), (1.0001, 1.0011)])
+def test_bounds_without_two_weights_that_can_be_printed(bounds: tuple[float, float]) -> None:
+    with pytest.raises(OptionError, match=r"low, high: .*two weights of 3 decimals"):
+        space_of("cat", low=bounds[0], high=bounds[1])

@@ -118,6 +118,9 @@ def test_a_run_in_which_something_leads_out_is_not_opened(tmp_path: Path, make: 
         (folder.path / names[make]).symlink_to(tmp_path / ("nothing" if make == "dangling" else "victim"))
     with pytest.raises(StoreError, match=r"leads out of this folder|is no file and no folder"):
         folder.open()
+    if make == "journal":
+        with pytest.raises(StoreError, match=r"leads out of this folder"):
+            folder.record()
     assert victim.read_text() == "precious" and not (tmp_path / "nothing").exists()
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from prompt_pins.errors import JournalError, StoreError
+from prompt_pins.errors import JournalError, MovedError, StoreError
 from prompt_pins.store import Candidate, Generation, Journal, Runs, read_journal, replay, to_json
 from prompt_pins.store.files import check_place, whole_file, write_text
 from prompt_pins.store.folder import save_image
@@ -267,3 +267,52 @@ def test_an_image_keeps_its_pixels_and_infotext(tmp_path: Path, name: str) -> No
         parameters = read.info.get("parameters")
     assert np.abs(found - image).max() <= (0 if name == "a.png" else 4)
     assert parameters == text if name == "a.png" else comment == b"UNICODE\0" + text.encode("utf-16-be")
+
+
+def failing(index: int, generation: int = 1, loss: float | None = None) -> dict[str, Any]:
+    return to_json(Candidate(generation, index, f"{generation}.{index}", (1.0,), "a", "", loss, loss, None, "", (), 0))
+
+
+def test_a_run_that_goes_on_may_do_failed_candidates_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = Generation(1, "1.0", (0.5, None), {}, {})
+    again = {"kind": "resumed", "kept": 1}
+    write(path, HEAD, failing(0, loss=0.5), failing(1), to_json(first), failing(0, 2), again, failing(1, loss=0.25))
+    record = replay(read_journal(path))
+    assert [(c.generation, c.index, c.loss) for c in record.candidates] == [(1, 0, 0.5), (1, 1, 0.25)]
+    assert record.generations == ()
+    write(path, {"kind": "resumed", "kept": 2}, {"kind": "resumed"})
+    assert len(replay(read_journal(path)).candidates) == 2
+
+
+@pytest.mark.parametrize("kept", [0, 3, -1, None, "1", True, 1.5])
+def test_no_scored_candidate_is_done_again(tmp_path: Path, kept: Any) -> None:
+    path = tmp_path / "journal.jsonl"
+    write(path, HEAD, failing(0, loss=0.5), failing(1), {"kind": "resumed", "kept": kept})
+    with pytest.raises(JournalError, match=r"line 4: is no resumed record: kept is .*; allowed: "):
+        read_journal(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file stays where it is")
+@pytest.mark.parametrize("what", ["file removed", "folder renamed", "another in its place", "folder above renamed"])
+def test_a_journal_that_goes_away_is_not_written_to_any_more(tmp_path: Path, what: str) -> None:
+    folder = Runs(tmp_path / "runs").claim()
+    with folder.open() as journal:
+        for record in (HEAD, failing(0, loss=0.5)):
+            journal.append(record)
+        assert not folder.moved
+        if what == "file removed":
+            folder.journal_path.unlink()
+        elif what == "another in its place":
+            (tmp_path / "other").write_bytes(folder.journal_path.read_bytes())
+            os.replace(tmp_path / "other", folder.journal_path)
+        else:
+            os.rename(folder.path if what == "folder renamed" else tmp_path / "runs", tmp_path / "elsewhere")
+        assert folder.moved
+        with pytest.raises(MovedError, match="was removed or renamed while the run wrote to it") as caught:
+            journal.append(failing(1))
+        with pytest.raises(MovedError):
+            folder.save_images(folder.path / "a", np.zeros((1, 8, 8, 3), np.uint8), ["a.png"], [""])
+    folder.close()
+    assert len(journal.records) == len(caught.value.record.candidates) + 1 == 2
+    assert not (folder.path / "a").exists() and "\n" not in str(caught.value)

@@ -9,6 +9,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,13 @@ PLAIN = {"negative_prompt": "", "seed": 5, "cfg_scale": 4, "sampler_name": "DPM+
 class Webui:
     """A running WebUI.
 
-    pixels: width and height of the tests' images.  real: it is no stand-in.
+    pixels: width and height of the tests' images.  real: it is no stand-in.  root: where its `models` are, if known.
     """
 
     url: str
     pixels: int = 128
     real: bool = True
+    root: Path | None = None
 
     @property
     def size(self) -> dict[str, int]:

@@ -58,7 +58,7 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
         python = os.environ.get("PROMPT_PINS_WEBUI_PYTHON", str(Path(root) / "venv" / "bin" / "python"))
         port = _free_port()
         with _started([python, "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}) as server:
-            yield _answering(Webui(f"http://127.0.0.1:{port}"), server, folder)
+            yield _answering(Webui(f"http://127.0.0.1:{port}", root=Path(root)), server, folder)
     elif importlib.util.find_spec("gradio") is not None:
         with stand_in(folder, {}) as host:
             yield host
@@ -69,10 +69,13 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
 @contextlib.contextmanager
 def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
     """The stand-in; `settings` are its environment."""
-    own = {"STAND_IN_OUTPUTS": str(folder / "outputs"), "GRADIO_ANALYTICS_ENABLED": "False", **settings}
+    (folder / "models" / "Lora").mkdir(parents=True)
+    (folder / "models" / "prompt-pins-embedded.safetensors").write_bytes(b"stands for the checkpoint")
+    places = {"STAND_IN_OUTPUTS": str(folder / "outputs"), "STAND_IN_MODELS": str(folder / "models")}
+    own = {**places, "GRADIO_ANALYTICS_ENABLED": "False", **settings}
     port = _free_port()
     with _started([sys.executable, str(STAND_IN), str(port)], folder, folder, own) as server:
-        yield _answering(Webui(f"http://127.0.0.1:{port}", pixels=64, real=False), server, folder)
+        yield _answering(Webui(f"http://127.0.0.1:{port}", pixels=64, real=False, root=folder), server, folder)
 
 
 @contextlib.contextmanager

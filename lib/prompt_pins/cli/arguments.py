@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-import stat
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import OptionError, PinError
+from ..errors import OptionError, PinError, reason
 from ..options import Declaration, declarations, defaults, describe
 
 if sys.version_info >= (3, 11):
@@ -106,15 +105,15 @@ def analysis_options(given: dict[str, Any]) -> AnalysisOptions:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`."""
-    from ..loss.images import PIPES
+    from ..loss.images import is_strange_pipe
 
     try:
-        if stat.S_ISFIFO(os.stat(path).st_mode) and not str(path).startswith(PIPES):
+        if is_strange_pipe(path):
             raise PinError(f"{path}: is a special file; allowed: a TOML file of options")
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise PinError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        raise PinError(f"{path}: cannot be read ({reason(error)})") from error
     if len(data) > MOST_BYTES:
         raise PinError(f"{path}: is not a file of options (it is larger than {MOST_BYTES // 2**20} MiB)")
     try:
@@ -122,8 +121,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise PinError(f"{path}: is not a file of options (its lists or tables lie too deep in one another)") from error
     except ValueError as error:
-        reason = str(error).partition(";")[0]
-        raise PinError(f"{path}: is not a TOML file ({reason})") from error
+        raise PinError(f"{path}: is not a TOML file ({str(error).partition(';')[0]})") from error
     if isinstance(values.get("target"), list):
         values["target"] = [_beside(path, image) for image in values["target"]]
     if "mask" in values:

@@ -17,7 +17,7 @@ import typer
 from rich.table import Table
 
 from ..config import RenderOptions
-from ..errors import OptionError, PinError, StoreError
+from ..errors import OptionError, PinError, StoreError, reason
 from ..store import RunFolder, Runs
 from . import threads
 from .arguments import analysis_options, merged, some_path, with_analysis_options, with_options
@@ -151,6 +151,7 @@ def export(
 ) -> None:
     """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
     from ..report import notations
+    from ..report.view import verdict
     from ..store.files import check_place, write_text
 
     folder = Runs(out).find(run)
@@ -161,7 +162,10 @@ def export(
         check_place(to)
     if notation not in notations.FORMATS:
         raise OptionError("format", notation, ", ".join((*notations.FORMATS, "embedding")))
-    text = notations.export(folder.path.name, folder.record(), notation)
+    record = folder.record()
+    text = notations.export(folder.path.name, record, notation)
+    if said := verdict(record):
+        Terminal(stderr=True).say(f"warning: {said}", style="yellow")
     if to is None:
         emit(text, newline=False)
     else:
@@ -201,7 +205,7 @@ def serve(
     try:
         server = make_server(out, port)
     except OSError as error:
-        raise PinError(f"port: {port} cannot be used ({error.strerror or error})") from error
+        raise PinError(f"port: {port} cannot be used ({reason(error)})") from error
     emit(f"serving {shown(out)} at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends)")
     with server, contextlib.suppress(KeyboardInterrupt):
         server.serve_forever(poll_interval=0.2)

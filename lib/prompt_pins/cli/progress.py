@@ -6,8 +6,9 @@ import time
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..report.view import unseen, verdict
 from ..run.plan import Plan
-from ..store import Held, Record, RunFolder, events
+from ..store import Record, events
 from .terminal import Terminal
 
 
@@ -80,32 +81,18 @@ class Screen:
         return f"best {self.best:.4f} (start {self.first:.4f})  {speed:.1f} img/s"
 
 
-def summary(console: Terminal, folder: RunFolder) -> None:
-    """The end of a run, in a few lines."""
-    record = folder.record()
-    console.say(f"{record.state}: {record.reason}")
+def summary(console: Terminal, record: Record) -> None:
+    """What a run has found, in a few lines."""
+    best = record.best
     if record.held is not None:
-        console.say(f"unseen seeds: {gain(record.held)}")
-    if record.best is not None:
-        console.say(f"pinned prompt: {record.best.prompt}")
-        if record.best.negative_prompt:
-            console.say(f"pinned negative prompt: {record.best.negative_prompt}")
-        for axis, value in zip(record.axes, record.best.weights):
-            if axis.side == "settings":
-                console.say(f"pinned {axis.label}: {value:g}")
-    console.say(f"report: {folder.path / 'index.html'}")
-
-
-def gain(held: Held) -> str:
-    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
-    before = sum(held.fits_original) / len(held.fits_original)
-    after = sum(held.fits_pinned) / len(held.fits_pinned)
-    change, low, high = (percent(-value) for value in (held.improvement, held.high, held.low))
-    told = "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
-    return f"fit {before:.3f} → {after:.3f}, {told}"
-
-
-def percent(share: float) -> str:
-    """A share as signed whole percent; 0 has no sign."""
-    whole = round(100 * share)
-    return f"{whole:+d}%" if whole else "0%"
+        console.say(verdict(record) or f"unseen seeds: {unseen(record.held)}")
+    if best is None:
+        return
+    so_far = record.state != "finished" and record.choice is None
+    name = "original {}" if record.found_nothing else "best {} so far" if so_far else "pinned {}"
+    console.say(f"{name.format('prompt')}: {best.prompt}")
+    if best.negative_prompt:
+        console.say(f"{name.format('negative prompt')}: {best.negative_prompt}")
+    for axis, value in zip(record.axes, best.weights):
+        if axis.side == "settings":
+            console.say(f"{name.format(axis.label)}: {value:g}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import PinError, StoreError
+from ..errors import MovedError, PinError, StoreError, reason
 from ..store import RunFolder, Runs
 from ..store.events import Event, RunStarted
 from .terminal import GONE, Terminal, complain, quoted
@@ -74,21 +74,29 @@ def _close(
     from ..report import build_index
     from .progress import summary
 
+    moved = failure if isinstance(failure, MovedError) else None
+    record = folder.record() if moved is None else moved.record
     try:
-        build_index(Runs(folder.path.parent))
+        if moved is None or folder.path.parent.is_dir():
+            build_index(Runs(folder.path.parent))
     except StoreError as error:
         failure = failure or error
     if PIPE in received:
         raise typer.Exit(GONE)
-    summary(console, folder)
+    if moved is None:
+        console.say(f"{record.state}: {record.reason}")
+    summary(console, record)
+    if moved is None:
+        console.say(f"report: {folder.path / 'index.html'}")
     if console.lost is not None:
-        failure = failure or PinError(f"the output cannot be written ({console.lost.strerror or console.lost})")
+        failure = failure or PinError(f"the output cannot be written ({reason(console.lost)})")
         console = Terminal(stderr=True)
     if failure is not None:
         complain(failure)
-    if received or failure is not None or folder.record().state != "finished":
-        named: list[Path | str] = [folder.path, *again]
-        console.say(f"to go on: prompt-pins resume {' '.join(map(quoted, named))}")
+    if received or failure is not None or record.state != "finished":
+        if moved is None:
+            named: list[Path | str] = [folder.path, *again]
+            console.say(f"to go on: prompt-pins resume {' '.join(map(quoted, named))}")
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from ..errors import PinError
+from ..errors import PinError, reason
 
 GONE = 128 + 13
 """Exit code where nobody reads the output any more: as of a program that SIGPIPE ended."""
@@ -78,7 +78,7 @@ def emit(text: str, newline: bool = True) -> None:
     except BrokenPipeError:
         raise BrokenPipeError from None  # typer takes one with a number for itself
     except OSError as error:
-        raise PinError(f"the output cannot be written ({error.strerror or error})") from error
+        raise PinError(f"the output cannot be written ({reason(error)})") from error
 
 
 def quoted(word: Path | str) -> str:

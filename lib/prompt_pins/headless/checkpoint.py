@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import CLIPTextModel
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, reason
 from .networks import CLIP, OPEN_CLIP, folder_part, read_config, text_encoder_from, unet_from, vae_from
 from .noise_levels import NoiseLevels
 from .vocabulary import SIZE
@@ -36,6 +36,8 @@ FIRST = UNET + "input_blocks.0.0.weight"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 PREDICTIONS = {"epsilon": "eps", "eps": "eps", "v_prediction": "v", "v": "v"}
 SCALING = 0.18215
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+"""Folders of a diffusers folder that a model is read from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +65,16 @@ class Checkpoint:
 
     def sha256(self) -> str:
         """Of the file; of a folder, of its weights one after the other in the order of their paths."""
-        digest = hashlib.sha256()
-        for path in [self.path] if self.path.is_file() else sorted(self.path.rglob("*.safetensors")):
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        return digest.hexdigest()
+        return _sha256([self.path] if self.path.is_file() else sorted(self.path.rglob("*.safetensors")))
+
+    def configuration_sha256(self) -> str:
+        """Of what lies beside the weights and says how to use them: a file's yaml, a folder's JSON; "" without."""
+        if self.path.is_file():
+            found = [self.path.with_suffix(".yaml")]
+        else:
+            found = sorted(path for part in PARTS for path in (self.path / part).glob("*.json"))
+        found = [path for path in found if path.is_file()]
+        return _sha256(found) if found else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +105,7 @@ def load(path: str | Path = "", config: Path | None = None) -> Checkpoint:
     except FileNotFoundError:
         mode = None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"checkpoint: {place} cannot be read ({reason})") from None
+        raise CheckpointError(f"checkpoint: {place} cannot be read ({reason(error)})") from None
     if mode is not None and stat.S_ISDIR(mode):
         return _load_folder(place)
     if mode is None:
@@ -165,6 +170,15 @@ def _load_folder(folder: Path) -> Checkpoint:
         pixels=int(unet.get("sample_size", 64)) * 8,
         pad=_pad(folder),
     )
+
+
+def _sha256(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _is_used(name: str) -> bool:

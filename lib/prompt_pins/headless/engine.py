@@ -19,6 +19,7 @@ from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Misfits, Recipe, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
+from .autoencoder import DOWN, Autoencoder
 from .checkpoint import Checkpoint, load
 from .conditioning import Reader
 from .denoiser import Denoiser, denoise
@@ -33,8 +34,7 @@ from .vocabulary import Vocabulary
 __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 
 LATENT_CHANNELS = 4
-DOWN = 8
-DECODED_PIXELS = 2**20
+NO_MEMORY = ("out of memory", "ALLOC_FAILED", "allocate memory")  # as CUDA, its libraries and the CPU's allocator say
 SCHEDULES = {"karras": "Karras", "normal": "Normal"}
 
 
@@ -65,16 +65,25 @@ class HeadlessHost:
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._inversions = tuple(embeddings)
         first = extend(self._model.text_encoder, self._inversions)
-        for network in (self._model.unet, self._model.vae, self._model.text_encoder):
-            # torch's own `to`: diffusers' warns about the cast that is wanted here
-            nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
+        self._place()
         vocabulary = Vocabulary()
         names = vocabulary.tokens([one.name for one in self._inversions])
         words = Words(names, [len(one.vectors) for one in self._inversions], first)
         self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()
-        self._seen: tuple[np.ndarray, Tensor] | None = None  # images, and what the encoder made of them
+        self._autoencoder = Autoencoder(self._model.vae, self._model.scaling, self._check)
+
+    def _place(self) -> None:
+        """Bring the networks to the device.  Raises `OptionError` where they do not fit."""
+        try:
+            for network in (self._model.unet, self._model.vae, self._model.text_encoder):
+                # torch's own `to`: diffusers' warns about the cast that is wanted here
+                nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
+        except RuntimeError as error:
+            if not _memory_ran_out(error):
+                raise
+            raise OptionError("device", str(self._device), "one whose memory holds the model, such as cpu") from error
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -97,7 +106,8 @@ class HeadlessHost:
             "name": "headless",
             "version": __version__,
             "checkpoint": self._model.path.name,
-            "checkpoint_sha256": self._sha256,
+            "checkpoint_sha256": self._sha256[0],
+            "configuration_sha256": self._sha256[1],
             "prediction": self._model.prediction,
             "torch": torch.__version__,
             "device": self._device.type,
@@ -107,8 +117,8 @@ class HeadlessHost:
         }
 
     @functools.cached_property
-    def _sha256(self) -> str:
-        return self._model.sha256()
+    def _sha256(self) -> tuple[str, str]:
+        return self._model.sha256(), self._model.configuration_sha256()
 
     def embeddings(self) -> tuple[str, ...]:
         """Names of the textual inversions."""
@@ -157,7 +167,7 @@ class HeadlessHost:
             raise OptionError("seeds", list(seeds), "at least one")
         with self._working(f"{len(seeds)} images of {width}x{height}"):
             latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
-            images = self._decoded(latents)
+            images = self._autoencoder.decode(latents)
         parameters = self._parameters(job, sampler, width, height)
         texts = (infotext(recipe.prompt, recipe.negative_prompt, {**parameters, "Seed": seed}) for seed in seeds)
         return Batch(images, tuple(texts), self.evaluations(len(seeds), job, forked))
@@ -175,7 +185,7 @@ class HeadlessHost:
         pace = 2 if sampler.second_order else 1
         sigmas = self.sigmas(job.steps, sampler.scheduler or job.scheduler).to(self._device)
         with self._working(f"{len(recipes)} recipes at {width}x{height}"):
-            clean = self._encoded(np.stack(images))
+            clean = self._autoencoder.encode(np.stack(images))
             weights = [None if mask is None else self._small(mask, (height // DOWN, width // DOWN)) for mask in masks]
             likelihood = Likelihood(
                 functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
@@ -200,17 +210,9 @@ class HeadlessHost:
             with torch.inference_mode():
                 yield
         except RuntimeError as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
+            if _memory_ran_out(error):
                 raise HostError(f"the memory is too small for {what}") from error
             raise
-
-    def _encoded(self, images: np.ndarray) -> Tensor:
-        """The means of the encoder's answers: float32, B x 4 x h x w, one by one, each computed once in a row."""
-        if self._seen is None or not np.array_equal(self._seen[0], images):
-            pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(self._device, self._dtype) / 127.5 - 1.0
-            means = [self._model.vae.encode(one[None]).latent_dist.mean[0] for one in pixels]
-            self._seen = images, torch.stack(means).float() * self._model.scaling
-        return self._seen[1]
 
     def _small(self, mask: np.ndarray, shape: tuple[int, int]) -> Tensor:
         """What counts of each latent pixel: h x w, 0 to 1."""
@@ -240,7 +242,8 @@ class HeadlessHost:
         sample = make_hyperbatch(sampler.info.name, forks, seeds=seeds)
         latents: Tensor = sample(denoiser, self.noise(seeds, shape) * sigmas[0], sigmas)
         if not bool(torch.isfinite(latents).all()):
-            raise HostError("the model's answer holds no numbers (NaN or infinite); try full precision")
+            hint = "" if self._dtype == torch.float32 else "; half precision may be too little for it: try the CPU"
+            raise HostError(f"the model's answer holds no numbers (NaN or infinite){hint}")
         return latents
 
     def noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
@@ -256,19 +259,6 @@ class HeadlessHost:
         if scheduler == "karras":
             return karras_sigmas(steps, levels.sigma_min, levels.sigma_max)
         return levels.steps(steps)
-
-    def _decoded(self, latents: Tensor) -> np.ndarray:
-        """uint8, B x H x W x 3, in groups of about a megapixel.  The WebUI cuts the fraction off, and so do we."""
-        group = max(1, DECODED_PIXELS // (latents.shape[2] * latents.shape[3] * DOWN * DOWN))
-        parts = []
-        for part in torch.split(latents, group):
-            self._check()
-            image = self._model.vae.decode((part / self._model.scaling).to(self._dtype), return_dict=False)[0]
-            if not bool(torch.isfinite(image).all()):
-                raise HostError("the autoencoder's answer holds no numbers (NaN or infinite)")
-            unit = ((image.float() + 1.0) / 2.0).clamp(0.0, 1.0)
-            parts.append((255.0 * unit).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
-        return np.ascontiguousarray(np.concatenate(parts))
 
     def _forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
         if forked and find_sampler(job.sampler).hyperbatch:
@@ -296,6 +286,10 @@ class HeadlessHost:
             "Model": self._model.name,
             "Version": f"prompt-pins {__version__}",
         }
+
+
+def _memory_ran_out(error: RuntimeError) -> bool:
+    return any(words in str(error) for words in NO_MEMORY)
 
 
 def _device(name: str) -> torch.device:

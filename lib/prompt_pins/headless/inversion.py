@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, StoreError
+from ..errors import CheckpointError, StoreError, reason
 from ..store.files import whole_file
 
 SUFFIX = ".safetensors"
@@ -51,8 +51,7 @@ def load_inversions(folder: Path, width: int | None = None) -> tuple[Inversion, 
     except FileNotFoundError:
         raise CheckpointError(f"embeddings: {folder} is not a folder (it does not exist)") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"embeddings: {folder} cannot be read ({reason})") from None
+        raise CheckpointError(f"embeddings: {folder} cannot be read ({reason(error)})") from None
     found, left = [], []
     for path in paths:
         try:

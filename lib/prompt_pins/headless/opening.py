@@ -1,7 +1,8 @@
 """Opens a host: for a new run, and for an earlier run with what that one was rendered with.
 
-What a run was rendered with is in its record, under the host's description: the checkpoint's hash, and the name and
-hash of each textual inversion.  Records of earlier versions do not say all of it; what they do not say is not checked.
+What a run was rendered with is in its record, under the host's description: the hashes of the checkpoint and of the
+configuration beside it, and the name and hash of each textual inversion.  Records of earlier versions do not say all of
+it; what they do not say is not checked.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ def reopen_host(
             raise CheckpointError(f"embeddings: this run was rendered with {', '.join(names)}; name their folder")
         folder = Path(str(known["embeddings_folder"]))
     host = _open(checkpoint or str(record.config.get("checkpoint", "")), device, folder, names, precise)
-    for key in ("checkpoint_sha256", "prediction"):
+    for key in ("checkpoint_sha256", "prediction", "configuration_sha256"):
         found = host.describe()[key]
         if key in known and known[key] != found:
             raise CheckpointError(
                 f"checkpoint: {host.checkpoint.path} is not the one that this run was rendered with "
-                f"({known.get('checkpoint')}, whose {key.replace('_', ' ')} is {str(known[key])[:SHOWN]}, not "
-                f"{str(found)[:SHOWN]})"
+                f"({known.get('checkpoint')}, whose {key.replace('_', ' ')} is "
+                f"{str(known[key])[:SHOWN] or 'none'}, not {str(found)[:SHOWN] or 'none'})"
             )
     return host
 

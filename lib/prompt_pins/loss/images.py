@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from prompt_pins.errors import TargetError
+from prompt_pins.errors import TargetError, reason
 
 Source = Union[str, "os.PathLike[str]", bytes, Image.Image, NDArray[np.uint8]]
 Pixels = NDArray[np.uint8]
@@ -74,7 +74,7 @@ def list_images(folder: Path) -> list[Path]:
     try:
         found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     except OSError as problem:
-        raise TargetError(f"{folder}: cannot be read ({problem.strerror}); allowed: a folder of images") from problem
+        raise TargetError(f"{folder}: cannot be read ({reason(problem)}); allowed: a folder of images") from problem
     if not found:
         raise TargetError(f"{folder}: holds no image; allowed: files named {', '.join('*' + s for s in SUFFIXES)}")
     return found
@@ -114,8 +114,7 @@ def _header(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     try:
         data = source if isinstance(source, bytes) else _read(source, label)
     except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise TargetError(f"{label}: cannot be read ({reason}); allowed: {_ALLOWED}") from problem
+        raise TargetError(f"{label}: cannot be read ({reason(problem)}); allowed: {_ALLOWED}") from problem
     if len(data) > MAX_BYTES:
         raise TargetError(f"{label}: is larger than the {MAX_BYTES // 2**20} MiB that are allowed")
     if not data:
@@ -134,11 +133,16 @@ def _read(source: str | os.PathLike[str], label: str) -> bytes:
     """
     path = os.fspath(source)
     mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not (stat.S_ISFIFO(mode) and path.startswith(PIPES)):
+    if is_strange_pipe(path) or not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         kind = "a folder" if stat.S_ISDIR(mode) else "a special file"
         raise TargetError(f"{label}: is {kind}; allowed: {_ALLOWED}")
     with open(path, "rb") as file:
         return file.read(MAX_BYTES + 1)
+
+
+def is_strange_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether something is a pipe that no shell made: perhaps nobody ever writes to it.  Raises OSError."""
+    return stat.S_ISFIFO(os.stat(path).st_mode) and not os.fspath(path).startswith(PIPES)
 
 
 def _guarded(step: Callable[[], T], label: str) -> T:

@@ -21,7 +21,7 @@ class LossOptions(LossGroup):
 
     loss_objectives may be given as the configuration has it (texts "name" or "name:weight"), as (name, weight)
     pairs or as a mapping; it is kept as pairs, weights above 0, which are compared with one another.
-    device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+    device: "auto" (CUDA where there is one and it has room, else the CPU), "cpu", "cuda" or "cuda:N".
 
     Raises OptionError for a value that is not allowed.
     """

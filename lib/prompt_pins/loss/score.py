@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +20,8 @@ from prompt_pins.loss.options import LossOptions
 from prompt_pins.loss.result import BatchLoss, build_result
 from prompt_pins.loss.sets import Levels, PairTable, set_losses
 from prompt_pins.loss.targets import Target, compared
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,28 @@ def score_batch(
     batch = _check_images(images)
     chosen = choose(options, registry)
     _check_targets(targets, batch, any(objective.pairwise for objective, _ in chosen))
-    device = _device(options.device)
+    try:
+        tables = _tables(chosen, batch, targets, options, tagger, _device(options.device))
+    except RuntimeError as error:  # a model beside it may hold nearly all of the GPU's memory
+        if options.device != "auto" or "out of memory" not in str(error):
+            raise
+        _tell_of_memory()
+        tables = _tables(chosen, batch, targets, options, tagger, torch.device("cpu"))
+    if normalisers is None:
+        normalisers = _normalisers(tables, options)
+    shares = _shares(chosen, normalisers)
+    return build_result(_combine(tables, shares), tables, shares, normalisers, levels, options)
+
+
+def _tables(
+    chosen: Sequence[tuple[Objective, float]],
+    batch: NDArray[np.uint8],
+    targets: Sequence[Target],
+    options: LossOptions,
+    tagger: Tagger | None,
+    device: torch.device,
+) -> dict[str, PairTable]:
+    """The pair losses of each objective."""
     jobs = _jobs(targets)
     weights = np.array([target.weight for target in targets], dtype=np.float64)
     if not targets:
@@ -61,10 +86,13 @@ def score_batch(
     for objective, _ in chosen:
         fit, spread = _measure(objective, batch, targets, jobs, options, tagger, device)
         tables[objective.name] = PairTable(fit, spread, weights)
-    if normalisers is None:
-        normalisers = _normalisers(tables, options)
-    shares = _shares(chosen, normalisers)
-    return build_result(_combine(tables, shares), tables, shares, normalisers, levels, options)
+    return tables
+
+
+@lru_cache(maxsize=1)
+def _tell_of_memory() -> None:
+    """Once a process."""
+    log.warning("the GPU has too little memory left to compare the images, so the CPU does it, which takes longer")
 
 
 def _combine(tables: Mapping[str, PairTable], shares: Mapping[str, float]) -> PairTable:

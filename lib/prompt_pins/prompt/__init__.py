@@ -2,7 +2,7 @@
 
 The way of a prompt: `source` (comments and tags) → `schedule` (tokens, schedules) → `attention` (weights) →
 `words` and `builder` (nodes, see `nodes`) → `units` → `printer`.  `cleaning` says what the host's tokenizer changes
-before it cuts, and `unscheduled` spells a prompt so that the host parses it at once.  Never imports torch.
+before it cuts.  Never imports torch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,5 @@ from .nodes import Kind, Prompt, Vary
 from .parser import parse
 from .printer import render
 from .units import Unit, read_weights
-from .unscheduled import unscheduled
 
-__all__ = ["Kind", "Prompt", "Unit", "Vary", "parse", "read_weights", "render", "unscheduled"]
+__all__ = ["Kind", "Prompt", "Unit", "Vary", "parse", "read_weights", "render"]

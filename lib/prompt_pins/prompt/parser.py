@@ -36,7 +36,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from ..errors import PromptError
+from ..errors import PromptError, shorten
 from .attention import Opaque, read_items
 from .builder import Builder
 from .cleaning import scattered
@@ -48,7 +48,9 @@ from .source import Source, clean
 from .steering import ATTEMPT
 
 AND = re.compile(r"\bAND\b")
-AND_WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+\.?|\d*\.\d+)\s*")
+AND_WEIGHT = re.compile(r"\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+))\s*")
+LARGEST = 1e30
+"""Of an AND weight: times any CFG scale, it is still a number of 32 bits."""
 TAIL = "".join(filter(str.isspace, map(chr, range(0x3001)))).translate(dict.fromkeys((0x0B, *range(0x1C, 0x20))))
 """White space that the host drops at the end of a part.  Without what its tokenizer drops everywhere: that may stay."""
 
@@ -65,6 +67,10 @@ def parse(text: str, embeddings: Collection[str] = (), negative: bool = False) -
     parts: list[Part] = []
     words: list[Word] = []
     for start, stop, end in split(source, negative):
+        weight = AND_WEIGHT.fullmatch(source.text, stop, end)
+        if weight is not None and abs(float(weight[1])) > LARGEST:
+            column = source.column(weight.start(1)) + 1
+            raise PromptError(f"the host cannot use the AND weight {shorten(weight[1])}: it is too large", column)
         part = _parse_part(source, start, stop, end, known, negative, len(words))
         parts.append(part)
         words += [node for node in part.nodes if isinstance(node, Word)]

@@ -67,10 +67,18 @@ def printable(steering: Steering, column: int) -> tuple[float, float]:
     assert steering.low is not None and steering.high is not None
     if not (math.isfinite(steering.low) and math.isfinite(steering.high)):
         raise PromptError("the bounds of a range are too large", column)
-    low, high = math.ceil(steering.low * STEPS - SLACK) / STEPS, math.floor(steering.high * STEPS + SLACK) / STEPS
+    low, high = inward(steering.low, steering.high)
     if low > high:
         raise PromptError(f"no weight of 3 decimals lies in the range {steering.source}", column)
     return low, high
+
+
+def inward(low: float, high: float, steps: int = STEPS) -> tuple[float, float]:
+    """The lowest and the highest number of a range that can be printed: whole ones of `steps` to 1.
+
+    They are upside down where there is none.
+    """
+    return math.ceil(low * steps - SLACK) / steps, math.floor(high * steps + SLACK) / steps
 
 
 def _fault(text: str) -> str:

@@ -97,7 +97,7 @@ def enough(candidates: int, size: int) -> bool:
 def tightness(record: Record, labels: Sequence[str], std: Sequence[float | None]) -> tuple[Tightness, ...]:
     """The words of a run, tightest first; empty where the run is too short to tell.  The same for the same journal."""
     done = [c for c in record.candidates if c.loss is not None][-MOST:]
-    best = record.best
+    best = record.winner
     if best is None or not enough(len(done), len(best.weights)):
         return ()
     scale = np.array([axis.scale for axis in record.axes])

@@ -157,12 +157,12 @@ class Artist:
         if frames:
             frames = [frame for frame in frames if frame.shape == frames[0].shape]
             write_gif(self.root / "evolution.gif", frames, 300, shared=False)
-        best, original = record.best, record.original
-        if best is None or original is None:
+        best, original, winner = record.best, record.original, record.winner
+        if best is None or original is None or winner is None:
             return
         if (self.root / best.folder / "summary.gif").is_file():
             copy(self.root / best.folder / "summary.gif", self.root / "best.gif")
-        pairs = [read_images(self.root / c.folder, c.images, MOSAIC_SIDE // 2) for c in (original, best)]
+        pairs = [read_images(self.root / c.folder, c.images, MOSAIC_SIDE // 2) for c in (original, winner)]
         if all(pairs) and pairs[0][0].shape == pairs[1][0].shape:
             sides = [caption(np.concatenate(pair, axis=1), "original  |  pinned") for pair in zip(*pairs)]
             write_gif(self.root / "final_summary.gif", sides, 800)

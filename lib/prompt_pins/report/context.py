@@ -27,6 +27,7 @@ from .view import (
     series,
     settings,
     variables,
+    verdict,
 )
 
 MATRIX = 30  # words; a larger matrix of correlations is not shown
@@ -45,7 +46,7 @@ GIFS = (
 
 def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     """Everything that the run page and its sections show."""
-    best, original, held = record.best, record.original, record.held
+    best, original, held, winner = record.best, record.original, record.held, record.winner
     first_stats = read_stats(root / original.folder) if original else BatchStats()
     best_stats = read_stats(root / best.folder) if best else BatchStats()
     parts = heat(record, first_stats, best_stats)
@@ -57,11 +58,12 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         **_facts(record),
         "targets": _pictures(thumbs, record.target_images, "Target"),
         "original": _batch(thumbs, original, "Original prompt"),
-        "pinned": _batch(thumbs, best, "Pinned prompt"),
-        "same_seeds": first_stats.seeds == best_stats.seeds,
+        "verdict": verdict(record),
+        "pinned": _batch(thumbs, winner, "Pinned prompt"),
+        "same_seeds": first_stats.seeds == read_stats(root / winner.folder).seeds if winner else False,
         "original_fit": original.fit if original else None,
-        "pinned_fit": best.fit if best else None,
-        "fit_gain": gain(original.fit, best.fit) if original and best else None,
+        "pinned_fit": winner.fit if winner else None,
+        "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
         "held": held,
         "scale": _scale(held.low, held.high) if held else None,
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
@@ -87,7 +89,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
         "settings": settings(record.config),
         "host": [(str(key), as_text(value)) for key, value in record.host.items()],
-        "command": command(record.config),
+        "command": command(record.config, str(record.host.get("embeddings_folder") or "")),
         "config_json": json.dumps(dict(record.config), ensure_ascii=False, indent=1),
     }
 

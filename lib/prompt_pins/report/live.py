@@ -139,10 +139,12 @@ class LiveReport:
             self._measured(job)
 
     def _measured(self, job: Callable[[], None]) -> None:
-        """Do a job; one that fails is logged and never harms the run.
+        """Do a job; one that fails is logged and never harms the run.  Nothing is done for a folder that is gone.
 
         Of a disk that cannot be written the first failure says it all.
         """
+        if self._artist is not None and self._artist.folder.moved:
+            return
         started = time.monotonic()
         try:
             job()

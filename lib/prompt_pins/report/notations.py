@@ -13,6 +13,7 @@ from ..errors import PromptError
 from ..prompt import parse
 from ..prompt.compel import from_prompt
 from ..store import Candidate, Record
+from .view import verdict
 
 FORMATS = ("text", "csv", "json", "compel")
 COLUMNS = ("name", "prompt", "negative_prompt")
@@ -82,7 +83,8 @@ def as_json(name: str, record: Record, best: Candidate) -> str:
         "weights": weights,
         "settings": dict(best.settings),
         "loss": best.loss,
-        "unseen_seeds": None if record.held is None else record.held.improvement,
+        "unseen_seeds": None if record.held is None else 0.0 if record.found_nothing else record.held.improvement,
+        "verdict": verdict(record),
         "checkpoint": record.host.get("checkpoint", ""),
     }
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

@@ -9,11 +9,11 @@ from ..errors import PinError
 from ..store import Candidate, Record, RunFolder, axes_json
 from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
-from .view import gain, seconds_of
+from .view import gain, seconds_of, verdict
 
-SUMMARY_VERSION = 2
+SUMMARY_VERSION = 3
 KEPT: Shape = {
-    **dict.fromkeys(("run", "state", "reason", "started", "prompt", "negative_prompt"), str),
+    **dict.fromkeys(("run", "state", "reason", "started", "prompt", "negative_prompt", "verdict"), str),
     **dict.fromkeys(("images", "evaluations", "generations", "candidates"), COUNT),
     "seconds": float, "gain?": float, "config": CONFIG, "host": HOST, "axes": AXES,
     "original?": {"fit?": float},
@@ -24,7 +24,7 @@ KEPT: Shape = {
 """What is read of a `run.json`, nulls aside."""
 UNREADABLE: Mapping[str, Any] = {
     "state": "unreadable", "started": "", "prompt": "", "negative_prompt": "", "original": None, "pinned": None,
-    "held": None, "gain": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
+    "verdict": "", "held": None, "gain": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
 }  # fmt: skip
 
 
@@ -49,7 +49,11 @@ def _filled(value: Any) -> Any:
 
 
 def summary(name: str, record: Record) -> dict[str, Any]:
-    """Plain JSON values; the same for the same journal."""
+    """Plain JSON values; the same for the same journal.
+
+    pinned: the result; where the run found nothing, the original, and `verdict` says so, with the figures.
+    rejected: the contest's winner then.
+    """
     held = record.held
     best, original = record.best, record.original
     return {
@@ -64,6 +68,8 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "negative_prompt": record.config.get("negative_prompt", ""),
         "original": _candidate(original),
         "pinned": _candidate(best),
+        "verdict": verdict(record),
+        "rejected": _candidate(record.winner) if record.found_nothing else None,
         "gain": gain(original.fit, best.fit) if original and best else None,
         "held": None
         if held is None

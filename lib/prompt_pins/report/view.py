@@ -12,7 +12,7 @@ from typing import Any
 from ..config import RunConfig
 from ..config.presets import chosen
 from ..options import declarations
-from ..store import Axis, Candidate, Generation, Record
+from ..store import Axis, Candidate, Generation, Held, Record
 from .stats import SIDES, BatchStats, Pairs
 
 Row = list[Any]
@@ -158,9 +158,10 @@ def _same(value: Any, default: Any) -> bool:
 _SPELLED = {"negative_prompt": "negative"}
 
 
-def command(config: Mapping[str, Any]) -> str:
+def command(config: Mapping[str, Any], embeddings: str = "") -> str:
     """The command line that repeats a run: the prompt, and every option that is not at its default.
 
+    embeddings: the folder of the textual inversions that it was rendered with.
     An empty value, which an earlier version's run may have where there is a default now, cannot be said on it.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
@@ -176,6 +177,7 @@ def command(config: Mapping[str, Any]) -> str:
             continue
         for item in value if isinstance(value, (list, tuple)) else [value]:
             parts += [flag, "=".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)]
+    parts += ["--embeddings", embeddings] if embeddings else []
     return shlex.join(parts + (["--", prompt] if prompt.startswith("-") else []))
 
 
@@ -197,6 +199,29 @@ def duration(seconds: float) -> str:
 def gain(before: float | None, after: float | None) -> float | None:
     """1 - after / before: 0.4 where the loss fell by 40 %."""
     return 1.0 - after / before if before and after is not None else None
+
+
+def unseen(held: Held) -> str:
+    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
+    before = sum(held.fits_original) / len(held.fits_original)
+    after = sum(held.fits_pinned) / len(held.fits_pinned)
+    change, low, high = (_percent(-value) for value in (held.improvement, held.high, held.low))
+    told = "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
+    return f"fit {before:.3f} → {after:.3f}, {told}"
+
+
+def _percent(share: float) -> str:
+    """A share as signed whole percent; 0 has no sign."""
+    whole = round(100 * share)
+    return f"{whole:+d}%" if whole else "0%"
+
+
+def verdict(record: Record) -> str:
+    """That a run found nothing, with the figures; "" where it found something, or did not check it."""
+    if record.held is None or not record.found_nothing:
+        return ""
+    worse = f"the pinned prompt is worse than the original on unseen seeds ({unseen(record.held)})"
+    return f"found nothing: {worse}, so the original prompt is the result"
 
 
 def heat(record: Record, first: BatchStats, best: BatchStats) -> dict[str, tuple[Word, ...]]:

@@ -20,7 +20,7 @@ from ..search import SearchOptions
 from ..search.scaled import ScaledSearch
 from ..search.warm import WarmStart
 from ..space import PRINTED, Space, read
-from ..store import Candidate, RunFolder, Runs
+from ..store import Candidate, Record, RunFolder, Runs
 from .contest import advantages
 from .plan import Plan
 
@@ -74,6 +74,16 @@ def check_replayed(folder: RunFolder, candidate: Candidate, weights: ArrayLike) 
             f"{folder.path}: {place} has the weights {list(candidate.weights)}, but this version of Prompt Pinning "
             f"asks for {np.asarray(weights).tolist()}: the run was begun with another version, and goes on with that"
         )
+
+
+def to_keep(record: Record) -> int | None:
+    """How many of a run's candidates count where it goes on, if the last ones failed; None where they did not.
+
+    Those are done again, as if they had never been: now the host may be well.
+    """
+    losses = [candidate.loss for candidate in record.candidates]
+    failed = next((count for count, loss in enumerate(reversed(losses)) if loss is not None), len(losses))
+    return len(losses) - failed if failed and record.choice is None else None
 
 
 def search_options(config: RunConfig) -> SearchOptions:

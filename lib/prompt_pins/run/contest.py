@@ -48,7 +48,9 @@ def finalists(
         if candidate.loss is not None:
             chosen[recipe(candidate)] = candidate
     most = len(chosen) + config.finalists
-    merits = advantages(searched) if rotated else [(candidate.loss or 0.0, candidate) for candidate in scored]
+    merits = advantages(searched) if rotated else []
+    if not rotated or not (chosen or merits):
+        merits = [(candidate.loss or 0.0, candidate) for candidate in scored]
     for _, candidate in sorted(merits, key=lambda pair: pair[0]):
         if len(chosen) < most:
             chosen.setdefault(recipe(candidate), candidate)

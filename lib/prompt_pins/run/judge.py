@@ -13,6 +13,7 @@ from ..host import Batch, Host
 from ..search import INTERRUPTED
 from ..store import Candidate, Choice, Held
 from . import contest, seeds
+from .rendering import render
 from .scoring import Scorer, image_names
 
 
@@ -56,7 +57,7 @@ class Judge:
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
             chunk = row[start : start + self.config.batch_size]
-            parts.append(self.host.render(recipe, chunk, self.config, forked=False))
+            parts.append(render(self.host, recipe, chunk, self.config, forked=False))
         batch = Batch(
             np.concatenate([part.images for part in parts]),
             tuple(text for part in parts for text in part.infotexts),

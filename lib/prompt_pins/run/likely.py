@@ -9,6 +9,7 @@ Imports numpy; never torch.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,13 +18,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..config import RunConfig
+from ..errors import HostError
 from ..host import Host, Recipe, View
 from ..search.warm import WarmStart
 from ..space import Space
 from ..store import Likely
+from . import rendering
 
 if TYPE_CHECKING:
     from ..loss import Target
+
+log = logging.getLogger(__name__)
 
 STEP = 0.3
 """How far each weight is moved alone, in the search's own units."""
@@ -47,12 +52,16 @@ def views(targets: int, steps: int, pairs: int = 1) -> tuple[View, ...]:
 
 
 def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Target]) -> Likely | None:
-    """Every weight moved alone.  None where the host cannot tell.  Raises what the host raises."""
+    """Every weight moved alone.  None where the host cannot tell.  Raises `HostInterrupted`."""
     started = time.perf_counter()
     original, low, high, scale = (np.array(getattr(space, name)) for name in ("original", "low", "high", "scale"))
     steps = np.where(original + STEP * scale <= high, STEP, -STEP)
     moved = np.clip(original + np.diag(steps * scale), low, high)
-    found = misfits(config, host, [space.recipe(point) for point in (original.tolist(), *moved.tolist())], targets)
+    try:
+        found = misfits(config, host, [space.recipe(point) for point in (original.tolist(), *moved.tolist())], targets)
+    except HostError as error:  # the images may still come
+        log.warning("the search starts at the original prompt: %s", error)
+        return None
     if found is None:
         return None
     values, evaluations = found
@@ -75,12 +84,12 @@ def misfits(
 ) -> tuple[NDArray[np.float64], int] | None:
     """(recipes, looks) misfits as shares of the first recipe's, and the evaluations; None where the host cannot tell.
 
-    What a recipe sets besides its prompts has no part.
+    What a recipe sets besides its prompts has no part.  Raises `HostError`.
     """
     looks = views(len(targets), config.steps, pairs)
     plain = [dataclasses.replace(recipe, settings=()) for recipe in recipes]
     images, masks = [target.pixels for target in targets], [target.mask for target in targets]
-    found = host.misfits(plain, images, masks, looks, config)
+    found = rendering.misfits(host, plain, images, masks, looks, config)
     if found is None:
         return None
     weights = np.array([targets[look.image].weight for look in looks])

@@ -1,15 +1,15 @@
 """The run loop: `start` pins a prompt with any host and yields what happens, as events; `resume` goes on.
 
 Imports every part of the core, and of the outside only numpy; the hosts, the report and the user interfaces are
-listeners or arguments.  While the host renders candidate k + 1, a worker thread scores and saves candidate k.
+listeners or arguments.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy as np
 from .. import search
 from ..config import RunConfig
 from ..config.search import LIKELY
-from ..errors import HostError, HostInterrupted, PinError, StoreError
-from ..host import Batch, Host
+from ..errors import HostInterrupted, PinError, StoreError
+from ..host import Host
+from ..search import StopReason, stopping
 from ..store import (
     FORMAT_VERSION,
     Candidate,
@@ -32,10 +33,12 @@ from ..store import (
     replay,
     to_json,
 )
-from . import answers, beginning, contest, likely, seeds
+from . import answers, beginning, contest, likely
+from .evaluating import Evaluator
 from .judge import Judge
 from .plan import Plan, make_plan
-from .scoring import Scorer, candidate_id, check_loss, image_names
+from .rendering import tagger
+from .scoring import Scorer, check_loss
 from .targets import read_targets, ready_targets
 
 if TYPE_CHECKING:
@@ -103,13 +106,7 @@ class _Run:
     ) -> None:
         self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
         self.warm, self.targets = warm, targets
-        self.record = replay(journal.records)
-        self.candidates = list(self.record.candidates)
-        self.known = {c.id: c for c in self.candidates if c.loss is not None}
-        self.replayed = {(c.generation, c.index): c for c in self.candidates}
-        self.seconds = self.record.seconds
-        self.rendered: dict[str, Batch] = {}
-        self.images: dict[str, np.ndarray] = {}  # of candidates that are being scored
+        self.seconds = 0.0  # of the looks before the first image, and of the generations that the search has been told
 
     def work(self) -> Events:
         """All of the run, or what is left of it."""
@@ -120,17 +117,22 @@ class _Run:
                 yield from self._parts()
         except HostInterrupted:
             yield self._end("stopped", search.INTERRUPTED)
-        except PinError as error:
-            self._end("stopped", f"failed: {error}")
+        except Exception as error:
+            words = str(error) if isinstance(error, PinError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(StoreError):
+                self._end("stopped", f"failed: {words}")
             raise
 
     def _parts(self) -> Events:
         yield from self._target()
         yield from self._likely()
-        reason: str | None = None
+        reason: StopReason | None = None
         while reason is None:
             yield from self._generation(self.search.generation + 1)
             reason = self.search.stop() or self._over_budget()
+        if lost := self._lost(reason):
+            yield self._end("stopped", lost)
+            return
         yield from self._answers()
         yield from self._contest()
         yield from self._check()
@@ -140,29 +142,23 @@ class _Run:
 
     def _begin(self) -> None:
         if self.journal.records:
-            self.journal.append({"kind": "resumed", "time": now()})
-            return
-        head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
-        head |= {"host": self.host.describe(), "space": axes_json(self.plan.space.axes), "plan": self.plan.to_json()}
-        head |= {} if self.warm is None else {"warm": beginning.to_json(self.warm)}
-        self.journal.append({**head, "time": now()}, sync=True)
+            kept = beginning.to_keep(replay(self.journal.records))
+            self.journal.append({"kind": "resumed", "time": now(), **({} if kept is None else {"kept": kept})})
+        else:
+            head = {"kind": "run", "version": FORMAT_VERSION, "config": self.config.to_dict()}
+            head |= {"host": self.host.describe(), "space": axes_json(self.plan.space.axes)}
+            head |= {"plan": self.plan.to_json()}
+            head |= {} if self.warm is None else {"warm": beginning.to_json(self.warm)}
+            self.journal.append({**head, "time": now()}, sync=True)
         self.record = replay(self.journal.records)
+        self.candidates = list(self.record.candidates)
+        self.evaluator = Evaluator(self.config, self.host, self.plan, self.record)
 
     def _target(self) -> Events:
-        original = self.plan.space.recipe(self.plan.space.original)
-        first = seeds.search_seeds(self.config.seed, self.config.batch_size, 1, self.config.seed_policy)
-
-        def first_batch() -> np.ndarray:
-            batch = self.host.render(original, first, self.config, forked=True)
-            self.rendered[candidate_id(original, first)] = batch
-            return batch.images
-
         source, names, targets = ready_targets(
-            self.config, self.host, self.folder, self.record, first_batch, self.targets
+            self.config, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
         )
-        normalisers = next((line["values"] for line in self.journal.records if line["kind"] == "normalisers"), None)
-        tagger = self.host.tagger()
-        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, normalisers, tagger)
+        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, self._normalisers(), tagger(self.host))
         self.judge = Judge(self.config, self.host, self.scorer)
         if not self.record.target_source:
             weights = [target.weight for target in targets]
@@ -179,8 +175,8 @@ class _Run:
                 found = likely.measured(self.config, self.host, self.plan.space, self.scorer.targets)
                 if found is not None:
                     self.journal.append(to_json(found), sync=True)
-                    self.seconds += found.seconds["wall"]
                     yield events.LikelyDone(found)
+            self.seconds += found.seconds.get("wall", 0.0) if found else 0.0
             self.warm = likely.start(found)
         self.search = beginning.search(self.config, self.host, self.plan, self.warm)
 
@@ -189,10 +185,7 @@ class _Run:
         asked = self.search.ask()
         vectors = np.array([self.plan.space.round(vector.tolist()) for vector in asked])
         done: list[Candidate] = []
-        for candidate in self._evaluate(number, vectors):
-            done.append(candidate)
-            if self._is_new(candidate):
-                yield self._keep(candidate)
+        yield from self._evaluate(number, vectors, done)
         self.search.tell([candidate.loss for candidate in done], vectors)
         best = min((c for c in done if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
         if best is not None:
@@ -204,9 +197,10 @@ class _Run:
             self.search.state(),
             {"wall": time.perf_counter() - started},
         )
-        if number > len(self.record.generations):
+        before = self.record.generations[number - 1 : number]
+        self.seconds += (before[0] if before else record).seconds.get("wall", 0.0)
+        if not before:
             self.journal.append(to_json(record), sync=True)
-            self.seconds += record.seconds["wall"]
             yield events.GenerationDone(record)
 
     def _answers(self) -> Events:
@@ -218,9 +212,7 @@ class _Run:
             found = answers.simplest(searched, vectors[0], space.axes, rotated)
             rounded = space.round(self.search.closest(found).tolist())
             vectors += [] if rounded in (vectors[0], space.round(space.original)) else [rounded]
-        for candidate in self._evaluate(generation + 1, np.array(vectors)):
-            if self._is_new(candidate):
-                yield self._keep(candidate)
+        yield from self._evaluate(generation + 1, np.array(vectors), [])
 
     def _contest(self) -> Events:
         if self.config.finalists == 0 or self.record.choice is not None:
@@ -233,9 +225,9 @@ class _Run:
 
     def _check(self) -> Events:
         record = replay(self.journal.records)
-        if not self.config.held_out or record.held is not None or record.best is None or record.original is None:
+        if not self.config.held_out or record.held is not None or record.winner is None or record.original is None:
             return
-        held = self.judge.held(record.original, record.best)
+        held = self.judge.held(record.original, record.winner)
         self.journal.append(to_json(held), sync=True)
         yield events.Validated(held)
 
@@ -245,73 +237,36 @@ class _Run:
 
     # candidates
 
-    def _evaluate(self, generation: int, vectors: np.ndarray) -> Iterator[Candidate]:
-        """Every candidate of a generation in order, each with its loss: one is scored while the next is rendered."""
-        pending: list[Candidate | Future[Candidate]] = []
-        try:
-            for index, vector in enumerate(vectors):
-                known = self.replayed.get((generation, index))
-                if known is not None:
-                    beginning.check_replayed(self.folder, known, vector)
-                pending.append(known or self._start(generation, index, vector))
-                while pending and (isinstance(pending[0], Candidate) or pending[0].done()):
-                    yield self._finish(pending.pop(0))
-        except HostInterrupted:
-            for item in pending:
-                candidate = self._finish(item)
-                if self._is_new(candidate):
-                    self._keep(candidate)
-            raise
-        for item in pending:
-            yield self._finish(item)
-
-    def _start(self, generation: int, index: int, vector: np.ndarray) -> Candidate | Future[Candidate]:
-        """Render a candidate and hand it to the worker; one that is known already is not rendered again."""
-        if self.host.interrupted():
-            raise HostInterrupted(search.INTERRUPTED)
-        config, planned = self.config, self.plan.of(generation)
-        row = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)[: planned.size]
-        recipe = self.plan.space.recipe(vector.tolist())
-        name = candidate_id(recipe, row)
-        weights = tuple(float(weight) for weight in vector)
-        same = self.known.get(name)
-        if same is not None:
-            return dataclasses.replace(
-                same, generation=generation, index=index, weights=weights, evaluations=0, seconds={}
-            )
-        started = time.perf_counter()
-        blank = Candidate(
-            generation, index, name, weights, recipe.prompt, recipe.negative_prompt, None, None, None,
-            f"{generation:08d}/{name}", image_names(row, config.image_format), 0, settings=dict(recipe.settings),
-        )  # fmt: skip
-        try:
-            batch = self.rendered.pop(name, None) or self.host.render(recipe, row, config, forked=True)
-        except HostError as error:
-            return dataclasses.replace(blank, images=(), error=str(error))
-        blank = dataclasses.replace(
-            blank, evaluations=batch.evaluations, seconds={"render": time.perf_counter() - started}
-        )
-        if config.image_format == "png":  # other formats do not keep every bit
-            self.images[name] = batch.images
-        return self.worker.submit(self.scorer.candidate, blank, batch, planned.levels, row)
-
-    def _finish(self, item: Candidate | Future[Candidate]) -> Candidate:
-        candidate = item.result() if isinstance(item, Future) else item
-        if candidate.loss is not None:
-            self.known.setdefault(candidate.id, candidate)
-        return candidate
-
-    def _is_new(self, candidate: Candidate) -> bool:
-        return (candidate.generation, candidate.index) not in self.replayed
+    def _evaluate(self, generation: int, vectors: np.ndarray, done: list[Candidate]) -> Events:
+        """Every candidate of a generation, each appended to `done`; the event of each new one, written down."""
+        for candidate in self.evaluator.evaluate(generation, vectors, self.scorer, self.worker):
+            done.append(candidate)
+            if self.evaluator.is_new(candidate):
+                yield self._keep(candidate)
 
     def _keep(self, candidate: Candidate) -> events.CandidateDone:
-        if not self.candidates:
+        if candidate.loss is not None and not self._normalisers():
             self.journal.append({"kind": "normalisers", "values": dict(self.scorer.normalisers or {})})
         self.journal.append(to_json(candidate))
         self.candidates.append(candidate)
-        return events.CandidateDone(candidate, self.images.pop(candidate.id, None))
+        return events.CandidateDone(candidate, self.evaluator.images.pop(candidate.id, None))
 
-    def _over_budget(self) -> str | None:
-        images = sum(len(c.images) for c in self.candidates if c.evaluations)
+    def _normalisers(self) -> dict[str, float] | None:
+        """Those of the run's first scored batch, as written down; an empty line, of an earlier version, is none."""
+        lines = (line["values"] for line in self.journal.records if line["kind"] == "normalisers")
+        return next(filter(None, lines), None)
+
+    def _over_budget(self) -> StopReason | None:
+        """By what the search has been told so far: a run that goes on has later candidates in its journal already."""
+        told = [c for c in self.candidates if c.generation <= self.search.generation]
+        images = sum(len(c.images) for c in told if c.evaluations)
         budget = search.Budget(self.config.max_images, self.config.max_minutes)
         return budget.exceeded(images, self.seconds, self.plan.rows * self.plan.of(self.search.generation + 1).size)
+
+    def _lost(self, reason: StopReason) -> str:
+        """Why nothing can follow the search: the host fails, and another one may do better; "" if something can."""
+        scored = any(candidate.loss is not None for candidate in self.candidates)
+        if self.record.choice is not None or (reason.code != "failed" and scored):
+            return ""
+        words = reason if reason.code == "failed" else stopping.all_failed(self.search.generation)
+        return f"{words} ({self.candidates[-1].error})"

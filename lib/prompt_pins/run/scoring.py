@@ -20,6 +20,7 @@ from ..space import Space
 from ..store import Candidate, RunFolder
 from ..store.files import write_json
 from ..store.folder import map_name, save_image
+from .rendering import tagger
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def check_loss(config: RunConfig, host: Host) -> None:
     width, height = host.size(config)
     images = np.zeros((2, height, width, 3), dtype=np.uint8)
     images[1] = 255
-    score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=host.tagger())
+    score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=tagger(host))
 
 
 class Scorer:

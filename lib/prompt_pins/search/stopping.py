@@ -96,7 +96,8 @@ def ill_conditioned(axis_ratio: float) -> StopReason:
 
 def all_failed(count: int) -> StopReason:
     """No candidate could be scored."""
-    return StopReason("failed", f"no candidate of the last {count} generations could be scored")
+    last = "generation" if count == 1 else f"{count} generations"
+    return StopReason("failed", f"no candidate of the last {last} could be scored")
 
 
 def is_flat(losses: Sequence[float]) -> bool:

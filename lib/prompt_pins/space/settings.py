@@ -15,6 +15,7 @@ from ..config import RenderOptions
 from ..errors import OptionError
 from ..host import Recipe
 from ..options import declarations
+from ..prompt.steering import inward
 from ..store import Axis
 from .space import Part
 
@@ -88,8 +89,8 @@ def _read(text: str) -> tuple[str, float, float]:
 
 def _axis(text: str, name: str, low: float, high: float, original: float) -> Axis:
     setting = SETTINGS[name]
-    low, high = (round(bound, setting.decimals) for bound in (low, high))
-    if not setting.low <= low < high <= setting.high:
+    least, most = inward(low, high, 10**setting.decimals)
+    if not (setting.low <= low and high <= setting.high and least < most):
         raise OptionError(
             "vary_settings", text, f"a range within {setting.low:g}~{setting.high:g}, the lower end first"
         )

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from ..errors import OptionError
 from ..host import Recipe
 from ..prompt.printer import show
+from ..prompt.steering import inward
 from ..store import Axis
 
 
@@ -90,10 +91,13 @@ class Space:
         return [axis.scale for axis in self.axes]
 
     def round(self, vector: Sequence[float]) -> list[float]:
-        """The vector as printed: so many decimals as the axis has, or exactly the original value."""
+        """The vector as printed: so many decimals as the axis has, or exactly the original value.
+
+        What lies within an axis's bounds stays there, also where these have more decimals.
+        """
         if len(vector) != self.size:
             raise OptionError("vector", len(vector), f"as many values as there are axes, {self.size}")
-        return [float(show(float(value), axis.original, axis.decimals)) for value, axis in zip(vector, self.axes)]
+        return [_printed(float(value), axis) for value, axis in zip(vector, self.axes)]
 
     def recipe(self, vector: Sequence[float]) -> Recipe:
         """What the host renders at a vector."""
@@ -112,3 +116,11 @@ class Space:
             count = len(group.axes)
             yield group, values[:count]
             values = values[count:]
+
+
+def _printed(value: float, axis: Axis) -> float:
+    printed = float(show(value, axis.original, axis.decimals))
+    if axis.low <= printed <= axis.high or not axis.low <= value <= axis.high:
+        return printed
+    low, high = inward(axis.low, axis.high, 10**axis.decimals)
+    return min(max(printed, low), high)

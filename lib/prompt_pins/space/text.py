@@ -15,6 +15,7 @@ from ..host import Recipe
 from ..prompt.nodes import Prompt, Vary
 from ..prompt.parser import parse
 from ..prompt.printer import DECIMALS, apply
+from ..prompt.steering import inward
 from ..prompt.units import Span, Unit, read_weights, spans, units
 from ..store import Axis
 from .space import Part
@@ -61,10 +62,12 @@ class Text:
         """Parse both prompts and number their axes; none where nothing varies.
 
         low, high: bounds of a unit whose prompt sets none; they are widened to hold its original weight.
-        Raises PromptError if the ranges of a tie do not meet, OptionError for bounds that are negative or upside down.
+        Raises PromptError if the ranges of a tie do not meet, OptionError for bounds that are negative or upside down,
+        or hold no two weights that can be printed.
         """
-        if not 0 <= low < high:
-            raise OptionError("low, high", (low, high), "0 <= low < high")
+        least, most = inward(low, high)
+        if not 0 <= low < high or least >= most:
+            raise OptionError("low, high", (low, high), f"0 <= low < high, with two weights of {DECIMALS} decimals")
         prompts = parse(positive, embeddings), parse(negative, embeddings, negative=True)
         plans = spans(prompts[0], vary, vary_loras), spans(prompts[1], vary)
         builder = _Builder(low, high)

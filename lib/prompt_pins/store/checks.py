@@ -69,7 +69,7 @@ LINES: Mapping[str, Shape] = {
     "held": {**_declared(Held), **UNSEEN},
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
-    "resumed": {},
+    "resumed": {"kept?": COUNT},
 }
 
 
@@ -79,6 +79,7 @@ class Checker:
     def __init__(self) -> None:
         self._size: int | None = None
         self._scored: set[str] = set()
+        self._count = self._kept = 0  # candidates, and those up to the last one with a loss
 
     def fault(self, line: Mapping[str, Any]) -> str:
         """The first fault of the next line in words; "" if it is fine, or of a kind of a later version."""
@@ -94,8 +95,14 @@ class Checker:
             size = self._size = len(line["weights"]) if self._size is None else self._size
             if len(line["weights"]) != size:
                 yield f"weights has {len(line['weights'])} values, {size} in the candidates before"
+            self._count += 1
             if line["loss"] is not None:
                 self._scored.add(line["id"])
+                self._kept = self._count
+        elif kind == "resumed" and "kept" in line:
+            if not self._kept <= line["kept"] <= self._count:
+                yield f"kept is {line['kept']}; allowed: {self._kept} to {self._count}, as only failed ones go"
+            self._count = line["kept"]
         elif kind == "choice":
             if len(line["fits"]) != len(line["contestants"]):
                 yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError, shorten
+from ..errors import StoreError, reason, shorten
 from .framing import load
 
 PART = re.compile(r"\.prompt-pins-[0-9a-f]{8}\.part(\.\w+)?")
@@ -104,7 +104,7 @@ class _Tried(Exception):
 
 
 def _unwritten(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})")
+    return StoreError(f"{path}: cannot be written ({reason(error)})")
 
 
 def write_text(path: Path, text: str) -> None:

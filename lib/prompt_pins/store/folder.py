@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError
+from ..errors import StoreError, reason
 from .files import check_links, inside, sweep, whole_file, write_json
 from .journal import Journal, read_journal
 from .lock import FolderLock, held
@@ -40,6 +40,7 @@ class RunFolder:
     def __init__(self, path: Path, claimed: bool = False) -> None:
         self.path, self._claimed = path, claimed
         self._lock: FolderLock | None = None
+        self._journal: Journal | None = None
 
     @property
     def journal_path(self) -> Path:
@@ -67,11 +68,12 @@ class RunFolder:
             check_links(self.path)
             if lock.locked:
                 sweep(self.path)
-            return Journal(self.journal_path)
+            self._journal = Journal(self.journal_path)
         except BaseException:
             self.close()
             self.discard()
             raise
+        return self._journal
 
     def close(self) -> None:
         """Let other processes write to this run."""
@@ -96,7 +98,7 @@ class RunFolder:
         Raises `StoreError` and `JournalError`.
         """
         quiet = held(self._lock_path) is False  # before and after: a run may begin or end while its journal is read
-        lines = read_journal(self.journal_path)
+        lines = read_journal(self.inside(JOURNAL))
         if not lines:
             raise StoreError(
                 f"{self.journal_path}: is empty (it has no first line), so there is nothing to show or to go on with; "
@@ -115,8 +117,18 @@ class RunFolder:
         """The folder of a generation; 0 is the target's."""
         return self.path / f"{number:08d}"
 
+    @property
+    def moved(self) -> bool:
+        """Whether it was removed or renamed since `open`: what is written to its path then is lost, or litter."""
+        return self._journal is not None and self._journal.moved
+
     def save_images(self, folder: Path, images: np.ndarray, names: Sequence[str], infotexts: Iterable[str]) -> None:
-        """Write uint8 RGB images (B x H x W x 3) as `names`, each with its infotext in the WebUI's place."""
+        """Write uint8 RGB images (B x H x W x 3) as `names`, each with its infotext in the WebUI's place.
+
+        Raises `StoreError`; `MovedError` where this folder is not there any more.
+        """
+        if self._journal is not None:
+            self._journal.check_place()
         for image, name, infotext in zip(images, names, infotexts, strict=True):
             save_image(folder / name, image, infotext)
 
@@ -182,7 +194,7 @@ class Runs:
         try:
             names = [entry.name for entry in self.root.iterdir()] if self.root.is_dir() else []
         except OSError as error:
-            raise StoreError(f"{self.root}: cannot be read ({error.strerror or error})") from error
+            raise StoreError(f"{self.root}: cannot be read ({reason(error)})") from error
         return sorted(int(name) for name in names if _NUMBER.fullmatch(name) and _is_run(self.root / name))
 
     def claim(self) -> RunFolder:
@@ -198,7 +210,7 @@ class Runs:
                 except FileExistsError:  # claimed by another process just now, or no run
                     number += 1
         except OSError as error:
-            raise StoreError(f"{self.root}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{self.root}: cannot be written ({reason(error)})") from error
 
     def find(self, name: str) -> RunFolder:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""

@@ -12,9 +12,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import JournalError, StoreError
+from ..errors import JournalError, MovedError, StoreError, reason
 from .checks import Checker
 from .framing import FORMAT_VERSION, FramingError, decode, encode
+from .records import replay
 
 
 def now() -> str:
@@ -34,7 +35,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
             raise StoreError(f"{path}: cannot be read (it is no file)")
         data = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise StoreError(f"{path}: cannot be read ({reason(error)})") from error
     end = data.rfind(b"\n") + 1
     records: list[dict[str, Any]] = []
     checker, framed = Checker(), False
@@ -79,14 +80,17 @@ class Journal:
                 self.records, self._end = _read(path)
                 os.truncate(path, self._end)
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+            self._place = os.stat(path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{path}: cannot be written ({reason(error)})") from error
 
     def append(self, record: dict[str, Any], sync: bool = False) -> None:
         """Write one record at once; `sync` also waits until the disk has it.
 
-        Raises `StoreError` if not all of it could be written; then none of it is in the journal.
+        Raises `StoreError` if not all of it could be written; then none of it is in the journal.  `MovedError`: it is
+        not where it was any more, and would be written to for nobody.
         """
+        self.check_place()
         version = _version(self.path, self.records[0] if self.records else record)
         line = encode(record, len(self.records) + 1, version)
         try:
@@ -99,10 +103,23 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._take_back()
-            raise StoreError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{self.path}: cannot be written ({reason(error)})") from error
         self._torn = False
         self._end += len(line)
         self.records.append(record)
+
+    @property
+    def moved(self) -> bool:
+        """Whether another file, or none, is where this one was opened: it was removed or renamed, or a folder of it."""
+        try:
+            return not os.path.samestat(os.stat(self.path), self._place)
+        except OSError as error:
+            return isinstance(error, (FileNotFoundError, NotADirectoryError))
+
+    def check_place(self) -> None:
+        """Raises `MovedError` if it is not where it was opened."""
+        if self.moved:
+            raise MovedError(self.path.parent, replay(self.records))
 
     def _write(self, data: bytes) -> None:
         """All of it: an unbuffered file may take a part only, as the last one that a full disk has room for."""

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, reason
 
 PATIENCE = 0.5
 """Seconds until a lock counts as held: who only looks whether it is (`held`) has it for an instant."""
@@ -29,7 +29,7 @@ class FolderLock:
         try:
             self._file = open(path, "a+b")  # noqa: SIM115 (closed by release)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+            raise StoreError(f"{path}: cannot be written ({reason(error)})") from error
         try:
             self._wait()
             self.locked = True
@@ -40,7 +40,7 @@ class FolderLock:
             self._file.close()
             if error.errno in HELD:
                 raise StoreError(f"{path.parent}: another process is writing to this run") from None
-            raise StoreError(f"{path}: cannot be locked ({error.strerror or error})") from error
+            raise StoreError(f"{path}: cannot be locked ({reason(error)})") from error
 
     def _wait(self) -> None:
         until = time.monotonic() + PATIENCE

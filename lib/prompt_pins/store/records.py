@@ -11,7 +11,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
     stopped     reason: the run ended early and can be resumed
-    resumed     the run goes on
+    resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
 """
 
@@ -119,6 +119,7 @@ class Held:
     fits_original, fits_pinned: mean loss to the targets, one for each seed, paired.
     improvement: 1 - mean(pinned) / mean(original); low and high bound its 95 % bootstrap interval.
     images_original, images_pinned: paths relative to the run's folder.
+    pinned: the contest's winner, which is not the run's result where it is worse.
     """
 
     seeds: tuple[int, ...]
@@ -130,6 +131,11 @@ class Held:
     images_original: tuple[str, ...]
     images_pinned: tuple[str, ...]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def worse(self) -> bool:
+        """Whether the whole interval says that the pinned prompt is worse than the original."""
+        return self.high < 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +230,17 @@ class Record:
 
     @property
     def best(self) -> Candidate | None:
-        """The pinned prompt: the contest's winner; before the contest, the lowest loss so far (earliest of equals).
+        """The pinned prompt, or the best so far: the contest's winner, but the original where that is better."""
+        return self.original if self.found_nothing else self.winner
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether the contest's winner is worse than the original on unseen seeds."""
+        return self.held is not None and self.held.worse
+
+    @property
+    def winner(self) -> Candidate | None:
+        """The contest's winner; before the contest, the lowest loss so far (earliest of equals).
 
         Where each generation has image seeds of its own, losses of two generations cannot be compared: before the
         contest, the best is the search's own.
@@ -242,7 +258,7 @@ class Record:
     def exportable(self) -> Candidate:
         """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
         best = self.best
-        if best is None or best.loss is None:
+        if best is None:
             raise StoreError("no candidate is done yet, so there is nothing to export")
         return best
 
@@ -250,12 +266,6 @@ class Record:
     def original(self) -> Candidate | None:
         """The user's own prompt: the first candidate of the first generation."""
         return next(iter(self.candidates), None)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the search so far."""
-        parts = [part.seconds for part in self.generations] + ([self.likely.seconds] if self.likely else [])
-        return sum(seconds.get("wall", 0.0) for seconds in parts)
 
     @property
     def evaluations(self) -> int:
@@ -297,6 +307,10 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             values |= {"state": kind, "reason": line["reason"], "ended": line["time"]}
         elif kind == "resumed":
             values |= {"state": "running", "reason": "", "ended": ""}
+            dropped = candidates[line.get("kept", len(candidates)) :]
+            if dropped:
+                del candidates[line["kept"] :]
+                generations = [done for done in generations if done.generation < dropped[0].generation]
     if candidates and len(values["axes"]) != len(candidates[0].weights):
         values["axes"] = tuple(Axis(f"word {i + 1}", 1.0, 0.0, 2.0) for i in range(len(candidates[0].weights)))
     return Record(candidates=tuple(candidates), generations=tuple(generations), **values)

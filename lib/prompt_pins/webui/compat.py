@@ -152,20 +152,27 @@ def image_size(p: Any) -> tuple[int, int]:
 
 def embedding_names() -> tuple[str, ...]:
     """Textual inversions that the loaded model knows."""
-    database = getattr(getattr(_module("modules.sd_hijack"), "model_hijack", None), "embedding_db", None)
+    return tuple(embedding_vectors())
+
+
+def embedding_vectors() -> dict[str, dict[str, Any]]:
+    """Of each textual inversion that the loaded model knows, a tensor for each of its text encoders that has one."""
+    database = getattr(getattr(module("modules.sd_hijack"), "model_hijack", None), "embedding_db", None)
     if database is not None:
-        return tuple(database.word_embeddings)
-    load = getattr(_module("modules.sd_models"), "forge_model_reload", None)
-    if load is not None:
-        load()  # this host has no model before its first batch
-    names: set[str] = set()
-    for engine in ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g"):
-        found = getattr(getattr(shared.sd_model, engine, None), "embeddings", None)
-        names.update(getattr(found, "word_embeddings", None) or {})
-    return tuple(sorted(names))
+        known = dict(database.word_embeddings)
+    else:
+        load = getattr(module("modules.sd_models"), "forge_model_reload", None)
+        if load is not None:
+            load()  # this host has no model before its first batch
+        known = {}
+        for engine in ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g"):
+            found = getattr(getattr(shared.sd_model, engine, None), "embeddings", None)
+            known |= getattr(found, "word_embeddings", None) or {}
+        known = dict(sorted(known.items()))
+    return {name: one.vec if isinstance(one.vec, dict) else {"": one.vec} for name, one in known.items()}
 
 
-def _module(name: str) -> Any:
+def module(name: str) -> Any:
     """A module that a host may lack; None where it does."""
     try:
         return importlib.import_module(name)
@@ -173,12 +180,17 @@ def _module(name: str) -> Any:
         return None
 
 
+def prompt_parser() -> Any:
+    """The host's module that looks for schedules in prompts; None where it has none."""
+    return module("modules.prompt_parser")
+
+
 def folder_opener() -> Callable[[str], None] | None:
     """The host's way to show a folder in the file manager; None where it has none, or its users sit elsewhere."""
     flags = shared.cmd_opts
     if getattr(flags, "hide_ui_dir_config", False) or getattr(flags, "webui_is_non_local", False):
         return None
-    return getattr(_module("modules.util"), "open_folder", None)
+    return getattr(module("modules.util"), "open_folder", None)
 
 
 def version() -> str:

@@ -17,7 +17,9 @@ from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
-from . import compat, likelihood, samplers, tagger
+from ..store import Record
+from . import assets, compat, likelihood, samplers, tagger
+from .parsing import spared
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ QUIET = (
 A preview period of -1 would show every finished batch.
 """
 MAX_COMMENTS = 8
+SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
+"""What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +95,20 @@ class WebuiHost:
         self.images = 0
 
     def describe(self) -> dict[str, Any]:
-        """Name, versions, checkpoint and the settings that a run does not choose itself."""
+        """Name, versions, checkpoint and what a run does not choose itself: settings, files by their fingerprints."""
+        return self._described(self.job.positive, self.job.negative)
+
+    def check_begun(self, record: Record) -> None:
+        """Raises `OptionError` or `CheckpointError` where a run that goes on would be rendered with something else."""
+        known, own = record.host, ("prompt", "negative_prompt")
+        found = self._described(*(str(record.config.get(name, "")) for name in own))
+        for name in SAME:
+            hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
+            if not hashed and known.get(name, found[name]) != found[name]:
+                raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
+        assets.check(known, found)
+
+    def _described(self, positive: str, negative: str) -> dict[str, Any]:
         p = self.job.pristine
         return {
             "name": "webui",
@@ -104,6 +121,7 @@ class WebuiHost:
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
             "hires_fix": bool(getattr(p, "enable_hr", False)),
+            **assets.describe(p, positive, negative),
         }
 
     def embeddings(self) -> tuple[str, ...]:
@@ -219,15 +237,17 @@ class WebuiHost:
 
     def _processed(self, q: Any) -> Any:
         """The host's answer; never one of a batch that was interrupted or skipped."""
+        parser = None
         try:
-            processed = processing.process_images(q)
+            with spared(compat.prompt_parser()) as parser:
+                processed = processing.process_images(q)
         except compat.INTERRUPTION as error:
             raise HostInterrupted("rendering was stopped") from error
         except (RuntimeError, AssertionError, ValueError, OSError) as error:
             log.exception("the WebUI could not render a candidate")
             raise HostError(f"the WebUI could not render: {type(error).__name__}: {error}") from error
         finally:
-            self._pass_on(q.comments)
+            self._pass_on([*q.comments, *([parser.warning()] if parser and parser.warning() else [])])
         if shared.state.interrupted:
             raise HostInterrupted("rendering was stopped")
         if shared.state.skipped:

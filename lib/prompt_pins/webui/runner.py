@@ -22,6 +22,7 @@ from ..config import RunConfig
 from ..errors import HostError, OptionError, StoreError, TargetError
 from ..options import checked
 from ..report import LiveReport
+from ..report.view import verdict
 from ..run import pin
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
@@ -30,9 +31,6 @@ from .arguments import read_arguments, stored_images
 from .declared import ScriptOptions
 from .host import Job, WebuiHost, read_job
 from .progress import Progress
-
-SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
-"""What must be as it was when a run goes on; sampler, steps, seed and the like must, too."""
 
 EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 
@@ -117,11 +115,7 @@ def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> tuple[R
         raise OptionError("resume", number, "the number of a run")
     folder = runs.find(number.strip())
     record = folder.record()
-    described = host.describe()
-    for name in SAME:
-        value = described[name]
-        if record.host.get(name, value) != value:
-            raise OptionError(name, value, f"{record.host.get(name)!r}, as when run {number} began")
+    host.check_begun(record)
     for name, value in host.job.options.items():
         if record.config.get(name) != value:
             raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
@@ -154,7 +148,7 @@ def _result(p: Any, folder: RunFolder, failure: str) -> Any:
     record = folder.record()
     images, texts = _best_batch(folder, record)
     state = f"failed: {failure}" if failure else f"{record.state}: {record.reason}"
-    compat.comment(p, f"Prompt pins run {folder.path.name}: {state}")
+    compat.comment(p, f"Prompt pins run {folder.path.name}: {'; '.join(filter(None, (state, verdict(record))))}")
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")
     if not compat.is_api(p) and texts:

@@ -18,6 +18,7 @@ from ..host import Batch, Host, Recipe
 from ..loss import BatchLoss, Target, flip_pairs, score_batch
 from ..run import seeds
 from ..run.plan import make_plan
+from ..run.rendering import render, tagger
 from ..run.scoring import check_loss, loss_options
 from ..run.targets import first_batch_targets, read_targets
 from ..space import Space
@@ -190,7 +191,7 @@ class _Analyzer:
         """The prompt's own first batch, as a run without a target would take it."""
         config = self.config
         row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
-        batch = self.host.render(original, row, config, forked=True)
+        batch = render(self.host, original, row, config, forked=True)
         return first_batch_targets(batch.images, config, self.host)
 
     def _word(self, index: int) -> Word:
@@ -225,10 +226,10 @@ class _Analyzer:
         for start in range(0, len(self.row), size):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            parts.append(self.host.render(recipe, self.row[start : start + size], self.config, forked=False))
+            parts.append(render(self.host, recipe, self.row[start : start + size], self.config, forked=False))
         images = np.concatenate([part.images for part in parts])
-        tagger = self.host.tagger()
-        return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers, tagger=tagger)
+        tags = tagger(self.host)
+        return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers, tagger=tags)
 
     def _save(self, name: str, images: Collection[np.ndarray]) -> tuple[str, ...]:
         files = [f"{name}/{index:05d}.{self.config.image_format}" for index, _ in enumerate(images)]

@@ -25,6 +25,7 @@ if not hasattr(huggingface_hub, "HfFolder"):
     huggingface_hub.HfFolder = object
 
 import gradio as gr  # noqa: E402
+import networks  # noqa: E402, F401
 from fastapi import Body, FastAPI, HTTPException  # noqa: E402
 from modules import processing, script_callbacks, scripts, sd_samplers, shared  # noqa: E402
 from modules.model import Model  # noqa: E402

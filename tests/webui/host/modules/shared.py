@@ -75,12 +75,14 @@ class State:
 
 
 OUTPUTS = os.environ.get("STAND_IN_OUTPUTS", "outputs")
+MODELS = os.environ.get("STAND_IN_MODELS", "models")
 opts = Options({
     "outdir_samples": "",
     "outdir_txt2img_samples": f"{OUTPUTS}/txt2img", "outdir_img2img_samples": f"{OUTPUTS}/img2img",
     "samples_format": "png", "sd_model_checkpoint": "prompt-pins-embedded", "img2img_fix_steps": False,
     "live_previews_enable": True, "show_progress_every_n_steps": 10, "return_mask": False, "emphasis": "Original",
 })  # fmt: skip
+opts.add_option("CLIP_stop_at_last_layers", OptionInfo(1, "Clip skip", infotext="Clip skip"))
 state = State()
 cmd_opts = SimpleNamespace(api_auth=os.environ.get("STAND_IN_API_AUTH"), gradio_auth=None)
 prompt_styles = StyleDatabase()

@@ -1,0 +1,117 @@
+"""Evaluating candidates in order: while the host renders one, a worker thread scores and saves the one before."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import Union
+
+import numpy as np
+
+from ..config import RunConfig
+from ..errors import HostError, HostInterrupted
+from ..host import Batch, Host, Recipe
+from ..search import INTERRUPTED
+from ..store import Candidate, Record
+from . import beginning, seeds
+from .plan import Plan
+from .rendering import render
+from .scoring import Scorer, candidate_id, image_names
+
+Pending = Union[Candidate, "Future[Candidate]"]
+
+
+class Evaluator:
+    """The candidates of one run.  record: those that are not rendered again.
+
+    images: batches of candidates that are not written down yet, by their ids, where the files will hold every bit.
+    """
+
+    def __init__(self, config: RunConfig, host: Host, plan: Plan, record: Record) -> None:
+        self.config, self.host, self.plan = config, host, plan
+        self.images: dict[str, np.ndarray] = {}
+        self._replayed = {(c.generation, c.index): c for c in record.candidates}
+        self._known: dict[str, Pending] = {c.id: c for c in record.candidates if c.loss is not None}
+        self._rendered: dict[str, Batch] = {}
+
+    def first_batch(self) -> np.ndarray:
+        """The images of the original prompt's own whole batch (B x H x W x 3, uint8)."""
+        config = self.config
+        original = self.plan.space.recipe(self.plan.space.original)
+        row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
+        batch = self._rendered[candidate_id(original, row)] = render(self.host, original, row, config, forked=True)
+        return batch.images
+
+    def is_new(self, candidate: Candidate) -> bool:
+        """Whether a candidate is none of the record's."""
+        return (candidate.generation, candidate.index) not in self._replayed
+
+    def evaluate(self, generation: int, vectors: np.ndarray, scorer: Scorer, worker: Executor) -> Iterator[Candidate]:
+        """Every candidate of a generation in order, each with its loss or with what it failed for.
+
+        vectors: (rows, N).  Raises `HostInterrupted` after those that were begun, and `StoreError` where the record's
+        are others.
+        """
+        pending: list[Pending] = []
+        interrupted: HostInterrupted | None = None
+        for index, vector in enumerate(vectors):
+            known = self._replayed.get((generation, index))
+            if known is not None:
+                beginning.check_replayed(scorer.folder, known, vector)
+            try:
+                pending.append(known or self._start(generation, index, vector, scorer, worker))
+            except HostInterrupted as error:
+                interrupted = error
+                break
+            while pending and (isinstance(pending[0], Candidate) or pending[0].done()):
+                yield _done(pending.pop(0))
+        for item in pending:
+            yield _done(item)
+        if interrupted is not None:
+            raise interrupted
+
+    def _start(self, generation: int, index: int, vector: np.ndarray, scorer: Scorer, worker: Executor) -> Pending:
+        """Render a candidate and hand it to the worker; one that is known already is not rendered again."""
+        if self.host.interrupted():
+            raise HostInterrupted(INTERRUPTED)
+        config, planned = self.config, self.plan.of(generation)
+        row = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)[: planned.size]
+        recipe = self.plan.space.recipe(vector.tolist())
+        name = candidate_id(recipe, row)
+        weights = tuple(float(weight) for weight in vector)
+        same = self._scored(name)
+        if same is not None:
+            return dataclasses.replace(
+                same, generation=generation, index=index, weights=weights, evaluations=0, seconds={}
+            )
+        started = time.perf_counter()
+        blank = Candidate(
+            generation, index, name, weights, recipe.prompt, recipe.negative_prompt, None, None, None,
+            f"{generation:08d}/{name}", image_names(row, config.image_format), 0, settings=dict(recipe.settings),
+        )  # fmt: skip
+        try:
+            batch = self._batch(name, recipe, row)
+        except HostError as error:
+            return dataclasses.replace(blank, images=(), error=str(error))
+        blank = dataclasses.replace(
+            blank, evaluations=batch.evaluations, seconds={"render": time.perf_counter() - started}
+        )
+        if config.image_format == "png":  # other formats do not keep every bit
+            self.images[name] = batch.images
+        self._known[name] = found = worker.submit(scorer.candidate, blank, batch, planned.levels, row)
+        return found
+
+    def _batch(self, name: str, recipe: Recipe, row: Sequence[int]) -> Batch:
+        return self._rendered.pop(name, None) or render(self.host, recipe, row, self.config, forked=True)
+
+    def _scored(self, name: str) -> Candidate | None:
+        """The candidate of that id, with its loss; one that is being scored is waited for, or luck would decide."""
+        item = self._known.get(name)
+        found = None if item is None else _done(item)
+        return None if found is None or found.loss is None else found
+
+
+def _done(item: Pending) -> Candidate:
+    return item.result() if isinstance(item, Future) else item
