@@ -64,7 +64,8 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
 )
 def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, names: list[str]) -> None:
     more = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.7} if tab == "img2img" else {}
-    options = {**SHORT, "vary_settings": wanted, "target": [encoded((30, 60, 220))]}
+    whole = {"early_generations": 0}  # any candidate's batch can be rendered again
+    options = {**SHORT, **whole, "vary_settings": wanted, "target": [encoded((30, 60, 220))]}
     status, answer = webui.pin([options], tab, steps=8, batch_size=4, **more)
     assert status == 200, answer
     run = webui.runs()[0]
