@@ -7,8 +7,9 @@ import time
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..report.view import unseen, verdict
+from ..run import likely
 from ..run.plan import Plan
-from ..store import Record, events
+from ..store import Likely, Record, events
 from .terminal import Terminal
 
 
@@ -41,6 +42,10 @@ class Screen:
         """Show one event."""
         if isinstance(event, events.RunStarted):
             self._begin(event.record)
+        elif isinstance(event, events.TargetReady):
+            self._ask()
+        elif isinstance(event, events.LikelyDone):
+            self._likely(event.likely)
         elif isinstance(event, events.CandidateDone):
             candidate = event.candidate
             self.images += len(candidate.images) if candidate.evaluations else 0
@@ -53,6 +58,15 @@ class Screen:
         elif isinstance(event, events.Chosen):
             self.bar.update(self.task, description="comparing with the original on unseen seeds")
 
+    def _ask(self) -> None:
+        if self.plan.before:
+            self.bar.update(self.task, description=likely.ASKING)
+
+    def _likely(self, found: Likely) -> None:
+        self.started += found.seconds["wall"]  # it made no images
+        self.console.say(f"before the first image: {likely.in_words(found)}")
+        self.bar.update(self.task, description="")
+
     def _line(self, number: int) -> None:
         if not self.console.is_terminal:
             self.console.say(f"generation {number}/{self.plan.generations}  {self._words()}")
@@ -61,11 +75,13 @@ class Screen:
         plan = self.plan
         self.console.say(
             f"pinning {plan.space.in_words} · {plan.in_words} · "
-            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations"
+            f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations{plan.before_in_words}"
         )
         self.bar.start()
         for candidate in record.candidates:
             self._first(candidate.loss)
+        if record.target_source and record.likely is None and not record.candidates:
+            self._ask()
         if record.generations:
             self.best = record.generations[-1].state.get("best_loss")
             self.console.say(f"resumed after generation {len(record.generations)}")

@@ -12,6 +12,7 @@ from ..store import Candidate, Generation, Record
 from ..store.folder import map_name
 from . import notations
 from .analysis import correlations, tightness
+from .first import UNIT, First, first
 from .images import Thumbs
 from .stats import BatchStats, read_stats
 from .tree import draw_tree
@@ -52,6 +53,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     parts = heat(record, first_stats, best_stats)
     levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
+    before = first(record)
     return {
         "name": root.name,
         "record": record,
@@ -70,6 +72,9 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
         "notations": _notations(root.name, record, best),
+        "first": before,
+        "unit": UNIT,
+        "likelier": _likelier(before),
         "parts": parts,
         "changed": [word for side in parts.values() for word in side if word.changed],
         "variables": found,
@@ -121,6 +126,11 @@ def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
     }
 
 
+def _likelier(before: First | None) -> Callable[[float], float] | None:
+    """An effect to percent of the drawing's width."""
+    return None if before is None else _spread(*before.reach)
+
+
 def _facts(record: Record) -> dict[str, Any]:
     plain, forked = record.plan.get("plain_evaluations"), record.plan.get("evaluations")
     return {
@@ -146,7 +156,10 @@ def _scale(low: float, high: float) -> Callable[[float], float]:
     """Improvement to percent of the drawing's width: zero and the interval lie well inside."""
     left, right = min(low, 0.0), max(high, 0.0)
     room = max(right - left, 0.1) * 0.1
-    left, right = left - room, right + room
+    return _spread(left - room, right + room)
+
+
+def _spread(left: float, right: float) -> Callable[[float], float]:
     return lambda value: round(100 * (value - left) / (right - left), 2)
 
 
@@ -181,7 +194,8 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
     """What the run page's script shows: curves and the table of candidates."""
     best = {(g.generation, g.best) for g in record.generations}
     rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
-    done = (record.state, len(rows), len(record.generations), record.choice is not None, record.held is not None)
+    parts = (part is not None for part in (record.likely, record.choice, record.held))
+    done = (record.state, len(rows), len(record.generations), *parts)
     return {
         "version": " ".join(map(str, done)),
         "state": record.state,

@@ -115,6 +115,9 @@ class LiveReport:
             self._record = dataclasses.replace(record, generations=(*record.generations, generation))
         elif isinstance(event, events.TargetReady):
             self._record = dataclasses.replace(record, target_source=event.source, target_images=event.images)
+        elif isinstance(event, events.LikelyDone):
+            self._record = dataclasses.replace(record, likely=event.likely)
+            self._jobs.append(self._refresh)  # once a run, and nothing else is to be seen yet
         elif isinstance(event, events.Chosen):
             self._record = dataclasses.replace(record, choice=event.choice)
         elif isinstance(event, events.Validated):

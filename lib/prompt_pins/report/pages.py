@@ -18,6 +18,7 @@ SECTIONS = (
     "pictures",
     "unseen",
     "prompt",
+    "first",
     "words",
     "analysis",
     "tree",
@@ -48,7 +49,7 @@ def environment() -> jinja2.Environment:
     )
     found.globals["static"] = static
     found.filters["url"] = lambda path: urllib.parse.quote(str(path), safe="/")
-    found.globals["fixed"], found.globals["percent"] = fixed, percent
+    found.globals |= {"fixed": fixed, "percent": percent, "share": share}
     found.globals["m"] = found.get_template("macros.html").module
     return found
 
@@ -64,6 +65,11 @@ def percent(value: float | None) -> str:
         return "–"
     whole = round(100 * value)
     return f"{whole:+d} %".replace("-", "−") if whole else "0 %"
+
+
+def share(value: float) -> str:
+    """A small share as signed percent with one digit after the point."""
+    return f"{100 * value:+.1f} %".replace("-", "−")
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

@@ -187,7 +187,7 @@ def _plain(value: Any) -> Any:
 
 def seconds_of(record: Record) -> float:
     """Seconds that the run worked, as its records say."""
-    records = [*record.generations, *(r for r in (record.choice, record.held) if r is not None)]
+    records = [*record.generations, *(r for r in (record.likely, record.choice, record.held) if r is not None)]
     return math.fsum(float(r.seconds.get("wall", 0.0)) for r in records)
 
 

@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..config import RunConfig
-from ..errors import HostError
+from ..config.search import LIKELY
+from ..errors import HostError, shorten
 from ..host import Host, Recipe, View
+from ..search.downhill import downhill, told
 from ..search.warm import WarmStart
 from ..space import Space
 from ..store import Likely
@@ -37,7 +39,25 @@ REACH = 0.6
 PARTS = (0.0, 0.2, 0.4, 0.6)
 """How much of the sampling lies behind the looks: there the content is settled, later only its detail."""
 FIRST_SEED = 2**31 + 2**22  # no image has it
+ASKING = "asking the model which words explain the target"
 LEAST = 1e-3  # of the original's misfit, which the others are divided by
+
+log = logging.getLogger(__name__)
+
+
+def asked(config: RunConfig) -> bool:
+    """Whether a run begins with it."""
+    return config.start == LIKELY and not config.warm_start
+
+
+def planned(config: RunConfig, space: Space) -> int:
+    """Denoiser evaluations that it takes, at most."""
+    return len(views(1, config.steps)) * (1 + sum(moved(space))) if asked(config) else 0
+
+
+def moved(space: Space) -> list[bool]:
+    """(N,) which axes it can tell anything of: settings have no part."""
+    return [axis.side != "settings" for axis in space.axes]
 
 
 def views(targets: int, steps: int, pairs: int = 1) -> tuple[View, ...]:
@@ -54,22 +74,41 @@ def views(targets: int, steps: int, pairs: int = 1) -> tuple[View, ...]:
 def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Target]) -> Likely | None:
     """Every weight moved alone.  None where the host cannot tell.  Raises `HostInterrupted`."""
     started = time.perf_counter()
-    original, low, high, scale = (np.array(getattr(space, name)) for name in ("original", "low", "high", "scale"))
-    steps = np.where(original + STEP * scale <= high, STEP, -STEP)
-    moved = np.clip(original + np.diag(steps * scale), low, high)
+    scale = np.array(space.scale)
+    original, low, high = (np.array(getattr(space, name)) / scale for name in ("original", "low", "high"))
+    up, down = np.minimum(high - original, STEP), np.minimum(original - low, STEP)
+    steps = np.where(up >= down, up, -down) * moved(space)
+    points = (original + np.vstack([0.0 * steps, np.diag(steps)])) * scale
     try:
-        found = misfits(config, host, [space.recipe(point) for point in (original.tolist(), *moved.tolist())], targets)
+        found = misfits(config, host, [space.recipe(point) for point in points.tolist()], targets)
     except HostError as error:  # the images may still come
-        log.warning("the search starts at the original prompt: %s", error)
+        log.warning("the search begins at the original prompt, as the denoiser could not be asked first: %s", error)
         return None
     if found is None:
         return None
     values, evaluations = found
-    steps = np.diagonal(moved - original) / scale
-    mean = downhill(values, steps, original / scale)
-    table = tuple(map(tuple, values.tolist()))
-    seconds = {"wall": time.perf_counter() - started}
-    return Likely(table, tuple(steps.tolist()), evaluations, tuple(mean.tolist()), config.initial_std, seconds)
+    mean = downhill(values, steps, original, min(REACH, config.size_limit or REACH))
+    mean = np.clip(mean, low, high) if len(mean) else mean
+    mean = mean if not np.array_equal(mean, original) else mean[:0]  # every bound in the way
+    recipe = space.recipe((mean * scale).tolist()) if len(mean) else Recipe("")
+    return Likely(
+        tuple(map(tuple, values.tolist())),
+        tuple(steps.tolist()),
+        evaluations,
+        tuple(mean.tolist()),
+        config.initial_std,
+        recipe.prompt,
+        recipe.negative_prompt,
+        {"wall": time.perf_counter() - started},
+    )
+
+
+def in_words(found: Likely) -> str:
+    """`3 of 10 words tell; starting at 'a (red:1.4) circle'`."""
+    count = sum(step != 0.0 for step in found.steps)
+    telling = int(np.count_nonzero(told(found.misfits, found.steps)))
+    words = f"{telling or 'none'} of {count} word{'s' * (count != 1)} tell{'s' * (telling < 2)}"
+    return f"{words}; starting at " + (shorten(found.prompt, 120) if found.mean else "the original prompt")
 
 
 def start(found: Likely | None) -> WarmStart | None:
@@ -84,35 +123,18 @@ def misfits(
 ) -> tuple[NDArray[np.float64], int] | None:
     """(recipes, looks) misfits as shares of the first recipe's, and the evaluations; None where the host cannot tell.
 
-    What a recipe sets besides its prompts has no part.  Raises `HostError`.
+    What a recipe sets besides its prompts has no part.  Equal recipes are asked for once: they tell exactly the same.
+    Raises `HostError`.
     """
     looks = views(len(targets), config.steps, pairs)
     plain = [dataclasses.replace(recipe, settings=()) for recipe in recipes]
+    unlike = list(dict.fromkeys(plain))
     images, masks = [target.pixels for target in targets], [target.mask for target in targets]
-    found = rendering.misfits(host, plain, images, masks, looks, config)
+    found = rendering.misfits(host, unlike, images, masks, looks, config)
     if found is None:
         return None
+    values = found.values[[unlike.index(recipe) for recipe in plain]]
     weights = np.array([targets[look.image].weight for look in looks])
-    changes = found.values / np.maximum(found.values[:1], LEAST) - 1.0
+    changes = values / np.maximum(values[:1], LEAST) - 1.0
     return 1.0 + changes * weights / weights.mean(), found.evaluations
 
-
-def effects(misfits: ArrayLike, steps: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N,) how fast the misfit rises with each weight, in shares of the original's, and its standard error.
-
-    misfits: (1 + N, looks); steps: (N,), as a `Likely` has them.
-    """
-    rows, steps = np.asarray(misfits), np.asarray(steps)
-    slopes = (rows[1:] - rows[:1]) / np.where(steps == 0.0, np.inf, steps)[:, None]
-    return slopes.mean(axis=1), slopes.std(axis=1, ddof=1) / np.sqrt(slopes.shape[1])
-
-
-def downhill(misfits: ArrayLike, steps: ArrayLike, original: ArrayLike) -> NDArray[np.float64]:
-    """(N,) a step of REACH from the original (N,), in the search's own units; () where nothing can be told.
-
-    Each slope is drawn towards zero by its standard error: most words of a long prompt do nothing.
-    """
-    slopes, errors = effects(misfits, steps)
-    down = -np.sign(slopes) * np.maximum(np.abs(slopes) - errors, 0.0)
-    length = float(np.linalg.norm(down))
-    return np.asarray(original) + REACH * down / length if length else np.array([])

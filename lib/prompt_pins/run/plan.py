@@ -8,6 +8,7 @@ from typing import Any
 from ..config import RunConfig, SearchOptions
 from ..host import Host
 from ..space import Space, build
+from . import likely
 
 LEAST_HALVED = 4
 """Images of a batch whose half still has images to compare with each other."""
@@ -45,6 +46,7 @@ class Plan:
 
     rows: batches of a generation at most, which are one more where the centre is scored in each (rotated seeds).
     batch: of a candidate; early: of a candidate of the first `early_generations`.
+    before: denoiser evaluations before the first image, at most.
     """
 
     space: Space
@@ -54,6 +56,7 @@ class Plan:
     batch: BatchPlan
     early: BatchPlan
     early_generations: int
+    before: int = 0
 
     def of(self, generation: int) -> BatchPlan:
         """The batches of a generation, from 1."""
@@ -67,7 +70,7 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Denoiser evaluations of the search at most, without the last centre."""
-        return self._sum(self.early.evaluations, self.batch.evaluations)
+        return self.before + self._sum(self.early.evaluations, self.batch.evaluations)
 
     def _sum(self, early: int, later: int) -> int:
         return self.rows * (self.early_generations * early + (self.generations - self.early_generations) * later)
@@ -78,9 +81,14 @@ class Plan:
         early = f" ({self.early.size} in the first {self.early_generations})" if self.early_generations else ""
         return f"{self.population} candidates × {self.generations} generations × {self.batch.size} images{early}"
 
+    @property
+    def before_in_words(self) -> str:
+        """` · 88 evaluations before the first image`, "" without."""
+        return f" · {self.before} evaluations before the first image" if self.before else ""
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for the journal, without the space."""
-        names = ("population", "generations", "early_generations")
+        names = ("population", "generations", "early_generations", "before")
         return {
             **{name: getattr(self, name) for name in names},
             "batch_size": self.batch.size,
@@ -106,4 +114,5 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
         batch,
         BatchPlan.build((config.batch_size + 1) // 2, config, host).deepened(len(batch.levels)) if halved else batch,
         halved,
+        likely.planned(config, space),
     )

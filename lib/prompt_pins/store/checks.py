@@ -52,6 +52,7 @@ WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional
 STATE: Shape = {
     "best?": Optional[tuple[float, ...]], "best_loss?": Optional[float], "mean?": tuple[float, ...],
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
+    "fell_back?": bool,
 }  # fmt: skip
 HEAD: Shape = {"config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM}
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
@@ -91,6 +92,13 @@ class Checker:
         """What does not fit to the lines before it, or to itself."""
         if kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
+        elif kind == "likely":
+            size, looks = len(line["steps"]), {len(row) for row in line["misfits"]}
+            if len(line["misfits"]) != 1 + size or len(looks) > 1 or max(looks) < 2:
+                yield f"misfits has not one row of at least 2 for the original and for each of {size} steps"
+            if line.get("mean") and len(line["mean"]) != size:
+                yield f"mean has {len(line['mean'])} values for {size} steps"
+            self._size = size
         elif kind == "candidate":
             size = self._size = len(line["weights"]) if self._size is None else self._size
             if len(line["weights"]) != size:

@@ -98,10 +98,10 @@ class Likely:
     """What each weight does to how badly the targets are explained: asked of the denoiser, before the first image.
 
     misfits: (1 + N, looks) of the original and of each weight moved alone, as shares of the original's at each look.
-    steps: (N,) how far each was moved, in the search's own units.
+    steps: (N,) how far each was moved, in the search's own units; 0 for a setting, of which nothing is known.
     evaluations: denoiser evaluations spent.
     mean: (N,) where the search of images begins, in its own units; () at the original.  step_size: of its first
-    generation.
+    generation.  prompt, negative_prompt: the mean's; "" at the original.
     """
 
     misfits: tuple[tuple[float, ...], ...]
@@ -109,6 +109,8 @@ class Likely:
     evaluations: int
     mean: tuple[float, ...] = ()
     step_size: float = 0.0
+    prompt: str = ""
+    negative_prompt: str = ""
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

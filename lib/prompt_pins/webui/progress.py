@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from ..config import RunConfig
-from ..run import answers
+from ..run import answers, likely
 from ..run.plan import Plan
 from ..store import Candidate, Generation, Record, RunFolder, events
 from . import compat
@@ -40,6 +40,7 @@ class Progress:
         self.done: dict[tuple[float, ...], Candidate] = {}  # by weights, the latest of each
         self.start: float | None = None
         self.curve: list[float] = []
+        self.looks = planned_looks(plan)  # batches that are ahead and show no image
         self._count()
         shared.state.textinfo = overview(plan)
 
@@ -50,7 +51,13 @@ class Progress:
             self._replayed(event.record)
         elif isinstance(event, events.TargetReady) and self.folder is not None:
             self.target = _thumbnail(self.folder.inside(event.images[0]))
+            self._ask()
+        elif isinstance(event, events.LikelyDone):
+            self.started += event.likely.seconds["wall"]  # it made no images
+            self.looks = 0
+            shared.state.textinfo = f"before the first image: {likely.in_words(event.likely)}"
         elif isinstance(event, events.CandidateDone):
+            self._not_asked()
             self._candidate(event.candidate)
         elif isinstance(event, events.GenerationDone):
             self._settle(event.generation)
@@ -62,12 +69,26 @@ class Progress:
             shared.state.textinfo = "comparing the original and the pinned prompt on unseen seeds"
 
     def _count(self) -> None:
-        """Tell the host how many batches there are."""
-        shared.state.job_count = max(1, self.batches)
-        shared.total_tqdm.updateTotal(shared.state.job_count * max(1, self.config.steps))
+        """Tell the host how many batches there are.  Its console counts steps, and looks have none."""
+        shared.state.job_count = max(1, self.batches + self.looks)
+        shared.total_tqdm.updateTotal(max(1, self.batches) * max(1, self.config.steps))
+
+    def _ask(self) -> None:
+        if self.looks:
+            shared.state.textinfo = likely.ASKING
+
+    def _not_asked(self) -> None:
+        """Looks that were planned are not ahead any more."""
+        if self.looks:
+            self.looks = 0
+            self._count()
 
     def _replayed(self, record: Record) -> None:
         """A run that goes on: what was rendered before is not ahead."""
+        if record.likely is not None or record.candidates:
+            self._not_asked()
+        elif record.target_source:
+            self._ask()
         for candidate in record.candidates:
             self._note(candidate)
         if self.best is None:
@@ -143,6 +164,13 @@ def planned_batches(plan: Plan, config: RunConfig) -> int:
     return plan.rows * plan.generations + answers.count(config) + contest * contestants(config) + 2 * check
 
 
+def planned_looks(plan: Plan) -> int:
+    """Batches before the first image: as many recipes in each as images, those of another LoRA multiplier alone."""
+    loras = sum(axis.group == "loras" for axis in plan.space.axes)
+    alike = 1 + sum(likely.moved(plan.space)) - loras
+    return loras + math.ceil(alike / plan.batch.size) if plan.before else 0
+
+
 def planned_images(plan: Plan, config: RunConfig) -> int:
     """Images of those batches."""
     return plan.images + answers.count(config) * plan.batch.size + _independent(config)
@@ -166,7 +194,8 @@ def _independent(config: RunConfig) -> int:
 def overview(plan: Plan) -> str:
     """`14 weights vary · 11 candidates × 32 generations × 8 images (4 in the first 8) · tree saves 44 %`."""
     saves = f" · tree saves {plan.batch.saved:.0%}" if plan.batch.saved > 0 else ""
-    return f"{plan.space.in_words} {'varies' if plan.space.size == 1 else 'vary'} · {plan.in_words}{saves}"
+    varying = f"{plan.space.in_words} {'varies' if plan.space.size == 1 else 'vary'}"
+    return f"{varying} · {plan.in_words}{saves}{plan.before_in_words}"
 
 
 def in_words(seconds: float) -> str:
