@@ -66,7 +66,7 @@ def test_each_generation_is_a_line_with_the_loss_of_what_the_search_takes_for_th
     assert record.config["seed_policy"] == "rotated"
     told = [line for line in printed.splitlines() if line.startswith("generation ")]
     for number, (line, generation) in enumerate(zip(told, record.generations, strict=True), 1):
-        expected = f"best {generation.state['best_loss']:.4f} (start {record.candidates[0].loss:.4f})"
+        expected = f"best {generation.state['best_loss']:.4f} (original {record.candidates[0].loss:.4f})"
         assert line.startswith(f"generation {number}/2  {expected}")
 
 

@@ -94,7 +94,7 @@ class Screen:
         speed = self.images / max(time.perf_counter() - self.started, 1e-9)
         if self.best is None or self.first is None:
             return f"no candidate could be scored  {speed:.1f} img/s"
-        return f"best {self.best:.4f} (start {self.first:.4f})  {speed:.1f} img/s"
+        return f"best {self.best:.4f} (original {self.first:.4f})  {speed:.1f} img/s"
 
 
 def summary(console: Terminal, record: Record) -> None:

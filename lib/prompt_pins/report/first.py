@@ -13,19 +13,19 @@ from ..store import Likely, Record
 
 SHOWN = 12
 """Words that are seen at once."""
+NAMED = 3
 UNIT = 0.1
 """Of weight, for which an effect is told: about what a hand would change."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Hint:
-    """What a word does: by which share better the targets are explained with UNIT more of it, and its standard error.
+    """What a word does: by what share better the targets are explained with UNIT more of it, and its standard error.
 
     tells: whether more than the error; the search began elsewhere for it.  before, after: its weight, and the start's.
     """
 
     label: str
-    side: str
     effect: float
     error: float
     tells: bool
@@ -69,6 +69,11 @@ class First:
         return self.hints[SHOWN:]
 
     @property
+    def strongest(self) -> list[str]:
+        """`more “red”`: what would make the target likelier, of the words that tell most."""
+        return [f"{'more' if hint.effect > 0 else 'less'} “{hint.label}”" for hint in self.hints[:NAMED] if hint.tells]
+
+    @property
     def reach(self) -> tuple[float, float]:
         """(lowest, highest) effect with its error, zero, and some room."""
         ends = [0.0, *(hint.effect + sign * hint.error for hint in self.hints for sign in (-1, 1))]
@@ -105,7 +110,7 @@ def _hints(record: Record, found: Likely) -> tuple[Hint, ...]:
     mean: Sequence[float] = found.mean or [axis.original / axis.scale for axis in record.axes]
     rows = [
         (abs(sure[i]), abs(slopes[i]), Hint(
-            axis.label, axis.side, -UNIT * float(slopes[i]), UNIT * float(errors[i]), bool(sure[i]), axis.original,
+            axis.label, -UNIT * float(slopes[i]), UNIT * float(errors[i]), bool(sure[i]), axis.original,
             float(mean[i] * axis.scale),
         ))
         for i, axis in enumerate(record.axes[: len(found.steps)])

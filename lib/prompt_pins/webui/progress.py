@@ -127,10 +127,10 @@ class Progress:
         shared.state.textinfo = self.words(candidate.generation)
 
     def words(self, generation: int) -> str:
-        """`generation 7/42 · best 0.213 (start 0.402) · 31 img/s · 12 min left · Interrupt keeps everything`."""
+        """`generation 7/42 · best 0.213 (original 0.402) · 31 img/s · 12 min left · Interrupt keeps everything`."""
         parts = [f"generation {min(generation, self.plan.generations)}/{self.plan.generations}"]
         if self.best is not None and self.best.loss is not None and self.start is not None:
-            parts.append(f"best {self.best.loss:.3f} (start {self.start:.3f})")
+            parts.append(f"best {self.best.loss:.3f} (original {self.start:.3f})")
         elapsed = time.perf_counter() - self.started
         if self.host.images:
             parts.append(f"{self.host.images / elapsed:.3g} img/s")
