@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prompt_pins.search.downhill import downhill
 from prompt_pins.store import (
     FORMAT_VERSION,
     Axis,
@@ -20,6 +21,7 @@ from prompt_pins.store import (
     Choice,
     Generation,
     Held,
+    Likely,
     RunFolder,
     axes_json,
     events,
@@ -34,7 +36,10 @@ TIME = "2026-01-02T03:04:05+00:00"
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """How large a synthetic run is, and what goes wrong in it."""
+    """How large a synthetic run is, and what goes wrong in it.
+
+    likely: what was known before the first image: "" (not asked), "nothing", "better" or "worse" than the original.
+    """
 
     generations: int = 6
     population: int = 5
@@ -50,6 +55,7 @@ class Shape:
     seed: int = 1
     levels: tuple[tuple[int, ...], ...] = ()
     keep_images: str = "all"
+    likely: str = ""
 
     @property
     def tree(self) -> tuple[tuple[int, ...], ...]:
@@ -100,6 +106,7 @@ class SyntheticRun:
         self.optimum, self.curvature = truth(self.count)
         self.candidates: list[Candidate] = []
         self.pictures: dict[str, np.ndarray] = {}
+        self.begin: np.ndarray | None = None
 
     def write(self) -> RunFolder:
         """All of the run at once."""
@@ -114,11 +121,15 @@ class SyntheticRun:
             self.journal.append(self._head())
             yield events.RunStarted(self.folder, self.folder.record())
             yield self._target()
+            if self.shape.likely:
+                yield self._likely()
             mean, step = np.ones(self.count), 0.25
             for number in range(1, self.shape.generations + 1):
                 rows = mean + step * self.rng.standard_normal((self.shape.population, self.count))
                 if number == 1:
                     rows[0] = 1.0
+                    if self.begin is not None:
+                        rows[1] = self.begin
                 done = []
                 for index, row in enumerate(np.clip(rows, 0, 2).round(3)):
                     done.append(self._candidate(number, index, row))
@@ -166,6 +177,25 @@ class SyntheticRun:
             save_image(self.folder.path / name, draw(self.optimum, self.shape, 99))
         self.journal.append({"kind": "target", "source": "images", "images": [name]})
         return events.TargetReady("images", (name,))
+
+    def _likely(self) -> events.LikelyDone:
+        """Slopes as the loss has them, seen through noise; the words with the flattest do nothing."""
+        rng, shape = np.random.default_rng(3), self.shape
+        slopes = 2.0 * self.curvature * (1.0 - self.optimum)
+        slopes[np.abs(slopes) < 0.1] = 0.0
+        sign = {"nothing": 0.0, "worse": -1.0}.get(shape.likely, 1.0)
+        looks = 1.0 + 0.3 * (sign * slopes[:, None] + rng.normal(0.0, 0.02, (self.count, 8)) * (sign != 0.0))
+        values = np.vstack([np.ones(8), looks])
+        mean = downhill(values, [0.3] * self.count, np.ones(self.count), 0.6)
+        words = ("", "")
+        if mean.size:
+            self.begin = mean.round(3)
+            size = len(shape.words)
+            words = _text(shape.words, self.begin[:size]), _text(shape.negative, self.begin[size:])
+        table = tuple(map(tuple, values.tolist()))
+        found = Likely(table, (0.3,) * self.count, values.size, tuple(mean.tolist()), 0.25, *words, {"wall": 1.5})
+        self.journal.append(to_json(found))
+        return events.LikelyDone(found)
 
     def loss_of(self, weights: np.ndarray) -> float:
         """The invented loss of a weight vector, with noise."""
@@ -251,6 +281,8 @@ class SyntheticRun:
             "std": std.tolist(),
             "best_loss": best.loss,
         }
+        if self.begin is not None:
+            state["fell_back"] = self.shape.likely == "worse"
         if self.shape.objectives == 2:
             points = [(c.loss, float(np.linalg.norm(np.array(c.weights) - 1))) for c in self.candidates if c.loss]
             state["front"] = [[a, b] for a, b in points if not any(x < a and y < b for x, y in points)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,40 @@ def test_live_equals_rebuilt(tmp_path: Path, stop_after: int | None) -> None:
     grown = files_of(root)
     report.build(SyntheticRun(root).folder)
     assert files_of(root) == grown
+
+
+@pytest.mark.parametrize("stop_after", [None, 3, 5])
+def test_what_was_known_before_the_first_image_is_there_live_and_rebuilt(tmp_path: Path, stop_after: int | None) -> None:
+    shape = dataclasses.replace(SMALL, likely="better")
+    root = run_live(tmp_path, shape, stop_after)
+    grown = files_of(root)
+    assert b"Before the first image" in grown["index.html"]
+    report.build(SyntheticRun(root).folder)
+    assert files_of(root) == grown
+
+
+def test_what_is_known_before_the_first_image_is_shown_at_once(tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path / "00000000", dataclasses.replace(SMALL, likely="better"))
+    with report.LiveReport(share=0.0) as live:
+        steps = run.events()
+        live._spent["page"] = 100.0  # nothing is left to spend
+        for event in steps:
+            live.handle(event)
+            if isinstance(event, events.LikelyDone):
+                break
+        assert_soon(lambda: "Before the first image" in read(run.folder.path / "index.html"))
+        steps.close()
+
+
+def read(path: Path) -> str:
+    return path.read_text("utf-8") if path.is_file() else ""
+
+
+def assert_soon(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + HUNG
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_rebuilt_from_journal_images_and_stats_alone(tmp_path: Path) -> None:
