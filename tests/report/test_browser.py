@@ -15,7 +15,7 @@ from prompt_pins.store import Runs
 
 from tests.report.synthetic import Shape, SyntheticRun
 
-SHAPE = Shape(generations=12, population=4, batch=8, size=48, held=4, objectives=2)
+SHAPE = Shape(generations=12, population=4, batch=8, size=48, held=4, objectives=2, likely="better")
 LOADED = 5_000_000
 
 

@@ -47,7 +47,9 @@ def test_live_equals_rebuilt(tmp_path: Path, stop_after: int | None) -> None:
 
 
 @pytest.mark.parametrize("stop_after", [None, 3, 5])
-def test_what_was_known_before_the_first_image_is_there_live_and_rebuilt(tmp_path: Path, stop_after: int | None) -> None:
+def test_what_was_known_before_the_first_image_is_there_live_and_rebuilt(
+    tmp_path: Path, stop_after: int | None
+) -> None:
     shape = dataclasses.replace(SMALL, likely="better")
     root = run_live(tmp_path, shape, stop_after)
     grown = files_of(root)

@@ -215,7 +215,9 @@ def test_in_words() -> None:
     rows = ((1.0, 1.0), (1.1, 1.1), (1.1, 0.9), (1.0, 1.0))
     found = Likely(rows, (0.3, 0.3, 0.0), 8, (0.8, 1.0, 1.0), 0.2, "a (red:0.8) cat")
     assert likely.in_words(found) == "1 of 2 words tells; starting at 'a (red:0.8) cat'"
-    assert likely.in_words(Likely(rows[:1] * 3, (0.3, 0.3), 8)) == "none of 2 words tells; starting at the original prompt"
+    assert (
+        likely.in_words(Likely(rows[:1] * 3, (0.3, 0.3), 8)) == "none of 2 words tells; starting at the original prompt"
+    )
     long = dataclasses.replace(found, prompt="a cat " * 400)
     assert len(likely.in_words(long)) < 200
 

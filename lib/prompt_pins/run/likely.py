@@ -137,4 +137,3 @@ def misfits(
     weights = np.array([targets[look.image].weight for look in looks])
     changes = values / np.maximum(values[:1], LEAST) - 1.0
     return 1.0 + changes * weights / weights.mean(), found.evaluations
-

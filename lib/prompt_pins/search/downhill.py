@@ -14,8 +14,8 @@ from .box import Vector
 def effects(values: ArrayLike, steps: ArrayLike) -> tuple[Vector, Vector]:
     """(N,) how fast the loss rises with each variable, and its standard error.
 
-    values: (1 + N, looks) of the original and of each variable moved alone.  steps: (N,) by how much; 0: not at all, and
-    nothing is known of it.
+    values: (1 + N, looks) of the original and of each variable moved alone.  steps: (N,) by how much; 0: not at all,
+    and nothing is known of it.
     """
     rows, steps = np.asarray(values, dtype=np.float64), np.asarray(steps, dtype=np.float64)
     slopes = (rows[1:] - rows[:1]) / np.where(steps == 0.0, np.inf, steps)[:, None]
