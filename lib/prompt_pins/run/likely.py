@@ -42,8 +42,6 @@ FIRST_SEED = 2**31 + 2**22  # no image has it
 ASKING = "asking the model which words explain the target"
 LEAST = 1e-3  # of the original's misfit, which the others are divided by
 
-log = logging.getLogger(__name__)
-
 
 def asked(config: RunConfig) -> bool:
     """Whether a run begins with it."""
