@@ -51,6 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_pin_tells_the_end_in_a_few_lines(finished: tuple[Path, str]) -> None:
     out, printed = finished
     assert "candidates × 2 generations × 2 images" in printed
+    assert "evaluations before the first image\n" in printed and "\nbefore the first image: " in printed
     assert "finished: the budget of 2 generations is used up" in printed
     assert "unseen seeds: fit " in printed
     assert "pinned prompt: " in printed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from prompt_pins.config import RunConfig
-from prompt_pins.errors import HostError, HostInterrupted
+from prompt_pins.errors import HostInterrupted
 from prompt_pins.headless.denoiser import denoise
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Recipe, View
@@ -70,13 +70,6 @@ def test_the_cfg_scale_has_no_part(host: HeadlessHost) -> None:
     changed = RunConfig(**{**JOB.to_dict(), "cfg_scale": 11.0})
     plain, other = (host.misfits(RECIPES[:2], IMAGES, [None, None], VIEWS, job) for job in (JOB, changed))
     assert np.array_equal(plain.values, other.values)
-
-
-def test_a_model_whose_answer_is_no_number_says_so(fresh_host: HeadlessHost) -> None:
-    with torch.no_grad():
-        next(iter(fresh_host.checkpoint.unet.parameters())).fill_(float("nan"))
-    with pytest.raises(HostError, match="no numbers"):
-        fresh_host.misfits(RECIPES[:2], IMAGES, [None, None], VIEWS, JOB)
 
 
 def test_an_interrupt_ends_it(fresh_host: HeadlessHost) -> None:

@@ -286,7 +286,7 @@ def test_the_first_generation_begins_with_the_original_and_the_start(whole: RunF
     assert np.linalg.norm(np.subtract(found.mean, 1.0)) <= likely.REACH + 1e-9
     assert found.evaluations == 56 == record.plan["before"]
     assert record.evaluations == 56 + sum(candidate.evaluations for candidate in record.candidates)
-    assert record.seconds >= found.seconds["wall"] > 0
+    assert found.seconds["wall"] > 0
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["right before", "right after"])

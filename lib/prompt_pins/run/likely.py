@@ -30,6 +30,8 @@ from . import rendering
 if TYPE_CHECKING:
     from ..loss import Target
 
+log = logging.getLogger(__name__)
+
 STEP = 0.3
 """How far each weight is moved alone, in the search's own units."""
 REACH = 0.6
@@ -39,8 +41,6 @@ PARTS = (0.0, 0.2, 0.4, 0.6)
 FIRST_SEED = 2**31 + 2**22  # no image has it
 ASKING = "asking the model which words explain the target"
 LEAST = 1e-3  # of the original's misfit, which the others are divided by
-
-log = logging.getLogger(__name__)
 
 
 def asked(config: RunConfig) -> bool:
@@ -79,7 +79,7 @@ def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Targ
     points = (original + np.vstack([0.0 * steps, np.diag(steps)])) * scale
     try:
         found = misfits(config, host, [space.recipe(point) for point in points.tolist()], targets)
-    except HostError as error:
+    except HostError as error:  # the images may still come
         log.warning("the search begins at the original prompt, as the denoiser could not be asked first: %s", error)
         return None
     if found is None:
