@@ -18,6 +18,7 @@ STYLES = {  # the colour-blind safe palette of Okabe and Ito
     "deap": ("#000000", "--"),
     "Classic": ("#56B4E9", "-."),
     "Balanced": ("#D55E00", "-"),
+    "start": ("#F0E442", ":"),
     "original": ("#E69F00", "--"),
     "even": ("#009E73", "-."),
     "whole": ("#CC79A7", "-."),

@@ -6,9 +6,8 @@
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.run.pin` as a user would, on hyperbatches; `original` is Balanced without the search before the first
-image, `even` is Balanced on trees of one root, `whole` with whole
-batches from the start.
+`prompt_pins.run.pin` as a user would, on hyperbatches; `original` is Balanced from the original, `start` where Balanced
+starts, known before the first image, `even` is Balanced on trees of one root, `whole` with whole batches from the start.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
@@ -35,7 +34,7 @@ from deap import cma as deap_cma
 from prompt_pins.config import PRESETS, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.loss import Target, score_batch
-from prompt_pins.run import contest, pin, seeds
+from prompt_pins.run import contest, likely, pin, seeds
 from prompt_pins.run.plan import Plan, make_plan
 from prompt_pins.run.scoring import loss_options
 from prompt_pins.run.targets import read_targets
@@ -45,7 +44,7 @@ from prompt_pins.store import Runs
 from . import search_tasks
 from .search_tasks import RENDER, Task
 
-METHODS = ("deap", *reversed(PRESETS), "original", "even", "whole", "random")
+METHODS = ("deap", *reversed(PRESETS), "original", "start", "even", "whole", "random")
 PART_THREE = ("deap", "original", "Balanced")
 CURVE_SEEDS, HELD_SEEDS, MATTER_SEEDS = 16, 16, 32
 COMMON = 0  # the seed whose unseen seeds value every run
@@ -219,12 +218,23 @@ def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
     return [*found, (spent, found[-1][1])], {"reason": record.reason, "generations": len(record.generations)}
 
 
+def run_start(bench: Bench) -> tuple[Best, dict[str, Any]]:
+    """Where Balanced starts: the same for every seed."""
+    space = bench.plan.space
+    found = likely.measured(bench.config, bench.host, space, bench.targets)
+    assert found is not None
+    mean = np.array(found.mean or space.original) * space.scale
+    best = (found.evaluations, tuple(space.round(mean.tolist())))
+    return [best, best], {}
+
+
 BY_PRESET = frozenset(name for values in PRESETS.values() for name in values)
 RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "random": run_random,
     "deap": run_deap,
     **{name: (lambda bench, name=name: run_preset(bench, preset=name)) for name in PRESETS},
     "even": lambda bench: run_preset(bench, preset="Balanced", fork_policy="even"),
+    "start": run_start,
     "original": lambda bench: run_preset(bench, preset="Balanced", start="original"),
     "whole": lambda bench: run_preset(bench, preset="Balanced", early_generations=0),
 }
