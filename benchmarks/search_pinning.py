@@ -6,8 +6,8 @@
 
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
-`prompt_pins.run.pin` as a user would, on hyperbatches.  `original` is Balanced from the original, `start` where it begins
-else, known before any image, `even` is Balanced on trees of one root, `whole` with whole batches throughout.
+`prompt_pins.run.pin` as a user would, on hyperbatches.  `original` is Balanced from the original, `start` only where it
+begins else, known before any image, `even` is Balanced on trees of one root, `whole` with whole batches throughout.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x

@@ -64,8 +64,9 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
 )
 def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, names: list[str]) -> None:
     more = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.7} if tab == "img2img" else {}
-    options = {**SHORT, "vary_settings": wanted, "target": [encoded((30, 60, 220))], "early_generations": 0}
-    status, answer = webui.pin([options], tab, steps=8, batch_size=4, **more)
+    whole = {"early_generations": 0}  # any candidate's batch can be rendered again
+    options = {**SHORT, **whole, "vary_settings": wanted, "target": [encoded((30, 60, 220))]}
+    status, answer = webui.pin([options], tab, steps=20, batch_size=4, **more)
     assert status == 200, answer
     run = webui.runs()[0]
     lines = webui.journal(run)
@@ -83,7 +84,7 @@ def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, nam
     if "denoising_strength" in keys:
         assert len({c["evaluations"] for c in candidates if c["evaluations"]}) > 1
     again = webui.render(
-        tab, prompt=run["pinned"]["prompt"], negative_prompt=run["pinned"]["negative_prompt"], steps=8, batch_size=4,
+        tab, prompt=run["pinned"]["prompt"], negative_prompt=run["pinned"]["negative_prompt"], steps=20, batch_size=4,
         sampler_name="DPM++ 2M - Hyperbatch", seed=json.loads(answer["info"])["seed"], **{**more, **pinned},
     )  # fmt: skip
     kept = [webui.picture(run, path) for path in run["thumbnails"]]
