@@ -5,12 +5,11 @@ Its neighbours are extensions that rewrite prompts, that break batches, and a di
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from tests.patience import HUNG
 from tests.webui.client import Webui, encoded
 from tests.webui.conftest import fresh
 
-OLD = {"samples_format": "png", "show_progress_type": "Approx cheap", "a setting of long ago": 7}
+OLD = {"samples_format": "png", "show_progress_type": "Approx cheap", "live_previews_enable": True, "long ago": 7}
 SHORT = {"generations": 1, "lambda_": 3, "held_out": 0, "finalists": 0, "gifs": False}
-LONG = {**SHORT, "generations": 30}
 QUICK: dict[str, Any] = {"steps": 4, "batch_size": 2}
 BLUE = [encoded((30, 60, 220))]
+LONG = {**SHORT, "generations": 30, "target": BLUE}
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +50,20 @@ def told(answer: Any) -> dict[str, Any]:
     return found
 
 
-@contextlib.contextmanager
-def running(webui: Webui, ended: list[Any], **values: Any) -> Iterator[None]:
-    """A long run, at work while the block is; then it is interrupted."""
-    job = threading.Thread(target=lambda: ended.append(webui.pin([LONG], **QUICK, **values)))
+def interrupted(webui: Webui, meanwhile: Callable[[], None]) -> Any:
+    """The answer of a long run, from its first look at the targets on; it is interrupted in its search."""
+    ended: list[Any] = []
+    job = threading.Thread(target=lambda: ended.append(webui.pin([LONG], **QUICK)))
     job.start()
-    while job.is_alive():
-        if "best" in (webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] or ""):
-            break
-        time.sleep(0.05)
-    try:
-        yield
-    finally:
-        webui.call("/sdapi/v1/interrupt", {})
-        job.join(HUNG)
+    searched = 0
+    while job.is_alive() and searched < 10:
+        meanwhile()
+        searched += "best" in (webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] or "")
+        time.sleep(0.02)
+    webui.call("/sdapi/v1/interrupt", {})
+    job.join(HUNG)
+    assert ended[0][0] == 200, ended
+    return ended[0][1]
 
 
 def settings(webui: Webui, place: Path) -> tuple[Any, bytes]:
@@ -85,12 +84,12 @@ def test_settings_and_their_file_are_as_they_were(config: str | None, tmp_path: 
         for more in ({}, {"override_settings": own}, beside(breaker=["settings", 1])):
             webui.pin([SHORT], **QUICK, **more)
             assert not (tmp_path / "config.json").exists()
-        ended: list[Any] = []
-        with running(webui, ended):
-            for _ in range(20):  # somebody saves settings meanwhile
-                webui.call("/sdapi/v1/options", {})
-                assert (tmp_path / "config.json").read_bytes() == before[1]
-        assert ended[0][0] == 200 and "interrupted" in told(ended[0][1])["reason"]
+
+        def save() -> None:  # as somebody does meanwhile
+            webui.call("/sdapi/v1/options", {})
+            assert (tmp_path / "config.json").read_bytes() == before[1]
+
+        assert "interrupted" in told(interrupted(webui, save))["reason"]
         assert settings(webui, tmp_path) == before
 
 
@@ -149,9 +148,15 @@ def test_a_run_that_fails_at_once_is_an_error_and_goes_on_when_that_is_mended(we
     assert answer["images"] == webui.pin([SHORT], **QUICK)[1]["images"]
 
 
+def test_a_run_none_of_whose_candidates_could_be_rendered_is_an_error(webui: Webui) -> None:
+    status, answer = webui.pin([LONG], **QUICK, **beside(breaker=["all", 0]))
+    assert status == 500 and "AttributeError" in answer["detail"] and "resume" in answer["detail"]
+    assert webui.runs()[0]["state"] == "stopped"
+
+
 def test_a_run_that_fails_later_shows_what_it_reached(webui: Webui) -> None:
-    options = {**SHORT, "generations": 2, "target": BLUE}
-    status, answer = webui.pin([options], **QUICK, **beside(breaker=["later", 3]))
+    options = {**SHORT, "generations": 12, "target": BLUE}
+    status, answer = webui.pin([options], **QUICK, **beside(breaker=["later", 20]))
     assert status == 200 and len(answer["images"]) == 2
     assert "AttributeError" in json.dumps(webui.journal(webui.runs()[0]))
 

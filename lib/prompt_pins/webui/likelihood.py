@@ -22,7 +22,7 @@ from torch import Tensor
 from ..errors import HostError
 from ..host import Misfits, Recipe, View
 from ..sampling.misfit import misfit
-from . import compat
+from . import compat, overrides
 
 NAME = "Prompt pins likelihood"
 SCALE = 2.0
@@ -31,7 +31,7 @@ BLANK = 64  # pixels a side
 DOWN = 8
 NEAR = 0.02
 """By how much of the way that a prompt leads two answers may differ that should be the same."""
-QUIET = (("skip_early_cond", 0.0), ("live_previews_enable", False))
+QUIET = {"skip_early_cond": 0.0, "live_previews_enable": False}
 NETWORK = re.compile(r"<\w+:[^>]+>")
 
 Read = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -88,11 +88,10 @@ class Looks:
         q.prompt = [recipes[place].prompt for place in places]
         q.negative_prompt = [recipes[place].negative_prompt for place in places]
         q.sampler_name, q.cfg_scale, q.restore_faces = NAME, SCALE, False
-        known = shared.opts.data  # what is not there would not be put back
-        q.override_settings |= {name: value for name, value in QUIET if known.get(name, value) != value}
         sd_samplers.all_samplers_map[NAME] = SamplerData(NAME, constructor, [], dict(plain.options))
         try:
-            yield
+            with overrides.in_front(QUIET):
+                yield
         finally:
             sd_samplers.all_samplers_map.pop(NAME, None)
             compat.refresh_samplers()

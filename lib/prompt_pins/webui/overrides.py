@@ -8,7 +8,7 @@ own settings lie in front of the host's, and what the user's request overrides i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modules import shared
@@ -24,19 +24,31 @@ A preview period of -1 would show every finished batch.
 
 
 @contextlib.contextmanager
-def in_force(q: Any) -> Iterator[None]:
-    """The settings of a job that is rendered meanwhile."""
-    opts = shared.opts
-    own = {k: v for k, v in {**QUIET, **compat.emphasis_override(q)}.items() if k in opts.data_labels}
-    asked = q.override_settings if getattr(q, "override_settings_restore_afterwards", True) else ()
-    lent = {name: opts.data_labels[name].default for name in asked if name not in opts.data}
-    opts.data.update(lent)
-    vars(opts).update(own)  # the host looks here first, and saves only its `data`
+def in_front(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Settings that lie in front of the host's meanwhile: it looks there first, and saves only its own."""
+    front = vars(shared.opts)
+    before = dict(front)
+    own = {name: value for name, value in settings.items() if name in shared.opts.data_labels}
+    front.update(own)
     try:
         yield
     finally:
         for name in own:
-            vars(opts).pop(name, None)
+            del front[name]
+            front.update({name: before[name]} if name in before else {})
+
+
+@contextlib.contextmanager
+def in_force(q: Any) -> Iterator[None]:
+    """The settings of a job that is rendered meanwhile."""
+    opts = shared.opts
+    asked = q.override_settings if getattr(q, "override_settings_restore_afterwards", True) else ()
+    lent = {name: opts.data_labels[name].default for name in asked if name not in opts.data}
+    opts.data.update(lent)
+    try:
+        with in_front({**QUIET, **compat.emphasis_override(q)}):
+            yield
+    finally:
         for name, value in lent.items():
             if opts.data.get(name) == value:  # else somebody set it meanwhile
                 del opts.data[name]

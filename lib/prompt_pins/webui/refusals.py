@@ -13,11 +13,9 @@ _NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 class RunFailed(HostError):
     """A run that ended by a fault before it had an image to show."""
 
-    def __init__(self, number: str, fault: BaseException) -> None:
-        super().__init__(
-            f"run {number} failed: {in_words(fault)}; it is kept as it is, and goes on, once that is mended, with the "
-            f"option resume: {number}"
-        )
+    def __init__(self, number: str, fault: BaseException, goes_on: bool) -> None:
+        how = f"goes on, once that is mended, with the option resume: {number}" if goes_on else "is at its end"
+        super().__init__(f"run {number} failed: {in_words(fault)}; it is kept as it is, and {how}")
 
 
 def in_words(error: BaseException) -> str:

@@ -165,8 +165,10 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
     """
     record = folder.record()
     images, texts = _best_batch(folder, record)
-    if failure is not None and not images:
-        raise RunFailed(folder.path.name, failure) from failure
+    if not images and (failure or not compat.stopping()):
+        errors = [candidate.error for candidate in record.candidates if candidate.error]
+        fault = failure or HostError(": ".join([record.reason, *errors[-1:]]))
+        raise RunFailed(folder.path.name, fault, record.state != "finished") from failure
     state = f"failed: {in_words(failure)}" if failure else f"{record.state}: {record.reason}"
     compat.comment(p, f"Prompt pins run {folder.path.name}: {'; '.join(filter(None, (state, verdict(record))))}")
     if compat.batch_count(p) > 1:

@@ -165,7 +165,6 @@ def _processed(p: Any) -> Processed:
     apart = 0 if p.subseed_strength else 1
     p.all_seeds = p.seed if isinstance(p.seed, list) else [p.seed + apart * index for index in range(count)]
     p.all_subseeds = p.subseed if isinstance(p.subseed, list) else [p.subseed + index for index in range(count)]
-    p.all_negative_prompts = [p.negative_prompt] * count
     if p.scripts is not None:
         p.scripts.process(p)
     p.init()
