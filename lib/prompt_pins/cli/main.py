@@ -62,7 +62,7 @@ def pin(
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings)
+    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae)
     run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)))
 
 
@@ -112,7 +112,7 @@ def analyze(
 
     chosen = analysis_options(options)
     settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings)
+    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae)
     console, received = Terminal(stderr=as_json), list[int]()
     with signals(host, received):
         events = measuring.analyze(settings, chosen, host, Runs(out / "analysis"))

@@ -101,7 +101,33 @@ class RenderOptions:
         help="For how many steps after a fork the new images of a deterministic sampler draw noise of their own.",
     )
     checkpoint: str = option(
-        "", label="Checkpoint", help="A Stable Diffusion 1.x or 2.x file or diffusers folder; none: the small model."
+        "",
+        label="Checkpoint",
+        help="A Stable Diffusion 1.x, 2.x or SDXL file or diffusers folder; none: the small model.",
+    )
+    vae: str = option(
+        "", label="VAE", help="A file or folder of an autoencoder in the place of the checkpoint's own; none: its own."
+    )
+    emphasis: str = option(
+        "original",
+        label="Emphasis",
+        choices=("original", "no-norm"),
+        help="How weights count, as in the WebUI: original keeps the mean of a text's vectors, no-norm does not, which "
+        "suits SDXL better.",
+    )
+    clip_skip: int = option(
+        0,
+        label="Clip skip",
+        low=0,
+        high=32,
+        help="Which layer of the text encoder is read, counted from the last as the WebUI does; 0: the one that the "
+        "model was made for. Of SDXL's two, the first.",
+    )
+    crop_top: int = option(
+        0, label="Crop top", low=0, high=8192, help="Where SDXL is told that the picture was cropped, in pixels."
+    )
+    crop_left: int = option(
+        0, label="Crop left", low=0, high=8192, help="Where SDXL is told that the picture was cropped, in pixels."
     )
 
 

@@ -21,28 +21,29 @@ from ..host import Batch, Misfits, Recipe, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
 from .autoencoder import DOWN, Autoencoder
 from .checkpoint import Checkpoint, load
-from .conditioning import Reader
+from .conditioning import Guidance, Reader
 from .denoiser import Denoiser, denoise
 from .infotext import infotext
 from .inversion import Inversion, Words, extend
 from .likelihood import Likelihood
 from .predictor import Predictor
 from .samplers import SamplerChoice, find_sampler, samplers
-from .text import TextEncoder
+from .text import Reading, TextEncoder
 from .vocabulary import Vocabulary
 
 __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 
 LATENT_CHANNELS = 4
 NO_MEMORY = ("out of memory", "ALLOC_FAILED", "allocate memory")  # as CUDA, its libraries and the CPU's allocator say
+EMPHASIS = {"no-norm": "No norm"}  # as infotexts name what is not the WebUI's default
 SCHEDULES = {"karras": "Karras", "normal": "Normal"}
 
 
 class HeadlessHost:
     """Renders prompts without a WebUI.
 
-    checkpoint: path of a Stable Diffusion 1.x or 2.x .safetensors file or diffusers folder; "": the embedded model;
-        or a model that is loaded already.
+    checkpoint: path of a Stable Diffusion 1.x, 2.x or SDXL .safetensors file or diffusers folder; "": the embedded
+        model; or a model that is loaded already.
     device: torch's name of it; None: CUDA where there is a GPU, in half precision, else the CPU.
     embeddings: textual inversions, each a word of its own.  A model that is loaded already then keeps their vectors.
     precise: full precision on a GPU, too.
@@ -64,12 +65,12 @@ class HeadlessHost:
         self._dtype = torch.float16 if self._device.type == "cuda" and not precise else torch.float32
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._inversions = tuple(embeddings)
-        first = extend(self._model.text_encoder, self._inversions)
+        first = extend(self._model.towers, self._inversions)
         self._place()
         vocabulary = Vocabulary()
         names = vocabulary.tokens([one.name for one in self._inversions])
-        words = Words(names, [len(one.vectors) for one in self._inversions], first)
-        self._reader = Reader(TextEncoder(self._model.text_encoder, vocabulary, self._model.pad, words))
+        words = Words(names, [len(one) for one in self._inversions], first)
+        self._reader = Reader(TextEncoder(self._model.towers, vocabulary, words))
         self._predictor = Predictor(self._model.unet, traced=self._device.type == "cpu")
         self._stop = threading.Event()
         self._autoencoder = Autoencoder(self._model.vae, self._model.scaling, self._check)
@@ -77,7 +78,7 @@ class HeadlessHost:
     def _place(self) -> None:
         """Bring the networks to the device.  Raises `OptionError` where they do not fit."""
         try:
-            for network in (self._model.unet, self._model.vae, self._model.text_encoder):
+            for network in self._model.networks:
                 # torch's own `to`: diffusers' warns about the cast that is wanted here
                 nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
         except RuntimeError as error:
@@ -108,6 +109,7 @@ class HeadlessHost:
             "checkpoint": self._model.path.name,
             "checkpoint_sha256": self._sha256[0],
             "configuration_sha256": self._sha256[1],
+            "vae_sha256": self._sha256[2],
             "prediction": self._model.prediction,
             "torch": torch.__version__,
             "device": self._device.type,
@@ -117,8 +119,8 @@ class HeadlessHost:
         }
 
     @functools.cached_property
-    def _sha256(self) -> tuple[str, str]:
-        return self._model.sha256(), self._model.configuration_sha256()
+    def _sha256(self) -> tuple[str, str, str]:
+        return self._model.sha256(), self._model.configuration_sha256(), self._model.vae_sha256()
 
     def embeddings(self) -> tuple[str, ...]:
         """Names of the textual inversions."""
@@ -189,7 +191,7 @@ class HeadlessHost:
             weights = [None if mask is None else self._small(mask, (height // DOWN, width // DOWN)) for mask in masks]
             likelihood = Likelihood(
                 functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
-                [self.reader.guidance(recipe, pace * job.steps) for recipe in recipes],
+                [self.guidance(recipe, pace * job.steps, job) for recipe in recipes],
                 [recipe.negative_prompt for recipe in recipes],
                 rows=2 * job.batch_size,
                 check=self._check,
@@ -236,7 +238,7 @@ class HeadlessHost:
             network=self._predictor,
             levels=self._model.levels,
             prediction=self._model.prediction,
-            guidance=self.reader.guidance(recipe, calls),
+            guidance=self.guidance(recipe, calls, job),
             scale=job.cfg_scale,
             check=self._check,
         )
@@ -247,6 +249,10 @@ class HeadlessHost:
             hint = "" if self._dtype == torch.float32 else "; half precision may be too little for it: try the CPU"
             raise HostError(f"the model's answer holds no numbers (NaN or infinite){hint}")
         return latents
+
+    def guidance(self, recipe: Recipe, calls: int, job: RenderOptions) -> Guidance:
+        """What leads the denoiser, over so many calls.  Raises `PromptError` and `OptionError`."""
+        return self.reader.guidance(recipe, calls, Reading.of(job, *self.size(job)))
 
     def noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
         """Each image's start, from its own seed as the WebUI draws it on the CPU: N(0, 1), B x 4 x h x w."""
@@ -284,8 +290,11 @@ class HeadlessHost:
             "CFG scale": f"{job.cfg_scale:g}",
             "Seed": 0,
             "Size": f"{width}x{height}",
-            "Model hash": self._sha256[:10],
+            "Model hash": self._sha256[0][:10],
             "Model": self._model.name,
+            **({"VAE": self._model.vae_path.stem} if self._model.vae_path else {}),
+            **({"Clip skip": job.clip_skip} if job.clip_skip > 1 else {}),
+            **({"Emphasis": EMPHASIS[job.emphasis]} if job.emphasis in EMPHASIS else {}),
             "Version": f"prompt-pins {__version__}",
         }
 

@@ -13,18 +13,22 @@ from pathlib import Path
 
 from ..errors import CheckpointError, OptionError
 from ..store import Record
-from .checkpoint import load
+from .checkpoint import Checkpoint, load
 from .engine import HeadlessHost
-from .inversion import Inversion, load_inversions, word_layer
+from .inversion import Inversion, load_inversions
 
 SHOWN = 10  # digits of a hash in a message
 
 
 def open_host(
-    checkpoint: str = "", device: str | None = None, embeddings: Path | None = None, precise: bool = False
+    checkpoint: str = "",
+    device: str | None = None,
+    embeddings: Path | None = None,
+    precise: bool = False,
+    vae: str = "",
 ) -> HeadlessHost:
     """A host with all textual inversions of a folder.  Raises `CheckpointError` and `OptionError`."""
-    return _open(checkpoint, device, embeddings, None, precise)
+    return _open(load(checkpoint, vae), device, embeddings, None, precise)
 
 
 def reopen_host(
@@ -49,12 +53,14 @@ def reopen_host(
         if not known.get("embeddings_folder"):
             raise CheckpointError(f"embeddings: this run was rendered with {', '.join(names)}; name their folder")
         folder = Path(str(known["embeddings_folder"]))
-    host = _open(checkpoint or str(record.config.get("checkpoint", "")), device, folder, names, precise)
-    for key in ("checkpoint_sha256", "prediction", "configuration_sha256"):
+    vae = str(record.config.get("vae", ""))
+    host = _open(load(checkpoint or str(record.config.get("checkpoint", "")), vae), device, folder, names, precise)
+    for key in ("checkpoint_sha256", "prediction", "configuration_sha256", "vae_sha256"):
         found = host.describe()[key]
         if key in known and known[key] != found:
+            field, path = ("vae", vae) if key == "vae_sha256" else ("checkpoint", host.checkpoint.path)
             raise CheckpointError(
-                f"checkpoint: {host.checkpoint.path} is not the one that this run was rendered with "
+                f"{field}: {path} is not the one that this run was rendered with "
                 f"({known.get('checkpoint')}, whose {key.replace('_', ' ')} is "
                 f"{str(known[key])[:SHOWN] or 'none'}, not {str(found)[:SHOWN] or 'none'})"
             )
@@ -62,14 +68,12 @@ def reopen_host(
 
 
 def _open(
-    checkpoint: str, device: str | None, folder: Path | None, names: Mapping[str, str] | None, precise: bool
+    model: Checkpoint, device: str | None, folder: Path | None, names: Mapping[str, str] | None, precise: bool
 ) -> HeadlessHost:
     """names: of the only inversions that are wanted, with their hashes; None: all of the folder."""
-    model = load(checkpoint)
     words: Sequence[Inversion] = ()
     if folder is not None:
-        width = word_layer(model.text_encoder).token_embedding.weight.shape[1]
-        words = load_inversions(folder, width)
+        words = load_inversions(folder, tuple(tower.width for tower in model.towers))
         words = words if names is None else _recorded(folder, words, names)
     return HeadlessHost(model, device, words, precise, folder and Path(os.path.abspath(folder)))
 
