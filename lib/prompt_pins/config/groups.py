@@ -226,6 +226,12 @@ class OutputOptions:
         high=4096,
         help="After the search the original and the pinned prompt are compared on this many unseen seeds.",
     )
+    words: bool = option(
+        False,
+        label="Measure the words",
+        help="At the end, measure which words hold the pinned prompt's images: each word alone at a lower and a higher "
+        "weight, on 8 seeds that the search never saw.",
+    )
     image_format: str = option(
         "png", label="Image format", choices=("png", "jpg", "webp"), help="The format in which images are kept."
     )

@@ -1,9 +1,11 @@
 """Run folders and their append-only journals.  Imports the standard library, numpy and Pillow."""
 
+from .axes import Axis, axes_json
 from .folder import RunFolder, Runs
 from .framing import FORMAT_VERSION
 from .journal import Journal, now, read_journal
-from .records import Axis, Candidate, Choice, Generation, Held, Likely, Record, axes_json, from_json, replay, to_json
+from .records import Candidate, Choice, Generation, Held, Likely, Record, from_json, replay, to_json
+from .weighed import Weighed
 
 __all__ = [
     "FORMAT_VERSION",
@@ -17,6 +19,7 @@ __all__ = [
     "Record",
     "RunFolder",
     "Runs",
+    "Weighed",
     "axes_json",
     "from_json",
     "now",

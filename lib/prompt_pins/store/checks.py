@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
 from ..errors import shorten
-from .records import Axis, Candidate, Choice, Generation, Held, Likely
+from .axes import Axis
+from .records import Candidate, Choice, Generation, Held, Likely
+from .weighed import Weighed
 
 LONGEST = 240  # bytes of a name in a run's folder
 INSIDE = Annotated[str, "a file or folder inside the run's"]
@@ -68,6 +70,7 @@ LINES: Mapping[str, Shape] = {
     "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},
     "choice": {**_declared(Choice), "evaluations?": COUNT, "seconds?": SECONDS},
     "held": {**_declared(Held), **UNSEEN},
+    "weighed": {**_declared(Weighed), "axis": COUNT, "seeds": COUNT, "evaluations?": COUNT, "seconds?": SECONDS},
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
     "resumed": {"kept?": COUNT},
@@ -118,6 +121,8 @@ class Checker:
                 yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
+        elif kind == "weighed" and not line["axis"] < (self._size or 0):
+            yield f"axis is {line['axis']}, and the candidates before have {self._size or 0} values"
 
 
 def fault(value: Any, wanted: Any) -> str:

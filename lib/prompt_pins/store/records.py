@@ -10,6 +10,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
+    weighed     the pinned prompt with one word at another weight (`Weighed`)
     stopped     reason: the run ended early and can be resumed
     resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
@@ -22,30 +23,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StoreError
-
-
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """One number that a search changes.
-
-    label: unlike those of the run's other axes.  original, low, high: in the axis's own units.
-    decimals: places that are printed.  scale: so much of it is to the search what 1 is of a word's weight.
-    side: "prompt", "negative" or "settings".  group: what sets it, such as "words" or "cfg_scale".
-    """
-
-    label: str
-    original: float
-    low: float
-    high: float
-    decimals: int = 3
-    scale: float = 1.0
-    side: str = "prompt"
-    group: str = "words"
-
-    @property
-    def scaled_label(self) -> str:
-        """`CFG scale / 4`: the name of what the search sees of it."""
-        return self.label if self.scale == 1 else f"{self.label} / {self.scale:g}"
+from .axes import Axis, axes_of
+from .weighed import Weighed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +63,8 @@ class Generation:
 
     best: id of its best candidate, None if all failed.
     state: step_size, axis_ratio, mean, std … as the strategy tells them.
+    progress: the loss of the search's best so far as a share of the original's on the same seeds; None where that
+    cannot be told, and in earlier versions.
     """
 
     generation: int
@@ -91,6 +72,7 @@ class Generation:
     losses: tuple[float | None, ...]
     state: Mapping[str, Any]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    progress: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,10 +141,11 @@ class Choice:
 
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
+    "weighed": Weighed,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held) -> dict[str, Any]:
+def to_json(record: Likely | Candidate | Generation | Choice | Held | Weighed) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
     return {"kind": kind, **dataclasses.asdict(record)}
@@ -173,25 +156,6 @@ def from_json(value: Mapping[str, Any]) -> Any:
     cls = _KINDS[value["kind"]]
     names = {field.name for field in dataclasses.fields(cls)}
     return cls(**{name: _frozen(item) for name, item in value.items() if name in names})
-
-
-def axes_json(axes: Iterable[Axis]) -> dict[str, Any]:
-    """A space as the journal's first line has it."""
-    return {"axes": [dataclasses.asdict(axis) for axis in axes]}
-
-
-def axes_of(space: Mapping[str, Any]) -> tuple[Axis, ...]:
-    """The axes of a journal's space; version 1 has a list for each property of its words instead."""
-    if "axes" in space:
-        names = {field.name for field in dataclasses.fields(Axis)}
-        return tuple(Axis(**{name: item for name, item in axis.items() if name in names}) for axis in space["axes"])
-    labels = space.get("labels") or ()
-    negative = space.get("negative") or [False] * len(labels)
-    columns = (space.get(name) or () for name in ("original", "low", "high"))
-    return tuple(
-        Axis(str(label), original, low, high, side="negative" if is_negative else "prompt")
-        for label, original, low, high, is_negative in zip(labels, *columns, negative)
-    )
 
 
 def _frozen(value: Any) -> Any:
@@ -224,6 +188,7 @@ class Record:
     generations: tuple[Generation, ...]
     choice: Choice | None
     held: Held | None
+    weighed: tuple[Weighed, ...] = ()
 
     @property
     def rotated(self) -> bool:
@@ -291,6 +256,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
+    weighed: list[Weighed] = []
     for line in lines:
         kind = line["kind"]
         if kind == "run":
@@ -303,6 +269,8 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
+        elif kind == "weighed":
+            weighed.append(from_json(line))
         elif kind in ("likely", "choice", "held"):
             values[kind] = from_json(line)
         elif kind in ("stopped", "finished"):
@@ -315,4 +283,4 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
                 generations = [done for done in generations if done.generation < dropped[0].generation]
     if candidates and len(values["axes"]) != len(candidates[0].weights):
         values["axes"] = tuple(Axis(f"word {i + 1}", 1.0, 0.0, 2.0) for i in range(len(candidates[0].weights)))
-    return Record(candidates=tuple(candidates), generations=tuple(generations), **values)
+    return Record(candidates=tuple(candidates), generations=tuple(generations), weighed=tuple(weighed), **values)
