@@ -20,8 +20,8 @@ from ..config import RenderOptions
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import RunFolder, Runs
 from . import threads
-from .arguments import analysis_options, merged, some_path, with_analysis_options, with_options
-from .running import FAILED, draw_again, run_to_the_end, signals
+from .arguments import merged, some_path, with_analysis_options, with_options
+from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
 OUT = Path("outputs/prompt_pins")
@@ -76,10 +76,12 @@ def resume(
         str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
     ] = "",
 ) -> None:
-    """Go on with a run that was interrupted or killed, exactly where it was, with what it was rendered with."""
+    """Go on with a run or an analysis that was interrupted or killed, exactly where it was, with what it began with."""
     from ..config import RunConfig
     from ..headless.opening import reopen_host
     from ..run import pin as loop
+    from ..words import analyze as measuring
+    from .analyzing import measure_to_the_end
 
     folder = Runs(out).find(run)
     record = folder.record()
@@ -90,7 +92,10 @@ def resume(
     threads.restore(record.host.get("threads"))
     host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint)
     again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--device": device}
-    run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
+    if record.task == measuring.TASK:
+        measure_to_the_end(measuring.resume(folder, host), host, again=again)
+    else:
+        run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
 
 @app.command()
@@ -101,37 +106,42 @@ def analyze(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    run: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="RUN", help="Measure this finished run's pinned prompt, with its own target and settings."
+        ),
+    ] = None,
+    against: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="ANALYSIS",
+            help="Measure what this analysis measured, under the options that are given, and compare the two.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:
     """Measure which words hold the image and which let it drift, without a search."""
-    from ..headless.opening import open_host
-    from ..report import build_analysis, build_index
-    from ..words import analyze as measuring
-    from .analyzing import follow, table
+    from .analyzing import Order, measure_to_the_end
 
-    chosen = analysis_options(options)
-    settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae)
-    console, received = Terminal(stderr=as_json), list[int]()
-    with signals(host, received):
-        events = measuring.analyze(settings, chosen, host, Runs(out / "analysis"))
-        try:
-            folder, result = follow(console, events)
-            page = build_analysis(folder.path)
-            build_index(Runs(out))
-        except PinError as error:  # something is left behind by now
-            complain(error)
-            raise typer.Exit(FAILED) from error
-    if as_json:
-        emit(json.dumps(result.to_json(), ensure_ascii=False))
-    else:
-        console.print(table(result, console.width))
-        if result.hint:
-            console.say(result.hint)
-    console.say(f"report: {page}")
-    if received:
-        raise typer.Exit(128 + received[0])
+    order = Order.of(prompt, config, Runs(out), run, against, options)
+    host = order.host(device, embeddings)
+    events, again = order.begin(host), {"--embeddings": embeddings, "--device": device}
+    measure_to_the_end(events, host, order.against, as_json, again)
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="ANALYSIS", help="An analysis's number below --out, or its folder.")],
+    after: Annotated[str, typer.Argument(metavar="OTHER", help="Another one of the same prompt.")],
+    out: Out = OUT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two analyses of one prompt, word by word: what changed, and what is proven."""
+    from .analyzing import compared
+
+    compared(Terminal(stderr=as_json), Runs(out).find(before), Runs(out).find(after), as_json)
 
 
 @app.command()
@@ -215,11 +225,12 @@ def serve(
 
 @app.command()
 def report(run: RunName, out: Out = OUT) -> None:
-    """Rebuild a run's report from its journal."""
-    from ..report import build, build_index
+    """Rebuild the report of a run, or of an analysis, from its journal."""
+    from ..report import build_index
+    from .running import built
 
     folder = Runs(out).find(run)
-    emit(str(build(folder)))
+    emit(str(built(folder)))
     build_index(Runs(folder.path.parent))
 
 

@@ -40,6 +40,7 @@ def build_analysis(root: Path) -> Path:
     likely = options["by"] == "likelihood"
     values = {
         "name": root.name,
+        "home": "../../index.html" if root.parent.name == "analysis" else "../index.html",
         "a": {**value, "options": options},
         "likely": likely,
         "heads": HEADS[options["by"]],
