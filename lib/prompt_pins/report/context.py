@@ -125,7 +125,7 @@ def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
     matrix = correlations(record) if len(labels) <= MATRIX else None
     return {
         "tightness": rows,
-        "tight": [f"“{row.label}”" for row in rows if row.low > 0],
+        "tight": [f"“{row.label}”" for row in rows if row.held],
         "reach": _scale(min(row.low for row in rows), max(row.high for row in rows)) if rows else None,
         "matrix": None if matrix is None else [[round(float(v), 2) for v in line] for line in matrix],
         "labels": labels,
