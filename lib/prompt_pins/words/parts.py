@@ -160,6 +160,11 @@ def split(
     return chosen
 
 
+def planned(parts: Parts, options: AnalysisOptions) -> float:
+    """Wordings on all seeds that an analysis takes, the unchanged one with them."""
+    return (SHARE if parts.phrases else 1) * (1 + _cost(parts.whole, options))
+
+
 def _cost(parts: Sequence[Part], options: AnalysisOptions) -> float:
     """In wordings on all seeds."""
     return sum(len(part.places) * ((part.seeds or options.analysis_seeds) / options.analysis_seeds) for part in parts)
