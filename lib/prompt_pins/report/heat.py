@@ -65,11 +65,11 @@ def sentences(words: Sequence[Mapping[str, Any]], likely: bool) -> list[Said]:
         labels = tuple(str(word["label"]) for word in words if kind(word, likely) == name)
         if labels:
             does = UNTOLD if likely and name == NOTHING else says
-            found.append(Said(name, labels, f"{_in_line([f'“{label}”' for label in labels])} {does[len(labels) > 1]}."))
+            found.append(Said(name, labels, f"{in_line([f'“{label}”' for label in labels])} {does[len(labels) > 1]}."))
     return found
 
 
-def _in_line(names: Sequence[str]) -> str:
+def in_line(names: Sequence[str]) -> str:
     """`a, b and c`; of many the first ones."""
     if len(names) > MOST:
         return f"{', '.join(names[:MOST])} and {len(names) - MOST} more"
