@@ -27,8 +27,7 @@ from tests.words.test_likely import Explained
 BOTH = {"images": Simulated, "likelihood": Explained}
 LISTED = (
     "strong one two, three four, weak five, six, seven eight nine, ten eleven, twelve, thirteen fourteen, "
-    "none fifteen, sixteen seventeen, eighteen nineteen, twenty alone, other words, some more, further ones, "
-    "last of all, at the end"
+    "none fifteen, sixteen seventeen, eighteen nineteen, twenty alone, other words, some more, further ones, last ones"
 )
 
 

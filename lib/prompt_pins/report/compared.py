@@ -8,6 +8,7 @@ from typing import Any
 
 from ..store.files import write_text
 from . import pages
+from .heat import in_line
 from .images import Thumbs
 
 SIDES = ("lowered", "raised")
@@ -54,20 +55,17 @@ def proven(effect: Mapping[str, float] | None) -> bool:
 
 def sentences(value: Mapping[str, Any]) -> list[str]:
     """What is proven, in words."""
-    what = "target's likelihood" if value["by"] == "likelihood" else "image"
+    what = "the misfit" if value["by"] == "likelihood" else "the image"
     more = [word["label"] for word in value["words"] if word["image"]["low"] > 0]
     less = [word["label"] for word in value["words"] if word["image"]["high"] < 0]
     said = [
-        f"{', '.join(labels)} {'move' if len(labels) > 1 else 'moves'} the {what} {how}."
+        f"{in_line([f'“{label}”' for label in labels])} {'move' if len(labels) > 1 else 'moves'} {what} {how} now."
         for labels, how in ((more, "more"), (less, "less"))
         if labels
     ]
     same = len(value["words"]) - len(more) - len(less)
     if same:
-        words = (
-            "No difference is" if not said else "Of the others no difference is" if same > 1 else "Of the other none is"
-        )
-        said.append(f"{words} proven ({same} word{'s' * (same > 1)}).")
+        said.append(f"{'Of the rest no' if said else 'No'} difference is proven ({same} word{'s' * (same > 1)}).")
     return said
 
 

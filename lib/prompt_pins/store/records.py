@@ -238,6 +238,8 @@ class Record:
     def exportable(self) -> Candidate:
         """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
         best = self.best
+        if self.task == "words":
+            raise StoreError("this is an analysis of words, which has no pinned prompt")
         if best is None:
             raise StoreError("no candidate is done yet, so there is nothing to export")
         return best
@@ -252,6 +254,12 @@ class Record:
         """Denoiser evaluations spent by the search, in images x steps."""
         before = self.likely.evaluations if self.likely else 0
         return before + sum(candidate.evaluations for candidate in self.candidates)
+
+    @property
+    def rendered(self) -> int:
+        """Images that an analysis has rendered, without its target's."""
+        words = sum(len(side.moved) for word in self.words for side in word.sides.values())
+        return words + (len(self.unchanged.images) if self.unchanged else 0)
 
 
 def replay(lines: Iterable[Mapping[str, Any]]) -> Record:

@@ -7,7 +7,7 @@ library only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SIDES = ("lowered", "raised")
@@ -86,6 +86,13 @@ class Measured:
         """With its sides as records where they are plain values."""
         sides: dict[str, Any] = {name: _wording(side) for name, side in self.sides.items()}
         return dataclasses.replace(self, **sides)
+
+
+def shown(words: Iterable[Measured]) -> tuple[Measured, ...]:
+    """Every word once, as it was measured last, without the phrases whose words were measured by themselves."""
+    latest = {word.label: word for word in words}
+    split = {word.phrase for word in latest.values() if word.phrase}
+    return tuple(word for label, word in latest.items() if label not in split or word.phrase)
 
 
 def _wording(side: Any) -> Wording:

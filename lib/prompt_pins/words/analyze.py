@@ -110,7 +110,8 @@ class _Work:
             self.journal.append(head, sync=True)
         record = replay(self.journal.records)
         self.words = list(record.words)
-        yield AnalysisStarted(self.folder, len(self.parts.phrases or self.parts.whole), record)
+        first = self.parts.phrases or self.parts.whole
+        yield AnalysisStarted(self.folder, len(first), record, parts.planned(self.parts, self.options))
         try:
             yield from self._measured(record)
         except HostInterrupted:

@@ -15,9 +15,9 @@ from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError
 from ..options import declarations, defaults
 from ..store import Measured, Record, RunFolder
-from ..store.wordings import SIDES
+from ..store.wordings import SIDES, shown
 from .effects import Array, Effect, effect
-from .result import KEPT, scaled, shown
+from .result import KEPT, scaled
 
 VERSION = 1
 LONGEST = 400  # characters of a value that changed

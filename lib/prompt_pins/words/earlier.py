@@ -11,8 +11,8 @@ from ..host import Host
 from ..loss import Target, fit_targets
 from ..run.targets import kept_targets
 from ..store import Record, RunFolder
+from ..store.wordings import shown
 from . import parts
-from .result import shown
 
 FROM_ANALYSIS = ("by", "analysis_seeds", "analysis_step")
 

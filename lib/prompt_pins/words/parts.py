@@ -1,7 +1,7 @@
 """What an analysis measures as one: words, phrases or settings, each alone at another value.  Standard library only.
 
-With `vary` at auto that is decided in two passes: phrases first, lowered on the first half of the seeds; then, in the
-order of how far they move the image, the words of those that fit into a third of what all words would cost.
+With `vary` at auto that is decided in two passes: phrases first, lowered on the first quarter of the seeds; then, in
+the order of how far they move the image, the words of those that fit into a third of what all words would cost.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ SHARE = 1 / 3
 """Of the wordings that measuring every word would take: so much may be spent."""
 SHORT = 12
 """Words of a prompt that is measured word by word in any case."""
+FIRST = 4
+"""The first pass takes so small a part of the seeds: more would leave less for the words."""
 LEAST = 4  # seeds of the first pass, from which a spread can be told
 
 
@@ -112,7 +114,7 @@ def _phrases(by_word: Space, whole: Sequence[Part], by_phrase: Space, options: A
         homes.setdefault(home, []).append(word)
     if all(len(members) == 1 for members in homes.values()):
         return ()
-    first = max(LEAST, options.analysis_seeds // 2) if options.by == "images" else 0
+    first = max(LEAST, options.analysis_seeds // FIRST) if options.by == "images" else 0
     found, parts = [], _parts(by_phrase, options)
     for home, members in sorted(homes.items(), key=lambda item: item[1][0]):
         part = parts[home] if len(members) > 1 else whole[members[0]]
@@ -158,6 +160,11 @@ def split(
             chosen += inside
             budget -= cost
     return chosen
+
+
+def planned(parts: Parts, options: AnalysisOptions) -> float:
+    """Wordings on all seeds that an analysis takes, the unchanged one with them."""
+    return (SHARE if parts.phrases else 1) * (1 + _cost(parts.whole, options))
 
 
 def _cost(parts: Sequence[Part], options: AnalysisOptions) -> float:

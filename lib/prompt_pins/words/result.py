@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ..config import AnalysisOptions, RunConfig
 from ..run import seeds
 from ..store import Measured, Record, RunFolder, Unchanged
+from ..store.wordings import shown
 from .effects import Array, Effect, effect
 
 VERSION = 4
@@ -65,7 +66,8 @@ class Analysis:
     """The whole result; words: those that move the image, or the misfit, most first.
 
     hint: how far the figures can be trusted; "" for what was rendered.  fit, spread: of the unchanged prompt, 0 by
-    likelihood.  evaluations: the denoiser's, in images x steps.  rendered: images.
+    likelihood.  evaluations: the denoiser's, in images x steps.  rendered: images.  axes: (label, side) of every word,
+    setting or phrase of the prompt, in reading order.
     """
 
     state: str
@@ -84,6 +86,7 @@ class Analysis:
     hint: str = ""
     evaluations: int = 0
     rendered: int = 0
+    axes: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `analysis.json`."""
@@ -95,6 +98,7 @@ class Analysis:
             **plain,
             **lists,
             "target_source": self.target_source,
+            "axes": [{"label": label, "side": side} for label, side in self.axes],
             "config": self.config.to_dict(),
             "options": dataclasses.asdict(self.options),
             "words": [dataclasses.asdict(word) for word in self.words],
@@ -103,11 +107,15 @@ class Analysis:
 
 @dataclasses.dataclass(frozen=True)
 class AnalysisStarted:
-    """The folder is there; `words` will be measured, with `auto` in its first pass.  record: what was replayed."""
+    """The folder is there; `words` will be measured, with `auto` in its first pass.  record: what was replayed.
+
+    wordings: that are rendered on all seeds, or looked at, in all, at most; with `auto` about.
+    """
 
     folder: RunFolder
     words: int
     record: Record
+    wordings: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +169,8 @@ def result(record: Record) -> Analysis:
         tuple(sorted(found, key=lambda word: -word.image.mean)),
         HINT if likely else "",
         unchanged.evaluations + sum(row.evaluations for row in record.words),
-        rendered(record),
+        record.rendered,
+        tuple((axis.label, axis.side) for axis in record.axes),
     )
 
 
@@ -173,20 +182,6 @@ def own_seeds(record: Record) -> tuple[int, ...]:
     if options.by == "likelihood":
         return likely.seeds(max(1, len(record.target_images)), int(record.config.get("steps", 1)))
     return seeds.analysis_seeds(seed, options.analysis_seeds)
-
-
-def rendered(record: Record) -> int:
-    """Images that an analysis has rendered, without its target's."""
-    return sum(len(side.moved) for word in record.words for side in word.sides.values()) + (
-        len(record.unchanged.images) if record.unchanged else 0
-    )
-
-
-def shown(words: Iterable[Measured]) -> tuple[Measured, ...]:
-    """Every word once, as it was measured last, without the phrases whose words were measured by themselves."""
-    latest = {word.label: word for word in words}
-    split = {word.phrase for word in latest.values() if word.phrase}
-    return tuple(word for label, word in latest.items() if label not in split or word.phrase)
 
 
 def _rendered(row: Measured, rng: np.random.Generator) -> Word:
