@@ -14,8 +14,8 @@ from ..run.likely import views
 from ..run.plan import make_plan
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..words.analyze import TASK
-from ..words.likely import PAIRS
 from ..words.parts import find, planned
+from ..words.result import PAIRS
 from . import compat, overrides, samplers
 from .arguments import read_arguments
 from .declared import ANALYSIS, SCRIPT, ScriptOptions

@@ -16,13 +16,10 @@ from ..config import RunConfig
 from ..errors import HostInterrupted, OptionError
 from ..host import Host, Recipe
 from ..loss import Target
-from ..run.likely import PARTS, misfits, views
+from ..run.likely import PARTS, misfits
 from ..store import Measured, Unchanged, Wording
 from .parts import Part
-from .result import INTERRUPTED
-
-PAIRS = 4
-"""Noises at each part of the sampling, each with its opposite: as few as an interval can be told from."""
+from .result import INTERRUPTED, pairs
 
 
 class ByLikelihood:
@@ -63,16 +60,6 @@ class ByLikelihood:
             )
             for part, share in zip(parts, shares)
         ]
-
-
-def pairs(targets: int) -> int:
-    """Noises with their opposites at each part of the sampling: no target is left out."""
-    return max(PAIRS, -(-targets // len(PARTS)))
-
-
-def seeds(targets: int, steps: int) -> tuple[int, ...]:
-    """Of the noises."""
-    return tuple(dict.fromkeys(look.seed for look in views(targets, steps, pairs(targets))))
 
 
 def _sides(part: Part, changes: Any) -> dict[str, Any]:

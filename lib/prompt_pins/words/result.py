@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
 from ..run import seeds
+from ..run.likely import PARTS, views
 from ..store import Measured, Record, RunFolder, Unchanged
 from ..store.wordings import shown
 from .effects import Array, Effect, effect
@@ -17,6 +18,8 @@ from .effects import Array, Effect, effect
 VERSION = 4
 INTERRUPTED = "interrupted by the user"
 KEPT = 4  # images that are kept of each wording, and shown of the unchanged prompt and the targets
+PAIRS = 4
+"""Noises at each part of the sampling, each with its opposite: as few as an interval can be told from."""
 HINT = (
     "A hint: nothing was rendered. On the embedded model its order of the words correlates by 0.81 with that of "
     "rendered images, and 70 % of the changes that both prove have the same sign."
@@ -176,12 +179,16 @@ def result(record: Record) -> Analysis:
 
 def own_seeds(record: Record) -> tuple[int, ...]:
     """Of the images, or of the noises."""
-    from . import likely
-
     seed, options = int(record.config.get("seed", 0)), AnalysisOptions(**record.options)
     if options.by == "likelihood":
-        return likely.seeds(max(1, len(record.target_images)), int(record.config.get("steps", 1)))
+        targets, steps = max(1, len(record.target_images)), int(record.config.get("steps", 1))
+        return tuple(dict.fromkeys(look.seed for look in views(targets, steps, pairs(targets))))
     return seeds.analysis_seeds(seed, options.analysis_seeds)
+
+
+def pairs(targets: int) -> int:
+    """Noises with their opposites at each part of the sampling, by likelihood: no target is left out."""
+    return max(PAIRS, -(-targets // len(PARTS)))
 
 
 def _rendered(row: Measured, rng: np.random.Generator) -> Word:
