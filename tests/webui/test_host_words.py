@@ -161,3 +161,23 @@ def test_the_plan_of_measuring_in_words(webui: Webui) -> None:
     auto = webui.call("/prompt-pins/v1/plan", {**question, "prompt": tags, "options": {**WORDS, "vary": "auto"}})[1]
     assert auto["words"].startswith("12 phrases · about 131 images")
     assert webui.call("/prompt-pins/v1/plan", {**question, "options": {**WORDS, "analysis_seeds": 1}})[0] == 422
+
+
+def test_two_checkpoints_are_compared(webui: Webui) -> None:
+    status, models = webui.call("/sdapi/v1/sd-models")
+    if status != 200 or len(models) < 2:
+        pytest.skip("a second checkpoint is needed")
+    before = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"]
+    titles = sorted((model["title"] for model in models), key=lambda title: "embedded" not in title)[:2]
+    found = []
+    try:
+        for title in titles:
+            assert webui.call("/sdapi/v1/options", {"sd_model_checkpoint": title})[0] == 200
+            found.append(measured(webui, {"target": [encoded((30, 60, 220))]})["run"])
+    finally:
+        assert webui.call("/sdapi/v1/options", {"sd_model_checkpoint": before})[0] == 200
+    status, told = webui.call(f"/prompt-pins/v1/compare/txt2img/{found[0]}/txt2img/{found[1]}")
+    assert status == 200, told
+    changed = {change["what"]: change for change in told["changes"]}
+    assert changed["checkpoint"]["before"] != changed["checkpoint"]["after"]
+    assert any(row["image"]["mean"] != 0 for row in told["words"])
