@@ -99,7 +99,9 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
         "settings": settings(record.config),
         "host": [(str(key), as_text(value)) for key, value in record.host.items()],
-        "command": command(record.config, str(record.host.get("embeddings_folder") or "")),
+        "command": command(
+            record.config, *(str(record.host.get(f"{kind}_folder") or "") for kind in ("embeddings", "loras"))
+        ),
         "config_json": json.dumps(dict(record.config), ensure_ascii=False, indent=1),
     }
 
