@@ -45,7 +45,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "headless", "run", "words",
             "report",
         },
-        {"numpy", "torch", "typer", "rich", "tomli"},
+        {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),
     "webui": (
         {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "report"},

@@ -7,48 +7,39 @@ Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing w
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.table import Table
 
-from ..config import RenderOptions
+from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import RunFolder, Runs
-from . import threads
+from . import facts, threads
 from .arguments import merged, some_path, with_analysis_options, with_options
+from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
-OUT = Path("outputs/prompt_pins")
 BAD_INPUT = 2
 LONGEST = 500  # characters of a message about the command line, which may quote an argument of any length
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
 
-Out = Annotated[
-    Path,
-    typer.Option("--out", parser=lambda text: some_path(text) or OUT, metavar="PATH", help="The folder of all runs."),
-]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
-Device = Annotated[Optional[str], typer.Option("--device", help="cpu or cuda; by itself: CUDA where there is one.")]
-ConfigFile = Annotated[
-    Optional[Path], typer.Option("--config", parser=some_path, metavar="PATH", help="A TOML file of options.")
-]
-Embeddings = Annotated[
-    Optional[Path],
-    typer.Option(
-        "--embeddings", parser=some_path, metavar="PATH", help="A folder of textual inversions (.safetensors)."
-    ),
-]
-Loras = Annotated[
-    Optional[Path],
-    typer.Option("--loras", parser=some_path, metavar="PATH", help="The folder of the LoRAs that the prompt names."),
-]
+
+def _version(given: bool) -> None:
+    if given:
+        emit(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
+) -> None:
+    """Find the emphasis weights that pin a Stable Diffusion prompt to a visual target."""
 
 
 @app.command()
@@ -243,61 +234,8 @@ def report(run: RunName, out: Out = OUT) -> None:
     build_index(Runs(folder.path.parent))
 
 
-@app.command()
-def samplers() -> None:
-    """List the samplers."""
-    from ..headless.engine import samplers as listed
-
-    table = Table("name", "kind", "model calls a step", box=None)
-    for sampler in listed():
-        kind = "stochastic" if sampler.stochastic else "deterministic"
-        table.add_row(sampler.name, kind, "2" if sampler.second_order else "1")
-    Terminal().print(table)
-
-
-@app.command()
-def hyperbatch(
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of the batch.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", "-s", help="Sampling steps.")] = 20,
-    fork_policy: Annotated[
-        str, typer.Option("--fork-policy", help="twin, even, early, late, none, or fork steps: 5,10,15.")
-    ] = RenderOptions.fork_policy,
-    fork_strength: Annotated[
-        Optional[float], typer.Option("--fork-strength", help="Of a deterministic sampler.")
-    ] = None,
-    prompt: Annotated[
-        Optional[str], typer.Option("--prompt", help="Measure the diversity of this prompt's images.")
-    ] = None,
-    sampler: Annotated[str, typer.Option("--sampler", help="The sampler to measure.")] = "DPM++ 2M - Hyperbatch",
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="The model to measure on; none: the small one.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Device = None,
-    loras: Loras = None,
-) -> None:
-    """Draw a hyperbatch's tree and say what it saves; with --prompt also what it costs in diversity."""
-    from ..config import RunConfig
-    from ..headless.opening import open_host
-    from .measure import measured, planned
-
-    values: dict[str, Any] = {"batch_size": batch_size, "steps": steps, "fork_policy": fork_policy, "sampler": sampler}
-    values |= {} if fork_strength is None else {"fork_strength": fork_strength}
-    config = RunConfig.from_dict({**values, "prompt": prompt or "-", "checkpoint": checkpoint})
-    meter = (
-        planned(config)
-        if prompt is None
-        else measured(config, open_host(checkpoint, device, loras=loras, prompt=prompt))
-    )
-    emit(json.dumps(meter.to_json()) if as_json else meter.text())
-
-
-@app.command()
-def convert(
-    prompt: Annotated[str, typer.Argument(help="A prompt in Compel's notation: word++, (a phrase)1.3, word--.")],
-) -> None:
-    """Turn a prompt in Compel's notation into the WebUI's syntax."""
-    from ..prompt.compel import to_a1111
-
-    emit(to_a1111(prompt))
+for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert):
+    app.command()(command)
 
 
 def main() -> None:
