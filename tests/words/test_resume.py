@@ -127,7 +127,7 @@ def test_a_line_of_another_shape_is_refused(tmp_path: Path, word: dict[str, Any]
     line = line if "label" in word else {**line, "raised": {**plain, **word}}
     folder = Runs(tmp_path).claim()
     head = {"kind": "run", "version": 2, "config": {"prompt": "a"}, "host": {}, "plan": {}, "time": "", "task": "words"}
-    head |= {"options": {"by": "images"}} if "moved" in word else {}
+    head |= {"options": {"by": "images"}} if word.get("moved") == [] else {}
     with folder.open() as journal:
         journal.append(head)
         journal.append({"kind": "word", **line})
