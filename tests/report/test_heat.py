@@ -37,6 +37,7 @@ def word(label: str, lowered: Any = NONE, raised: Any = NONE, moves: float = 0.2
         (None, DOWN, 0.2, "holds", "holds"),
         (NONE, NONE, 0.2, "drifts", "nothing"),
         (NONE, None, 0.01, "nothing", "nothing"),
+        (UP, UP, 0.01, "nothing", "holds"),
     ],
 )
 def test_what_a_word_does(lowered: Any, raised: Any, moves: float, does: str, by_likelihood: str) -> None:

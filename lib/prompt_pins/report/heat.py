@@ -49,13 +49,18 @@ class Said:
 
 
 def kind(word: Mapping[str, Any], likely: bool) -> str:
-    """What a word does, one of `SAYS`: by what its intervals prove, of less of it first."""
+    """What a word does, one of `SAYS`: by what its intervals prove, of less of it first.
+
+    A word that hardly moves the image does nothing, however surely: a change too small to be seen can be proven, too.
+    """
+    if not likely and word["image"]["high"] <= VISIBLE:
+        return NOTHING
     for name, rises, falls in (("lowered", HOLDS, PULLS), ("raised", PULLS, HOLDS)):
         if word[name] is not None and word[name]["fit"]["low"] > 0:
             return rises
         if word[name] is not None and word[name]["fit"]["high"] < 0:
             return falls
-    return DRIFTS if not likely and word["image"]["high"] > VISIBLE else NOTHING
+    return NOTHING if likely else DRIFTS
 
 
 def sentences(words: Sequence[Mapping[str, Any]], likely: bool) -> list[Said]:
@@ -131,7 +136,11 @@ def picture(words: Sequence[Tinted], said: Sequence[Said], title: str, place: Pa
     pen = _Pen("".join([*(word.text for word in words), *(one.text for one in said), title, *LEGEND.values()]))
     room = WIDTH - 2 * MARGIN
     lines = _rows([(word, pen.length(word.text, SIZE) + 16) for word in words], room, 6)
-    notes = [(one.kind, row) for one in said for row in pen.folded(one.text, SMALL, room - 24)]
+    notes = [
+        ("" if index else one.kind, row)
+        for one in said
+        for index, row in enumerate(pen.folded(one.text, SMALL, room - 24))
+    ]
     heads = pen.folded(title, SMALL, room)
     height = 3 * MARGIN + len(heads) * LINE + len(lines) * ROW + LINE + len(notes) * LINE
     canvas = Image.new("RGB", (WIDTH, height), GROUND)
@@ -140,6 +149,7 @@ def picture(words: Sequence[Tinted], said: Sequence[Said], title: str, place: Pa
     for head in heads:
         pen.write((MARGIN, top), head, SMALL, DIM)
         top += LINE
+    top += 6
     for line in lines:
         left = MARGIN
         for word, width in line:
@@ -156,7 +166,8 @@ def picture(words: Sequence[Tinted], said: Sequence[Said], title: str, place: Pa
         left += pen.length(label, SMALL) + 60
     top += LINE + MARGIN // 2
     for name, note in notes:
-        pen.draw.rounded_rectangle((MARGIN, top + 4, MARGIN + 8, top + 22), 4, fill=COLOURS[name])
+        if name:
+            pen.draw.rounded_rectangle((MARGIN, top + 4, MARGIN + 8, top + 22), 4, fill=COLOURS[name])
         pen.write((MARGIN + 24, top), note, SMALL, INK)
         top += LINE
     with whole_file(place) as beside:
