@@ -8,8 +8,7 @@ python -m benchmarks.device --table FILE                                the Mark
 
 A part such as sdxl-1024 renders one batch of 8 images in 20 steps with guidance: as a plain batch and as trees, by
 turns.  Times are medians of CUDA events around synchronised work after a warm-up; `calls` are the network's own, back
-to back.  Everything runs through the headless host: text encoder, sampler, denoiser and autoencoder are the
-project's; for SDXL a model with its two encoders and its size conditioning stands behind the same three networks.
+to back.  Everything runs through the headless host: text encoders, sampler, denoiser and autoencoder are the project's.
 
 Random weights cost what trained ones do, but make no pictures: nothing here says anything about images.
 """
@@ -19,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import gc
 import itertools
 import json
@@ -34,18 +34,23 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from prompt_pins.config import RenderOptions
 from prompt_pins.headless.autoencoder import DOWN
-from prompt_pins.headless.checkpoint import HERE, Checkpoint
+from prompt_pins.headless.checkpoint import Checkpoint
+from prompt_pins.headless.condition import Condition
 from prompt_pins.headless.engine import HeadlessHost, find_sampler
-from prompt_pins.headless.networks import read_config
 from prompt_pins.headless.noise_levels import NoiseLevels
-from prompt_pins.headless.predictor import Predict, Predictor
-from prompt_pins.headless.vocabulary import SIZE
+from prompt_pins.headless.predictor import Predictor
+from prompt_pins.headless.settings import ZERO
+from prompt_pins.headless.towers import Tower
 from prompt_pins.host import Recipe
 from prompt_pins.loss import LossOptions, batch_targets, score_batch
 from prompt_pins.sampling import SAMPLERS, fork_schedule
 from prompt_pins.sampling.meter import predicted_speedup
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+from layouts import FULL, TINY
 
 POLICIES = ("none", "twin", "even", "late")
 PLAIN, DEFAULT = POLICIES[:2]
@@ -56,40 +61,6 @@ TINY_SIDE = 64
 CALLS = 4  # of the network in a row, for its time alone
 MIB = 2**20
 
-# The published configuration of SDXL base 1.0.
-XL_UNET: dict[str, Any] = {
-    "sample_size": 128,
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "block_out_channels": (320, 640, 1280),
-    "layers_per_block": 2,
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "cross_attention_dim": 2048,
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
-XL_SECOND_TEXT = {
-    "hidden_size": 1280,
-    "intermediate_size": 5120,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 20,
-    "hidden_act": "gelu",
-}
-XL_SCALING, POOLED, TIMES = 0.13025, 1280, 6
-TINY_TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-TINY_UNET = {"block_out_channels": (32, 32, 64, 64), "layers_per_block": 1, "cross_attention_dim": 32}
-TINY_XL = {
-    "block_out_channels": (32, 32, 32),
-    "layers_per_block": 1,
-    "transformer_layers_per_block": (1, 1, 2),
-    "attention_head_dim": (1, 2, 4),
-    "cross_attention_dim": 64,
-}
-TINY_VAE = {"block_out_channels": (32, 32, 32, 32), "layers_per_block": 1}
-
 
 class Random(Checkpoint):
     """A checkpoint of no file."""
@@ -98,77 +69,27 @@ class Random(Checkpoint):
         return "0" * 64
 
 
-class Sized(nn.Module):
-    """SDXL's UNet under the signature of Stable Diffusion's: all rows have one pooled text and one size."""
-
-    def __init__(self, unet: nn.Module) -> None:
-        super().__init__()
-        self.unet = unet
-        self.pooled: Tensor
-        self.times: Tensor
-        self.register_buffer("pooled", torch.randn(1, POOLED))
-        self.register_buffer("times", torch.full((1, TIMES), 512.0))
-
-    def forward(self, x: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, return_dict: bool) -> Any:
-        rows = len(x)
-        added = {"text_embeds": self.pooled.expand(rows, -1), "time_ids": self.times.expand(rows, -1)}
-        return self.unet(x, timestep, encoder_hidden_states, added_cond_kwargs=added, return_dict=return_dict)
-
-
-@dataclasses.dataclass
-class Encoded:
-    """What a text encoder answers."""
-
-    last_hidden_state: Tensor
-
-
-class Twin(nn.Module):
-    """SDXL's two text encoders as one: the last but one layer of both, side by side."""
-
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-        self.embeddings = getattr(first, "text_model", first).embeddings
-
-    def forward(self, input_ids: Tensor) -> Encoded:
-        both = [one(input_ids=input_ids, output_hidden_states=True) for one in (self.first, self.second)]
-        return Encoded(torch.cat([answer.hidden_states[-2] for answer in both], dim=-1))
-
-
-def sd15(quick: bool) -> Checkpoint:
-    """Stable Diffusion 1.5 from the configuration that the headless host reads its files with."""
-    unet, vae, text = (read_config(HERE / "configs" / "sd1", part) for part in ("unet", "vae", "text_encoder"))
-    networks = (
-        UNet2DConditionModel.from_config({**unet, **(TINY_UNET if quick else {})}),
-        AutoencoderKL.from_config({**vae, **(TINY_VAE if quick else {})}),
-        CLIPTextModel(CLIPTextConfig(**{**text, **(TINY_TEXT if quick else {})})),
-    )
-    return checkpoint("sd15", networks, float(vae["scaling_factor"]), 512)
-
-
-def sdxl(quick: bool) -> Checkpoint:
-    """SDXL base 1.0.  Its first text encoder and its autoencoder have the shapes of Stable Diffusion 1.5's."""
-    vae, text = (read_config(HERE / "configs" / "sd1", part) for part in ("vae", "text_encoder"))
-    tiny = TINY_TEXT if quick else {}
-    unet: dict[str, Any] = {**XL_UNET, **(TINY_XL if quick else {})}
-    encoders = [CLIPTextModel(CLIPTextConfig(**{**text, **more, **tiny})) for more in ({}, XL_SECOND_TEXT)]
-    networks = (
-        Sized(UNet2DConditionModel(**unet)),
-        AutoencoderKL.from_config({**vae, **(TINY_VAE if quick else {})}),
-        Twin(*encoders),
-    )
-    return checkpoint("sdxl", networks, XL_SCALING, 1024)
-
-
-def checkpoint(name: str, networks: tuple[Any, Any, Any], scaling: float, pixels: int) -> Checkpoint:
-    """The networks with the noise levels that both models have."""
+def random_model(name: str, pixels: int, quick: bool) -> Checkpoint:
+    """A model of the published sizes, or a small one of the same build, with the noise levels that all have."""
+    layout = (TINY if quick else FULL)[name]
+    texts = [
+        (CLIPTextModelWithProjection if number else CLIPTextModel)(CLIPTextConfig(**config))
+        for number, config in enumerate(layout.texts)
+    ]
+    towers = (Tower(texts[0], penultimate=len(texts) > 1),)
+    if len(texts) > 1:
+        towers += (Tower(texts[1], "clip_g", ZERO, penultimate=True, pooled=True, skips=False),)
     with torch.device("cpu"):
         levels = NoiseLevels.from_betas("scaled_linear", 0.00085, 0.012, 1000)
-    unet, vae, text = networks
-    return Random(Path(f"random-{name}"), unet, vae, text, levels, "eps", scaling, pixels, SIZE - 1)
+    unet, vae = UNet2DConditionModel(**layout.unet), AutoencoderKL(**layout.vae)
+    scaling = float(layout.vae["scaling_factor"])
+    return Random(Path(f"random-{name}"), unet, vae, towers, levels, "eps", scaling, pixels)
 
 
-MODELS = {"sd15": sd15, "sdxl": sdxl}
+MODELS: dict[str, Callable[[bool], Checkpoint]] = {
+    "sd15": functools.partial(random_model, "sd1", 512),
+    "sdxl": functools.partial(random_model, "sdxl", 1024),
+}
 
 
 class Bench(HeadlessHost):
@@ -186,7 +107,7 @@ class Bench(HeadlessHost):
         super().__init__(model, str(device), precise=dtype == torch.float32)
         if dtype != self._dtype:
             self._dtype = dtype
-            for network in (model.unet, model.vae, model.text_encoder):
+            for network in model.networks:
                 nn.Module.to(network, dtype)
         self._predictor = Predictor(model.unet, traced=False)
         self.clock = Clock(device)
@@ -216,12 +137,12 @@ class Bench(HeadlessHost):
         """Seconds of one guided call on `size` images, in a row of calls that wait for nothing."""
         width, height = self.size(job)
         x = self.noise(range(2 * size), (height // DOWN, width // DOWN))
-        vectors = self.reader.guidance(Recipe("a red circle"), 1).uncond(0).expand(2 * size, -1, -1)
+        told = self.guidance(Recipe("a red circle", "blue"), 1, job).uncond(0).expand(2 * size)
         step = torch.tensor(500.0, device=self.device)
 
         def calls() -> None:
             for _ in range(CALLS):
-                self._predictor(x, step, vectors)
+                self._predictor(x, step, told)
 
         calls()
         seconds = self.clock.seconds(calls)[0] / CALLS
@@ -231,16 +152,16 @@ class Bench(HeadlessHost):
     @contextlib.contextmanager
     def by_row(self) -> Iterator[None]:
         """Every image through the network alone, so that an answer's bits do not depend on the size of the batch."""
-        whole: Predict = self._predictor
+        whole = self._predictor
 
-        def rows(x: Tensor, step: Tensor, vectors: Tensor) -> Tensor:
-            return torch.cat([whole(x[i : i + 1], step, vectors[i : i + 1]) for i in range(len(x))])
+        def rows(x: Tensor, step: Tensor, told: Condition) -> Tensor:
+            return torch.cat([whole(x[i : i + 1], step, told.row(i)) for i in range(len(x))])
 
         self._predictor = rows  # type: ignore[assignment]
         try:
             yield
         finally:
-            self._predictor = whole  # type: ignore[assignment]
+            self._predictor = whole
 
 
 class Clock:
@@ -370,7 +291,7 @@ def row(
 
 def weight(bench: Bench) -> int:
     """Bytes of the three networks."""
-    networks = (bench.checkpoint.unet, bench.checkpoint.vae, bench.checkpoint.text_encoder)
+    networks = bench.checkpoint.networks
     return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
 
 

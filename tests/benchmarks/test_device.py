@@ -47,7 +47,10 @@ def test_the_shapes_are_those_that_were_published() -> None:
     with torch.device("meta"):
         models = {name: make(False) for name, make in device.MODELS.items()}
     weights = {
-        name: tuple(sum(p.numel() for p in network.parameters()) for network in (model.unet, model.text_encoder))
+        name: [sum(p.numel() for p in network.parameters()) for network in model.networks]
         for name, model in models.items()
     }
-    assert weights == {"sd15": (859_520_964, 123_060_480), "sdxl": (2_567_463_684, 123_060_480 + 693_021_440)}
+    assert weights == {
+        "sd15": [859_520_964, 83_653_863, 123_060_480],
+        "sdxl": [2_567_463_684, 83_653_863, 123_060_480, 694_659_840],
+    }

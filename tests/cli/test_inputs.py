@@ -59,7 +59,7 @@ def emb(tmp_path: Path) -> Path:
     folder = tmp_path / "emb"
     folder.mkdir()
     rows = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 48)).astype(np.float32)) * 0.05
-    save_inversion(folder / "zqpin.safetensors", Inversion("zqpin", rows))
+    save_inversion(folder / "zqpin.safetensors", Inversion("zqpin", (rows,)))
     (folder / "._zqpin.safetensors").write_bytes(b"\0\5\x16\7 no model")
     save_file({"clip_l": torch.zeros(2, 48), "clip_g": torch.zeros(2, 64)}, folder / "large.safetensors")
     save_file({"emb_params": torch.zeros(2, 64)}, folder / "wide.safetensors")
@@ -89,7 +89,7 @@ def test_a_run_goes_on_with_its_own_inversions(command: Command, emb: Path, capl
     words = ["zqpin, a red circle", *TINY, "-g", "2", "--embeddings", "emb"]
     assert command("pin", *words, "--out", "whole")[0] == 0
     (told,) = [record.getMessage() for record in caplog.records]
-    assert "left out of emb: ._zqpin.safetensors (" in told and "large.safetensors (holds 2 tensors" in told
+    assert "left out of emb: ._zqpin.safetensors (" in told and "large.safetensors (has vectors of 48 and 64" in told
     assert "wide.safetensors (has vectors of 64 numbers; this model's have 48)" in told
     with command.patch.context() as patch:
         stop_after(patch, 2)
@@ -116,7 +116,7 @@ def test_what_a_run_was_rendered_with_is_refused_by_name_when_it_is_gone_or_anot
         stop_after(patch, 2)
         command("pin", "zqpin, a red circle", *TINY, "-g", "2", "--embeddings", "emb", "--out", "runs")
     (kept,) = (one.vectors for one in load_inversions(emb) if one.name == "zqpin")
-    save_inversion(emb / "zqpin.safetensors", Inversion("zqpin", torch.ones(1, 48)))
+    save_inversion(emb / "zqpin.safetensors", Inversion("zqpin", (torch.ones(1, 48),)))
     assert "embeddings: zqpin in" in (told := command.refused("resume", "0", "--out", "runs")) and "another one" in told
     (emb / "zqpin.safetensors").unlink()
     assert "is not there" in command.refused("resume", "0", "--out", "runs")

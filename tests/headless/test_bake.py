@@ -28,14 +28,13 @@ def real() -> HeadlessHost:
 
 
 def vectors_of(host: HeadlessHost, text: str) -> torch.Tensor:
-    network = host.checkpoint.text_encoder
-    table = getattr(network, "text_model", network).embeddings.token_embedding
+    table = host.checkpoint.towers[0].layer.token_embedding
     tokens = host.reader.encoder.chunker.chunks(text)[0].tokens
     return table.weight[torch.tensor(tokens[1 : tokens.index(49407)])].clone()
 
 
 def test_a_word_of_the_prompts_own_vectors_gives_the_prompts_own_images(real: HeadlessHost) -> None:
-    word = Inversion("zqpin", vectors_of(real, "a red circle"))
+    word = Inversion("zqpin", (vectors_of(real, "a red circle"),))
     other = HeadlessHost(device="cpu", embeddings=[word])
     assert other.embeddings() == ("zqpin",) and real.embeddings() == ()
     job = dataclasses.replace(JOB, steps=3)
@@ -48,7 +47,7 @@ def test_a_word_of_the_prompts_own_vectors_gives_the_prompts_own_images(real: He
 
 def test_hosts_of_one_model_keep_their_own_words(real: HeadlessHost) -> None:
     job = dataclasses.replace(JOB, steps=2)
-    words = [Inversion("zqpin", vectors_of(real, text)) for text in ("a red circle", "a green square")]
+    words = [Inversion("zqpin", (vectors_of(real, text),)) for text in ("a red circle", "a green square")]
     hosts = [HeadlessHost(real.checkpoint, "cpu", [word]) for word in words]
     for host, text in zip(hosts, ("a red circle", "a green square")):
         plain = real.render(Recipe(text), [1], job, forked=False).images
@@ -64,26 +63,26 @@ def test_names_are_found_longest_first_and_stay_whole() -> None:
 def test_files_are_loaded_and_bad_ones_are_named(
     tmp_path: Path, real: HeadlessHost, caplog: pytest.LogCaptureFixture
 ) -> None:
-    word = Inversion("pin one", torch.arange(96.0).reshape(2, 48))
+    word = Inversion("pin one", (torch.arange(96.0).reshape(2, 48),))
     save_inversion(tmp_path / "pin one.safetensors", word)
     assert list(load_file(tmp_path / "pin one.safetensors")) == ["pin one"]
     (found,) = load_inversions(tmp_path)
-    assert found.name == "pin one" and torch.equal(found.vectors, word.vectors)
+    assert found.name == "pin one" and torch.equal(found.vectors[0], word.vectors[0])
     with pytest.raises(CheckpointError, match="48"):
-        extend(real.checkpoint.text_encoder, [Inversion("x", torch.zeros(1, 768))])
+        extend(real.checkpoint.towers, [Inversion("x", (torch.zeros(1, 768),))])
     save_file({"a": torch.zeros(1), "b": torch.zeros(1)}, tmp_path / "two.safetensors")
     (tmp_path / "._one.safetensors").write_bytes(b"nothing")
     assert [one.name for one in load_inversions(tmp_path)] == ["pin one"]
     (told,) = [record.getMessage() for record in caplog.records]
     assert "._one.safetensors (is damaged" in told and "two.safetensors (holds 2 tensors" in told
-    assert load_inversions(tmp_path, 768) == () and "has vectors of 48 numbers; this model's have 768" in caplog.text
+    assert load_inversions(tmp_path, (768,)) == () and "has vectors of 48 numbers; this model's have 768" in caplog.text
     with pytest.raises(CheckpointError, match="not a folder"):
         load_inversions(tmp_path / "nowhere")
 
 
 def test_the_file_is_in_the_layout_of_other_programs(tmp_path: Path) -> None:
     """One tensor: AUTOMATIC1111 takes the only one, diffusers takes its name for the token."""
-    save_inversion(tmp_path / "zqpin.safetensors", Inversion("zqpin", torch.ones(2, 48)))
+    save_inversion(tmp_path / "zqpin.safetensors", Inversion("zqpin", (torch.ones(2, 48),)))
     ((name, tensor),) = load_file(tmp_path / "zqpin.safetensors").items()
     tokens, found = TextualInversionLoaderMixin._retrieve_tokens_and_embeddings(
         [None], [{name: tensor}], type("Tokenizer", (), {"get_vocab": lambda self: {}})()
@@ -95,7 +94,7 @@ def test_baking_brings_the_unet_to_the_weighted_prompts_answers(real: HeadlessHo
     job = dataclasses.replace(JOB, steps=4)
     bakery = Bakery(real, Recipe(PROMPT), job)
     baked = bakery.bake(rounds=40)
-    assert baked.vectors.shape == (75, 48)
+    assert [part.shape for part in baked.vectors] == [(75, 48)]
     assert 0.0 < baked.gap < 0.2  # 1 is the prompt without its weights
     again = compare(real, Recipe(PROMPT), Recipe("zqpin"), [Inversion("zqpin", baked.vectors)], job)
     assert 0.0 < again[0] <= again[1] < 1.0

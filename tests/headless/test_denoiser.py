@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from prompt_pins.headless.condition import Condition
 from prompt_pins.headless.conditioning import Guidance, Part
 from prompt_pins.headless.denoiser import Denoiser, denoise
 from prompt_pins.headless.noise_levels import NoiseLevels
@@ -11,7 +12,7 @@ from torch import Tensor
 
 LEVELS = NoiseLevels.from_betas("scaled_linear", 0.00085, 0.012, 1000)
 MEAN, STD = 0.7, 0.4
-TOKENS = torch.zeros(3, 77, 1)
+TOKENS = Condition.plain(torch.zeros(3, 77, 1))
 
 
 def best(x: Tensor, sigma: Tensor) -> Tensor:
@@ -22,8 +23,8 @@ def best(x: Tensor, sigma: Tensor) -> Tensor:
 def gaussian_network(prediction: str, sigma: Tensor):  # type: ignore[no-untyped-def]
     """The best network for that data, in its own variables: z = alpha image + beta noise, alpha^2 + beta^2 = 1."""
 
-    def network(z: Tensor, timestep: Tensor, vectors: Tensor) -> Tensor:
-        assert timestep == LEVELS.timestep(sigma) and len(vectors) == len(z)
+    def network(z: Tensor, timestep: Tensor, condition: Condition) -> Tensor:
+        assert timestep == LEVELS.timestep(sigma) and len(condition) == len(z)
         alpha, beta = 1 / (1 + sigma**2) ** 0.5, sigma / (1 + sigma**2) ** 0.5
         image = best(z / alpha, sigma)
         noise = (z - alpha * image) / beta
@@ -46,13 +47,13 @@ class Echo:
     def __init__(self) -> None:
         self.rows: list[int] = []
 
-    def __call__(self, z: Tensor, timestep: Tensor, vectors: Tensor) -> Tensor:
+    def __call__(self, z: Tensor, timestep: Tensor, condition: Condition) -> Tensor:
         self.rows.append(len(z))
-        return vectors.mean(dim=(1, 2)).reshape(-1, 1, 1, 1).expand_as(z)
+        return condition.vectors.mean(dim=(1, 2)).reshape(-1, 1, 1, 1).expand_as(z)
 
 
 def part(value: float, weight: float = 1.0, tokens: int = 77) -> Part:
-    return Part(weight, (20,), torch.full((1, tokens, 2), float(value)))
+    return Part(weight, (20,), Condition.plain(torch.full((1, tokens, 2), float(value))))
 
 
 def guided(network: Echo, guidance: Guidance, scale: float) -> float:
@@ -91,8 +92,8 @@ def test_texts_of_other_lengths_go_apart_and_nothing_is_padded() -> None:
 
 
 def test_a_shorter_part_is_filled_up_with_its_last_vector() -> None:
-    short = Part(1.0, (20,), torch.arange(77.0).reshape(1, 77, 1))
-    cond = Guidance((short, Part(1.0, (20,), torch.zeros(1, 154, 1))), short).cond(0)
+    short = Part(1.0, (20,), Condition.plain(torch.arange(77.0).reshape(1, 77, 1)))
+    cond = Guidance((short, Part(1.0, (20,), Condition.plain(torch.zeros(1, 154, 1)))), short).cond(0).vectors
     assert cond.shape == (2, 154, 1)
     assert cond[0, :, 0].tolist() == [*range(77), *[76] * 77]
 
@@ -113,7 +114,7 @@ def test_the_check_comes_before_every_call() -> None:
 
 
 def test_conditions_change_with_the_call() -> None:
-    scheduled = Part(1.0, (2, 5), torch.tensor([[[1.0]], [[9.0]]]).expand(2, 77, 2))
+    scheduled = Part(1.0, (2, 5), Condition.plain(torch.tensor([[[1.0]], [[9.0]]]).expand(2, 77, 2)))
     model = Denoiser(Echo(), LEVELS, "eps", Guidance((scheduled,), part(0)), 1.0, lambda: None)
     seen = [-float(model(torch.zeros(1, 4, 2, 2), torch.ones(1)).mean()) for _ in range(7)]
     # The WebUI counts calls from 0 and keeps a text up to and including its last step's number.

@@ -11,7 +11,8 @@ import torch
 import yaml
 from prompt_pins.config import RenderOptions
 from prompt_pins.headless import HeadlessHost
-from prompt_pins.headless.checkpoint import EMBEDDED, EMBEDDED_CONFIG, load
+from prompt_pins.headless.checkpoint import EMBEDDED, load
+from prompt_pins.headless.single_file import EMBEDDED_CONFIG
 from prompt_pins.host import Recipe
 
 JOB = RenderOptions(steps=6, batch_size=4)

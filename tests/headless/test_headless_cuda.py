@@ -12,7 +12,7 @@ from prompt_pins.config import RenderOptions, RunConfig
 from prompt_pins.headless.bake import Bakery
 from prompt_pins.headless.checkpoint import load
 from prompt_pins.headless.engine import HeadlessHost
-from prompt_pins.headless.inversion import Inversion, word_layer
+from prompt_pins.headless.inversion import Inversion
 from prompt_pins.host import Recipe
 from prompt_pins.loss import flip_pairs
 from prompt_pins.sampling import SAMPLERS
@@ -45,9 +45,11 @@ def half() -> HeadlessHost:
 
 
 @pytest.mark.parametrize("name", [f"{name} - Hyperbatch" for name in SAMPLERS])
-def test_full_precision_gives_the_cpus_pictures(tiny: Tiny, host: HeadlessHost, name: str) -> None:
-    other = HeadlessHost(load(tiny.folder), device=CUDA, precise=True)
-    job = dataclasses.replace(JOB, sampler=name)
+def test_full_precision_gives_the_cpus_pictures(
+    tinies: dict[str, Tiny], host: HeadlessHost, layout: str, name: str
+) -> None:
+    other = HeadlessHost(load(tinies[layout].file), device=CUDA, precise=True)
+    job = dataclasses.replace(JOB, sampler=name, width=64, height=64)
     here, there = (one.render(PROMPT, SEEDS, job, True).images.astype(int) for one in (host, other))
     assert abs(here - there).mean() < 0.5 and np.quantile(abs(here - there), 0.99) <= 2
 
@@ -68,10 +70,10 @@ def test_the_same_inputs_give_the_same_bits(half: HeadlessHost, name: str) -> No
 
 @pytest.mark.parametrize("precise", [True, False])
 def test_a_word_of_its_own(tiny: Tiny, precise: bool) -> None:
-    model = load(tiny.folder)
-    vectors = word_layer(model.text_encoder).token_embedding.weight[320:322].detach().clone()
-    host = HeadlessHost(model, CUDA, [Inversion("zqpin", vectors)], precise=precise)
-    again = HeadlessHost(model, CUDA, [Inversion("zqother", vectors.flip(0))], precise=precise)
+    model = load(tiny.file)
+    vectors = model.towers[0].layer.token_embedding.weight[320:322].detach().clone()
+    host = HeadlessHost(model, CUDA, [Inversion("zqpin", (vectors,))], precise=precise)
+    again = HeadlessHost(model, CUDA, [Inversion("zqother", (vectors.flip(0),))], precise=precise)
     images = [
         one.render(Recipe(f"a {word}"), SEEDS, JOB, True).images for one, word in ((host, "zqpin"), (again, "zqother"))
     ]

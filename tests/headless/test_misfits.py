@@ -7,8 +7,10 @@ import pytest
 import torch
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import HostInterrupted
+from prompt_pins.headless.condition import Condition
 from prompt_pins.headless.denoiser import denoise
 from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.headless.predictor import Predictor
 from prompt_pins.host import Recipe, View
 
 STEPS = 4
@@ -18,7 +20,7 @@ RECIPES = (
     Recipe("a red cat :0.7 AND a (dog:0.4), a long tail " + "and a tail " * 40 + ":1.5", "blurry"),
     Recipe("a [cat:dog:0.5] on [grass|sand]", "(blurry:1.4)"),
     Recipe("a [cat:dog:0.5] on [grass|sand]", "[ugly:star:0.5]"),
-    Recipe("", ""),
+    Recipe("a blurry cat", "a blurry cat"),
 )
 VIEWS = (View(0, 0, 11), View(1, 1, 12, -1), View(0, 2, 13), View(1, 3, 14))
 rng = np.random.default_rng(5)
@@ -30,7 +32,7 @@ MASK[:32, :48] = 255
 def direct(host: HeadlessHost, recipe: Recipe, view: View, mask: np.ndarray | None, job: RunConfig) -> float:
     """1 - cos between (guided - unguided) and (image - unguided), each vector denoised alone."""
     pace = 2 if "2S" in job.sampler else 1
-    guidance = host.reader.guidance(recipe, pace * job.steps)
+    guidance = host.guidance(recipe, pace * job.steps, job)
     model, call, sigma = host.checkpoint, pace * view.step, host.sigmas(job.steps, "karras")[view.step]
     pixels = torch.from_numpy(IMAGES[view.image]).permute(2, 0, 1)[None].float() / 127.5 - 1.0
     with torch.inference_mode():
@@ -38,15 +40,12 @@ def direct(host: HeadlessHost, recipe: Recipe, view: View, mask: np.ndarray | No
         draw = torch.randn((4, 8, 8), generator=torch.Generator().manual_seed(view.seed))
         x = clean + sigma * view.sign * draw
 
-        def answer(vectors: torch.Tensor) -> torch.Tensor:
-            def network(x: torch.Tensor, timestep: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-                return model.unet(x, timestep, encoder_hidden_states=vectors).sample  # type: ignore[no-any-return]
-
-            return denoise(network, model.levels, model.prediction, x, sigma, vectors)
+        def answer(condition: Condition) -> torch.Tensor:
+            return denoise(Predictor(model.unet, False), model.levels, model.prediction, x, sigma, condition)
 
         plain = answer(guidance.uncond(call))
-        parts = zip(guidance.weights, guidance.cond(call), strict=True)
-        led = sum(weight * (answer(part[None]) - plain) for weight, part in parts)
+        cond = guidance.cond(call)
+        led = sum(weight * (answer(cond.row(row)) - plain) for row, weight in enumerate(guidance.weights))
         wanted = clean - plain
     counted = torch.ones(8, 8) if mask is None else torch.tensor(mask).float().reshape(8, 8, 8, 8).mean((1, 3)) / 255
     dot = (led * wanted * counted).sum()

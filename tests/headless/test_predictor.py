@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import pytest
 import torch
+from prompt_pins.headless.condition import Condition
 from prompt_pins.headless.predictor import TRACED_AFTER, Predictor
 from torch import Tensor, nn
 
 from tests.headless.tiny import WIDTH, Tiny
 
 
-def inputs(rows: int, seed: int = 0, side: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(rows: int, seed: int = 0, side: int = 8, xl: bool = False) -> tuple[Tensor, Tensor, Condition]:
     rng = torch.Generator().manual_seed(seed)
-    return (
-        torch.randn(rows, 4, side, side, generator=rng),
-        torch.tensor(17.25 * (seed + 1)),
-        torch.randn(rows, 77, WIDTH, generator=rng),
-    )
+    vectors = torch.randn(rows, 77, WIDTH * (1 + xl), generator=rng)
+    pooled = Condition(vectors, torch.randn(rows, WIDTH * xl, generator=rng))
+    x = torch.randn(rows, 4, side, side, generator=rng)
+    return x, torch.tensor(17.25 * (seed + 1)), pooled.told((64, 64, 0, 0, 64, 64 + rows))
 
 
+@pytest.mark.parametrize("name", ["sd1", "sdxl"])
 @torch.inference_mode()
-def test_a_trace_gives_the_networks_own_bits(tiny: Tiny) -> None:
+def test_a_trace_gives_the_networks_own_bits(tinies: dict[str, Tiny], name: str) -> None:
+    tiny, xl = tinies[name], name == "sdxl"
     plain, fast = Predictor(tiny.unet, traced=False), Predictor(tiny.unet, traced=True)
     calls: list[int] = []
     hook = tiny.unet.register_forward_hook(lambda *_: calls.append(1))
     for seed in range(TRACED_AFTER):
-        fast(*inputs(2, seed))
+        fast(*inputs(2, seed, xl=xl))
     counted = len(calls)
     for rows in (1, 2, 5, 16):
         for seed in range(3):
-            assert torch.equal(fast(*inputs(rows, seed)), plain(*inputs(rows, seed)))
+            assert torch.equal(fast(*inputs(rows, seed, xl=xl)), plain(*inputs(rows, seed, xl=xl)))
     hook.remove()
     assert len(calls) == counted + 12
-    assert torch.equal(fast(*inputs(2, side=10)), plain(*inputs(2, side=10)))
+    assert torch.equal(fast(*inputs(2, side=10, xl=xl)), plain(*inputs(2, side=10, xl=xl)))
 
 
 class Remembers(nn.Module):

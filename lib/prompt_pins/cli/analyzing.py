@@ -74,15 +74,17 @@ class Order:
         found = RunConfig.from_dict(values)
         return cls(found, chosen, runs, source, other, bool(found.target), "checkpoint" in given)
 
-    def host(self, device: str | None, embeddings: Path | None) -> HeadlessHost:
+    def host(self, device: str | None, embeddings: Path | None, loras: Path | None) -> HeadlessHost:
         """The host of the earlier run or analysis, if there is one; another where the command line asks for it."""
         from ..headless.opening import open_host, reopen_host
 
         if self.source is None or self.moved:
-            return open_host(self.config.checkpoint, device, embeddings)
+            return open_host(
+                self.config.checkpoint, device, embeddings, vae=self.config.vae, loras=loras, prompt=self.config.prompt
+            )
         record = self.source.record
         threads.restore(record.host.get("threads"))
-        return reopen_host(record, device or record.host.get("device"), embeddings)
+        return reopen_host(record, device or record.host.get("device"), embeddings, loras=loras)
 
     def begin(self, host: HeadlessHost) -> Iterator[Event]:
         """The events.  Raises `PinError`."""

@@ -134,9 +134,9 @@ def _beside(path: Path, image: Any) -> Any:
     return str(path.parent / image) if isinstance(image, str) and image.strip() else image
 
 
-def absolute(checkpoint: str) -> str:
-    """A checkpoint's path as a run writes it down, to be found from anywhere; "" is the embedded model."""
-    return os.path.abspath(os.path.expanduser(checkpoint)) if checkpoint.strip() else ""
+def absolute(path: str) -> str:
+    """A model's path as a run writes it down, to be found from anywhere; "" is none."""
+    return os.path.abspath(os.path.expanduser(path)) if path.strip() else ""
 
 
 def some_path(text: object) -> Path | None:
@@ -148,8 +148,9 @@ def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) ->
     """The configuration of a command line: what is given there, over the file, over the defaults."""
     values = read_config(config) if config is not None else {}
     values |= {name: value for name, value in given.items() if value is not None}
-    if isinstance(values.get("checkpoint"), str):
-        values["checkpoint"] = absolute(values["checkpoint"])
+    for name in ("checkpoint", "vae"):
+        if isinstance(values.get(name), str):
+            values[name] = absolute(values[name])
     if prompt is not None:
         values["prompt"] = prompt
     if "prompt" not in values:

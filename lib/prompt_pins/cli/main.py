@@ -45,6 +45,10 @@ Embeddings = Annotated[
         "--embeddings", parser=some_path, metavar="PATH", help="A folder of textual inversions (.safetensors)."
     ),
 ]
+Loras = Annotated[
+    Optional[Path],
+    typer.Option("--loras", parser=some_path, metavar="PATH", help="The folder of the LoRAs that the prompt names."),
+]
 
 
 @app.command()
@@ -55,6 +59,7 @@ def pin(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
@@ -62,7 +67,7 @@ def pin(
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings)
+    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae, loras=loras, prompt=settings.prompt)
     run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)))
 
 
@@ -72,6 +77,7 @@ def resume(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
     checkpoint: Annotated[
         str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
     ] = "",
@@ -90,8 +96,8 @@ def resume(
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint)
-    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--device": device}
+    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint, loras=loras)
+    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--loras": loras, "--device": device}
     if record.task == measuring.TASK:
         measure_to_the_end(measuring.resume(folder, host), host, again=again)
     else:
@@ -106,6 +112,7 @@ def analyze(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
     run: Annotated[
         Optional[str],
         typer.Option(
@@ -126,8 +133,8 @@ def analyze(
     from .analyzing import Order, measure_to_the_end
 
     order = Order.of(prompt, config, Runs(out), run, against, options)
-    host = order.host(device, embeddings)
-    events, again = order.begin(host), {"--embeddings": embeddings, "--device": device}
+    host = order.host(device, embeddings, loras)
+    events, again = order.begin(host), {"--embeddings": embeddings, "--loras": loras, "--device": device}
     measure_to_the_end(events, host, order.against, as_json, again)
 
 
@@ -160,6 +167,7 @@ def export(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
 ) -> None:
     """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
     from ..report import notations
@@ -168,7 +176,7 @@ def export(
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        emit(_bake(folder, to, checkpoint, device, embeddings))
+        emit(_bake(folder, to, checkpoint, device, embeddings, loras))
         return
     if to is not None:
         check_place(to)
@@ -184,20 +192,21 @@ def export(
         write_text(to, text)
 
 
-def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, embeddings: Path | None) -> str:
+def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, *folders: Path | None) -> str:
     """Bake a run's pinned prompt, once it is sure that there is a place for it; says what was made."""
     from ..headless.bake import bake_run, baked_files, own_checkpoint
     from ..headless.opening import open_host, reopen_host
 
-    record = folder.record()
+    record, (embeddings, loras) = folder.record(), folders
     if to is None:
         raise OptionError("to", "", "a file whose name ends in .safetensors")
     baked_files(record, to)
     if checkpoint and record.host.get("name") != "headless":
-        host = open_host(checkpoint, device, embeddings, precise=True)
+        prompt = record.exportable().prompt
+        host = open_host(checkpoint, device, embeddings, precise=True, loras=loras, prompt=prompt)
     else:
         own_checkpoint(record)
-        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint)
+        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint, loras=loras)
     return bake_run(record, host, to)
 
 
@@ -263,6 +272,7 @@ def hyperbatch(
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="The model to measure on; none: the small one.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = None,
+    loras: Loras = None,
 ) -> None:
     """Draw a hyperbatch's tree and say what it saves; with --prompt also what it costs in diversity."""
     from ..config import RunConfig
@@ -272,7 +282,11 @@ def hyperbatch(
     values: dict[str, Any] = {"batch_size": batch_size, "steps": steps, "fork_policy": fork_policy, "sampler": sampler}
     values |= {} if fork_strength is None else {"fork_strength": fork_strength}
     config = RunConfig.from_dict({**values, "prompt": prompt or "-", "checkpoint": checkpoint})
-    meter = planned(config) if prompt is None else measured(config, open_host(checkpoint, device))
+    meter = (
+        planned(config)
+        if prompt is None
+        else measured(config, open_host(checkpoint, device, loras=loras, prompt=prompt))
+    )
     emit(json.dumps(meter.to_json()) if as_json else meter.text())
 
 

@@ -72,6 +72,7 @@ def _close(
 ) -> None:
     """The end of a run: the index, a summary, and how to go on where it is not whole."""
     from ..report import build_index
+    from ..report.answer import sentences
     from .progress import summary
 
     moved = failure if isinstance(failure, MovedError) else None
@@ -88,6 +89,8 @@ def _close(
     summary(console, record)
     if moved is None:
         console.say(f"report: {folder.path / 'index.html'}")
+        for line in sentences(record):
+            console.say(line)
     if console.lost is not None:
         failure = failure or PinError(f"the output cannot be written ({reason(console.lost)})")
         console = Terminal(stderr=True)

@@ -102,7 +102,33 @@ class RenderOptions:
         help="For how many steps after a fork the new images of a deterministic sampler draw noise of their own.",
     )
     checkpoint: str = option(
-        "", label="Checkpoint", help="A Stable Diffusion 1.x or 2.x file or diffusers folder; none: the small model."
+        "",
+        label="Checkpoint",
+        help="A Stable Diffusion 1.x, 2.x or SDXL file or diffusers folder; none: the small model.",
+    )
+    vae: str = option(
+        "", label="VAE", help="A file or folder of an autoencoder in the place of the checkpoint's own; none: its own."
+    )
+    emphasis: str = option(
+        "original",
+        label="Emphasis",
+        choices=("original", "no-norm"),
+        help="How weights count, as in the WebUI: original keeps the mean of a text's vectors, no-norm does not, which "
+        "suits SDXL better.",
+    )
+    clip_skip: int = option(
+        0,
+        label="Clip skip",
+        low=0,
+        high=32,
+        help="Which layer of the text encoder is read, counted from the last as the WebUI does; 0: the one that the "
+        "model was made for. Of SDXL's two, the first.",
+    )
+    crop_top: int = option(
+        0, label="Crop top", low=0, high=8192, help="Where SDXL is told that the picture was cropped, in pixels."
+    )
+    crop_left: int = option(
+        0, label="Crop left", low=0, high=8192, help="Where SDXL is told that the picture was cropped, in pixels."
     )
 
 
@@ -200,6 +226,12 @@ class OutputOptions:
         low=0,
         high=4096,
         help="After the search the original and the pinned prompt are compared on this many unseen seeds.",
+    )
+    words: bool = option(
+        False,
+        label="Measure the words",
+        help="At the end, measure which words hold the pinned prompt's images: each word alone at a lower and a higher "
+        "weight, on 8 seeds that the search never saw.",
     )
     image_format: str = option(
         "png", label="Image format", choices=("png", "jpg", "webp"), help="The format in which images are kept."

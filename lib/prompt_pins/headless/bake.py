@@ -12,7 +12,7 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ from ..prompt.source import clean
 from ..sampling import ForkOptions, make_hyperbatch
 from ..store import Record
 from ..store.files import check_place
+from .condition import Condition
 from .denoiser import Denoiser, denoise
 from .engine import HeadlessHost
-from .inversion import SUFFIX, Inversion, save_inversion, word_layer
+from .inversion import SUFFIX, Inversion, save_inversion
+from .predictor import Predictor
 from .prompt_steps import expand, split_and
 from .samplers import find_sampler
-from .text import CHUNK
+from .settings import END
+from .text import CHUNK, padded
 
 WARM_UP = 300
 ROUNDS = 2500
@@ -47,9 +50,12 @@ FIRST_SEED, CHECK_SEED = 2**31, 2**31 + 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Baked:
-    """vectors: 75 x width.  gap: squared error of the UNet's answers, over that of the prompt without weights."""
+    """vectors: 75 x width, of each text encoder.
 
-    vectors: Tensor
+    gap: squared error of the UNet's answers, over that of the prompt without weights.
+    """
+
+    vectors: tuple[Tensor, ...]
     gap: float
 
 
@@ -76,19 +82,25 @@ class Bakery:
         chunks = host.reader.encoder.chunker.chunks(stretches[0].text)
         if len(stretches) > 1 or len(chunks) > 1 or (not negative and len(split_and(text)) > 1):
             raise PromptError("an embedding stands for one chunk of 75 tokens without AND, BREAK and schedules")
-        network: Any = host.checkpoint.text_encoder
         self.device = host.device
-        self.network = network
-        self.table: nn.Embedding = word_layer(network).token_embedding
-        self.ids = torch.tensor(chunks[0].tokens, device=self.device)
-        self.target = host.reader.encoder.encode((stretches[0].text,))[0].clone()
+        self.towers = host.checkpoint.towers
+        self._unet = Predictor(host.checkpoint.unet, traced=False)
+        self.reading = host.reading(prompt, job)
+        self.ids = [torch.tensor(padded(chunks[0].tokens, END, tower.pad), device=self.device) for tower in self.towers]
+        # an empty negative prompt is not baked, so the zeros that stand for SDXL's have no part here
+        self.target = host.reader.encoder.encode((stretches[0].text,), self.reading)
         self.rng = np.random.Generator(np.random.PCG64(0))
 
     def bake(self, rounds: int = ROUNDS) -> Baked:
         """Fit the vectors.  The same on the same machine, unless the time runs out."""
-        vectors = self.table.weight[self.ids[1 : CHUNK + 1]].detach().clone().requires_grad_(True)
-        plain = self.encode(vectors).detach()
-        self._descend(vectors, WARM_UP, WARM_RATE, lambda: (self.encode(vectors) - self.target).square().mean())
+        vectors = [
+            tower.layer.token_embedding.weight[ids[1 : CHUNK + 1]].detach().clone().requires_grad_(True)
+            for tower, ids in zip(self.towers, self.ids, strict=True)
+        ]
+        with torch.no_grad():
+            plain = self.encode(vectors)
+        wanted = self.target.vectors
+        self._descend(vectors, WARM_UP, WARM_RATE, lambda: (self.encode(vectors).vectors - wanted).square().mean())
         states = [self._scaled(state, plain) for state in self._states()]
         used = states[: max(1, math.ceil(0.6 * len(states)))]  # the later steps hardly change the image
 
@@ -101,24 +113,28 @@ class Bakery:
         with torch.no_grad():
             encoded = self.encode(vectors)
             gaps = [float(self._error(state, encoded) / state.scale) for state in used]
-        return Baked(vectors.detach().cpu(), float(np.mean(gaps)))
+        return Baked(tuple(part.detach().cpu() for part in vectors), float(np.mean(gaps)))
 
-    def encode(self, vectors: Tensor) -> Tensor:
-        """What the encoder makes of a chunk whose words are these vectors: 77 x width."""
+    def encode(self, vectors: Sequence[Tensor]) -> Condition:
+        """What the text encoders make of a chunk whose words are these vectors."""
+        parts, pooled = [], []
+        for tower, ids, own in zip(self.towers, self.ids, vectors, strict=True):
 
-        def replace(_: nn.Module, __: Any, rows: Tensor) -> Tensor:
-            return torch.cat([rows[:, :1], vectors[None], rows[:, len(vectors) + 1 :]], dim=1)
+            def replace(_: nn.Module, __: Any, rows: Tensor, own: Tensor = own) -> Tensor:
+                return torch.cat([rows[:, :1], own[None], rows[:, len(own) + 1 :]], dim=1)
 
-        hook = self.table.register_forward_hook(replace)
-        try:
-            found: Tensor = self.network(input_ids=self.ids[None]).last_hidden_state[0]
-        finally:
-            hook.remove()
-        return found
+            hook = tower.layer.token_embedding.register_forward_hook(replace)
+            try:
+                found = tower.encode(ids[None], self.reading.clip_skip)
+            finally:
+                hook.remove()
+            parts.append(found[0])
+            pooled.append(found[1])
+        return Condition(torch.cat(parts, dim=2), torch.cat(pooled, dim=1)).told(self.reading.sizes)
 
-    def _descend(self, vectors: Tensor, rounds: int, rate: float, loss: Callable[[], Tensor]) -> None:
+    def _descend(self, vectors: list[Tensor], rounds: int, rate: float, loss: Callable[[], Tensor]) -> None:
         """Adam with a rate that falls like a cosine."""
-        optimizer = torch.optim.Adam([vectors], lr=rate, betas=(0.9, 0.99))
+        optimizer = torch.optim.Adam(vectors, lr=rate, betas=(0.9, 0.99))
         started = time.monotonic()
         for number in range(rounds):
             done = max(number / rounds, (time.monotonic() - started) / SECONDS)
@@ -136,7 +152,7 @@ class Bakery:
         width, height = self.host.size(job)
         seen: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
-            guidance = self.host.reader.guidance(self.prompt, job.steps * (2 if sampler.second_order else 1))
+            guidance = self.host.guidance(self.prompt, job.steps * (2 if sampler.second_order else 1), job)
             guided = Denoiser(self._unet, model.levels, model.prediction, guidance, job.cfg_scale, lambda: None)
 
             def follow(x: Tensor, sigma: Tensor) -> Tensor:
@@ -148,24 +164,18 @@ class Bakery:
             sample(follow, self.host.noise(seeds, (height // 8, width // 8)) * sigmas[0], sigmas)
             return [_State(x, sigma, self._denoised(x, sigma, self.target)) for x, sigma in seen]
 
-    def _scaled(self, state: _State, plain: Tensor) -> _State:
+    def _scaled(self, state: _State, plain: Condition) -> _State:
         """The state with the error that the prompt without weights makes there."""
         with torch.no_grad():
             return dataclasses.replace(state, scale=max(float(self._error(state, plain)), 1e-12))
 
-    def _error(self, state: _State, encoded: Tensor, rows: Tensor | None = None) -> Tensor:
+    def _error(self, state: _State, encoded: Condition, rows: Tensor | None = None) -> Tensor:
         x, wanted = (state.x, state.wanted) if rows is None else (state.x[rows], state.wanted[rows])
         return (self._denoised(x, state.sigma, encoded) - wanted).square().mean()
 
-    def _denoised(self, x: Tensor, sigma: Tensor, encoded: Tensor) -> Tensor:
+    def _denoised(self, x: Tensor, sigma: Tensor, encoded: Condition) -> Tensor:
         model = self.host.checkpoint
-        vectors = encoded[None].expand(len(x), -1, -1)
-        return denoise(self._unet, model.levels, model.prediction, x, sigma, vectors)
-
-    def _unet(self, x: Tensor, timestep: Tensor, vectors: Tensor) -> Tensor:
-        unet: Any = self.host.checkpoint.unet
-        answer: Tensor = unet(x, timestep.to(x.device), encoder_hidden_states=vectors, return_dict=False)[0]
-        return answer
+        return denoise(self._unet, model.levels, model.prediction, x, sigma, encoded.expand(len(x)))
 
 
 def own_checkpoint(record: Record) -> str:
@@ -217,14 +227,16 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     settings = {name: value for name, value in best.settings.items() if name in record.config}
     job = RunConfig.from_dict({**record.config, **_size(record), **settings})
     pair = Recipe(best.prompt, best.negative_prompt)
+    tags = "".join(insert.text for insert in clean(pair.prompt).inserts if insert.kind == "net")
     lines, made = [], []
     for negative, path in enumerate(places):
         baked = Bakery(host, pair, job, bool(negative)).bake()
         made.append(Inversion(path.name.removesuffix(SUFFIX), baked.vectors))
         save_inversion(path, made[-1])
         what = "negative prompt" if negative else "prompt"
-        lines.append(f"{path}: the {what} as the word {made[-1].name}")
-    baked_pair = Recipe(made[0].name, made[1].name if len(made) > 1 else "")
+        beside = f", beside {tags}" if tags and not negative else ""
+        lines.append(f"{path}: the {what} as the word {made[-1].name}{beside}")
+    baked_pair = Recipe(made[0].name + tags, made[1].name if len(made) > 1 else "")
     mean, most = compare(host, pair, baked_pair, made, job)
     seeds = f"images on {CHECKED} fresh seeds differ from the weighted prompt's"
     lines.append(f"{seeds} by ꟻLIP {mean:.3f} (at most {most:.3f})")
@@ -235,7 +247,7 @@ def compare(
     host: HeadlessHost, weighted: Recipe, baked: Recipe, made: list[Inversion], job: RenderOptions
 ) -> tuple[float, float]:
     """(mean, largest) ꟻLIP between the images of both prompts, seed by seed."""
-    other = HeadlessHost(host.checkpoint, str(host.device), made, precise=True)
+    other = HeadlessHost(host.checkpoint, str(host.device), made, precise=True, loras=host.loras)
     seeds = [CHECK_SEED + index for index in range(CHECKED)]
     wanted, found = (
         one.render(pair, seeds, job, forked=False).images for one, pair in ((host, weighted), (other, baked))

@@ -5,28 +5,28 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-import torch
-from torch import Tensor
-
 from ..host import Recipe
+from ..prompt.loras import LORA_NETS
 from ..prompt.source import clean
+from .condition import Condition
 from .prompt_steps import expand, split_and
-from .text import TextEncoder
+from .text import USUAL, Reading, TextEncoder
 
+LORAS = tuple(f"<{net}:" for net in LORA_NETS)
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One part between ANDs.  `vectors[k]` (tokens x C) holds up to and including call `ends[k]`."""
+    """One part between ANDs.  Row k of `condition` holds up to and including call `ends[k]`."""
 
     weight: float
     ends: tuple[int, ...]
-    vectors: Tensor
+    condition: Condition
 
-    def at(self, call: int) -> Tensor:
-        """The vectors of a call, counted from 0; the first stretch's where the schedule has run out."""
-        return self.vectors[next((k for k, end in enumerate(self.ends) if call <= end), 0)]
+    def at(self, call: int) -> Condition:
+        """The row of a call, counted from 0; the first stretch's where the schedule has run out."""
+        return self.condition.row(next((k for k, end in enumerate(self.ends) if call <= end), 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Guidance:
         """The AND weight of each positive part."""
         return tuple(part.weight for part in self.positive)
 
-    def cond(self, call: int) -> Tensor:
-        """parts x tokens x C; a shorter part is filled up with its last vector, as in the WebUI."""
-        vectors = [part.at(call) for part in self.positive]
-        longest = max(len(part) for part in vectors)
-        return torch.stack([torch.cat([part, part[-1:].expand(longest - len(part), -1)]) for part in vectors])
+    def cond(self, call: int) -> Condition:
+        """A row for each part; a shorter part is filled up with its last vector, as in the WebUI."""
+        rows = [part.at(call) for part in self.positive]
+        longest = max(row.tokens for row in rows)
+        return Condition.joined([row.filled(longest) for row in rows])
 
-    def uncond(self, call: int) -> Tensor:
-        """1 x tokens x C."""
-        return self.negative.at(call)[None]
+    def uncond(self, call: int) -> Condition:
+        """One row."""
+        return self.negative.at(call)
 
 
 class Reader:
-    """Prompts to guidance.  Warns once of extra networks, which this host does not load."""
+    """Prompts to guidance.  Warns once of extra networks that are no LoRAs: this host does not load them."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
@@ -64,20 +64,28 @@ class Reader:
         """What turns plain texts into vectors."""
         return self._encoder
 
-    def guidance(self, recipe: Recipe, calls: int) -> Guidance:
+    def guidance(self, recipe: Recipe, calls: int, reading: Reading = USUAL) -> Guidance:
         """`calls`: model calls that the schedules are spread over: the steps, or twice those of a second-order sampler.
 
-        Raises `PromptError` for emphasis that cannot be read.
+        SDXL's empty negative prompt is all zeros, as in the WebUI and as the model was trained.
+        Raises as `TextEncoder.encode`.
         """
         positive, negative = clean(recipe.prompt), clean(recipe.negative_prompt, negative=True)
-        tags = [insert.text for insert in positive.inserts if insert.kind == "net"]
+        tags = [
+            one.text for one in positive.inserts if one.kind == "net" and one.text[1:].split(":")[0] not in LORA_NETS
+        ]
         if tags and not self._warned:
             self._warned = True
-            log.warning("the headless host loads no extra networks: %s is left out of the prompt", ", ".join(tags))
-        parts = tuple(self._part(text, weight, calls) for text, weight in split_and(positive.text))
-        return Guidance(parts, self._part(negative.text, 1.0, calls))
+            log.warning(
+                "the headless host loads no extra networks but LoRAs: %s is left out of the prompt", ", ".join(tags)
+            )
+        parts = tuple(self._part(text, weight, calls, reading) for text, weight in split_and(positive.text))
+        without = self._part(negative.text, 1.0, calls, reading)
+        if not negative.text and len(self._encoder.towers) > 1:
+            without = dataclasses.replace(without, condition=without.condition.silent())
+        return Guidance(parts, without)
 
-    def _part(self, text: str, weight: float, calls: int) -> Part:
+    def _part(self, text: str, weight: float, calls: int, reading: Reading) -> Part:
         stretches = expand(text, calls)
-        vectors = self._encoder.encode(tuple(stretch.text for stretch in stretches))
-        return Part(weight, tuple(stretch.end for stretch in stretches), vectors)
+        condition = self._encoder.encode(tuple(stretch.text for stretch in stretches), reading)
+        return Part(weight, tuple(stretch.end for stretch in stretches), condition)

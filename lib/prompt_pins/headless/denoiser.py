@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
+from .condition import Condition
 from .conditioning import Guidance
 from .noise_levels import NoiseLevels
 
-Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+Network = Callable[[Tensor, Tensor, Condition], Tensor]
 
 
 def denoise(
-    network: Network, levels: NoiseLevels, prediction: str, x: Tensor, sigma: Tensor, vectors: Tensor
+    network: Network, levels: NoiseLevels, prediction: str, x: Tensor, sigma: Tensor, condition: Condition
 ) -> Tensor:
     """The denoised image that a network's prediction stands for.
 
-    network: (input, timestep, vectors) -> prediction, with x = image + sigma noise scaled to unit variance.
+    network: (input, timestep, condition) -> prediction, with x = image + sigma noise scaled to unit variance.
     prediction: "eps" (the noise) or "v" (Salimans & Ho 2022, appendix D).
-    x: B x 4 x h x w; sigma: 0-dim; vectors: B x tokens x C.
+    x: B x 4 x h x w; sigma: 0-dim; condition: B rows.
 
     Karras et al. 2022, equation 7, with sigma_data = 1 for v and c_skip = 1, c_out = -sigma for eps.
     """
     scale = (sigma**2 + 1) ** 0.5
-    answer = network(x / scale, levels.timestep(sigma), vectors)
+    answer = network(x / scale, levels.timestep(sigma), condition)
     if prediction == "v":
         return x / scale**2 - answer * (sigma / scale)
     return x - answer * sigma
@@ -57,11 +57,11 @@ class Denoiser:
         self._check()
         call, self._calls = self._calls, self._calls + 1
         cond, batch, level = self._guidance.cond(call), len(x), sigma[0]
-        rows = [part[None].expand(batch, -1, -1) for part in cond]
+        rows = [cond.row(part).expand(batch) for part in range(len(cond))]
         if sum(self._weights) == 1:
             return self._sum(self._denoised(x, level, rows))
-        uncond = self._guidance.uncond(call).expand(batch, -1, -1)
-        if uncond.shape == rows[0].shape:
+        uncond = self._guidance.uncond(call).expand(batch)
+        if uncond.tokens == cond.tokens:
             *guided, plain = self._denoised(x, level, [*rows, uncond])
         else:
             guided = self._denoised(x, level, rows)
@@ -74,8 +74,8 @@ class Denoiser:
             total = total + part * weight
         return total
 
-    def _denoised(self, x: Tensor, sigma: Tensor, rows: list[Tensor]) -> list[Tensor]:
+    def _denoised(self, x: Tensor, sigma: Tensor, rows: list[Condition]) -> list[Tensor]:
         """One network call for all the rows: a list of B x 4 x h x w, one for each entry."""
         many = x.repeat(len(rows), 1, 1, 1)
-        out = denoise(self._network, self._levels, self._prediction, many, sigma, torch.cat(rows))
+        out = denoise(self._network, self._levels, self._prediction, many, sigma, Condition.joined(rows))
         return list(out.chunk(len(rows)))

@@ -1,7 +1,7 @@
 """Textual inversions: words whose vectors come from a file.  Imports torch and safetensors.
 
-A file holds one tensor, vectors x width; its name without the suffix is the word.  AUTOMATIC1111 and diffusers read
-the same layout.
+A file holds one tensor, vectors x width, or two for SDXL, one for each of its text encoders; its name without the
+suffix is the word.  AUTOMATIC1111 and diffusers read the same layout.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,28 +20,42 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, StoreError, reason
 from ..store.files import whole_file
+from .towers import Tower
 
 SUFFIX = ".safetensors"
+TOWERS = ("clip_l", "clip_g")
+"""Names of SDXL's two tensors, in the order of its text encoders."""
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Inversion:
-    """A word and its vectors, k x width, in the place of as many tokens."""
+    """A word and its vectors, k x width, in the place of as many tokens; k of each text encoder, in their order."""
 
     name: str
-    vectors: Tensor
+    vectors: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.vectors[0])
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers of a vector, of each text encoder's."""
+        return tuple(part.shape[1] for part in self.vectors)
 
     def sha256(self) -> str:
         """Of its vectors, row by row, as 32-bit numbers."""
-        return hashlib.sha256(self.vectors.float().contiguous().cpu().numpy().astype("<f4").tobytes()).hexdigest()
+        digest = hashlib.sha256()
+        for part in self.vectors:
+            digest.update(part.float().contiguous().cpu().numpy().astype("<f4").tobytes())
+        return digest.hexdigest()
 
 
-def load_inversions(folder: Path, width: int | None = None) -> tuple[Inversion, ...]:
+def load_inversions(folder: Path, widths: tuple[int, ...] | None = None) -> tuple[Inversion, ...]:
     """Every textual inversion of a folder, in the order of their names.
 
-    width: of the model's vectors; None: any.  Files that are none, or not for this model, are left out, and one
-    warning names them.  Raises `CheckpointError` for a folder that cannot be read.
+    widths: of the model's vectors, for each text encoder; None: any.  Files that are none, or not for this model, are
+    left out, and one warning names them.  Raises `CheckpointError` for a folder that cannot be read.
     """
     try:
         paths = sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX))
@@ -55,7 +68,7 @@ def load_inversions(folder: Path, width: int | None = None) -> tuple[Inversion, 
     found, left = [], []
     for path in paths:
         try:
-            found.append(_load(path, width))
+            found.append(_load(path, widths))
         except CheckpointError as error:
             left.append(f"{path.name} ({error})")
     if left:
@@ -63,29 +76,37 @@ def load_inversions(folder: Path, width: int | None = None) -> tuple[Inversion, 
     return tuple(found)
 
 
-def _load(path: Path, width: int | None) -> Inversion:
+def _load(path: Path, widths: tuple[int, ...] | None) -> Inversion:
     if not os.path.isfile(path):  # opening a pipe would wait for its writer
         raise CheckpointError("is no file")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"is damaged or is no safetensors file: {error}") from None
-    if len(tensors) != 1:
-        raise CheckpointError(f"holds {len(tensors)} tensors; a textual inversion holds one")
-    vectors = next(iter(tensors.values())).float()
-    if vectors.ndim not in (1, 2) or not vectors.numel() or not bool(torch.isfinite(vectors).all()):
+    if len(tensors) != 1 and set(tensors) != set(TOWERS):
+        raise CheckpointError(f"holds {len(tensors)} tensors; a textual inversion holds one, or {' and '.join(TOWERS)}")
+    parts = [tensors[name].float() for name in (TOWERS if len(tensors) > 1 else tensors)]
+    if any(part.ndim not in (1, 2) or not part.numel() or not bool(torch.isfinite(part).all()) for part in parts):
         raise CheckpointError("holds no rows of numbers")
-    vectors = vectors.reshape(-1, vectors.shape[-1])
-    if width not in (None, vectors.shape[1]):
-        raise CheckpointError(f"has vectors of {vectors.shape[1]} numbers; this model's have {width}")
-    return Inversion(path.name.removesuffix(SUFFIX), vectors)
+    found = Inversion(path.name.removesuffix(SUFFIX), tuple(part.reshape(-1, part.shape[-1]) for part in parts))
+    if len({len(part) for part in found.vectors}) > 1:
+        raise CheckpointError("holds more vectors for one text encoder than for the other")
+    if widths not in (None, found.widths):
+        raise CheckpointError(f"has vectors of {_shown(found.widths)} numbers; this model's have {_shown(widths)}")
+    return found
+
+
+def _shown(widths: tuple[int, ...] | None) -> str:
+    return " and ".join(map(str, widths or ()))
 
 
 def save_inversion(path: Path, inversion: Inversion) -> None:
     """Write a file that this host, AUTOMATIC1111 and diffusers load, whole or not at all.  Raises `StoreError`."""
+    names = (inversion.name,) if len(inversion.vectors) == 1 else TOWERS
+    rows = {name: part.contiguous().cpu() for name, part in zip(names, inversion.vectors, strict=True)}
     with whole_file(path) as beside:
         try:
-            save_file({inversion.name: inversion.vectors.contiguous().cpu()}, beside)
+            save_file(rows, beside)
         except (SafetensorError, OSError) as error:
             raise StoreError(f"{path}: cannot be written ({error})") from error
 
@@ -117,26 +138,21 @@ class Words:
         return pieces
 
 
-def word_layer(text_encoder: Any) -> Any:
-    """The part of a CLIP text encoder whose `token_embedding` holds the vectors of its words."""
-    return getattr(text_encoder, "text_model", text_encoder).embeddings
-
-
-def extend(text_encoder: Any, inversions: Sequence[Inversion]) -> int:
-    """Give a CLIP text encoder the vectors of inversions, behind those that it has.  Changes the encoder.
+def extend(towers: Sequence[Tower], inversions: Sequence[Inversion]) -> int:
+    """Give text encoders the vectors of inversions, behind those that they have.  Changes the networks.
 
     Returns the id of the first new vector; ids that were given before stay as they are.  Raises `CheckpointError` for
     vectors of another width.
     """
-    layer = word_layer(text_encoder)
-    table = layer.token_embedding
-    first, width = table.weight.shape
-    if not inversions:
-        return int(first)
+    widths = tuple(tower.width for tower in towers)
     for inversion in inversions:
-        if inversion.vectors.shape[1] != width:
-            found = inversion.vectors.shape[1]
-            raise CheckpointError(f"embeddings: {inversion.name} has vectors of {found} numbers; this model's {width}")
-    rows = torch.cat([table.weight.data, *(inversion.vectors.to(table.weight) for inversion in inversions)])
-    layer.token_embedding = nn.Embedding(len(rows), width, _weight=rows, _freeze=True)
-    return int(first)
+        if inversion.widths != widths:
+            found, wanted = _shown(inversion.widths), _shown(widths)
+            raise CheckpointError(f"embeddings: {inversion.name} has vectors of {found} numbers; this model's {wanted}")
+    first = int(towers[0].layer.token_embedding.weight.shape[0])
+    for place, tower in enumerate(towers):
+        if inversions:
+            table = tower.layer.token_embedding.weight
+            rows = torch.cat([table.data, *(inversion.vectors[place].to(table) for inversion in inversions)])
+            tower.layer.token_embedding = nn.Embedding(len(rows), tower.width, _weight=rows, _freeze=True)
+    return first

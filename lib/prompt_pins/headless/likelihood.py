@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ..sampling.misfit import misfit
+from .condition import Condition
 from .conditioning import Guidance
 
-Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x: B x 4 x h x w, sigma: 0-dim, vectors: B x tokens x C) -> the denoised images."""
+Denoise = Callable[[Tensor, Tensor, Condition], Tensor]
+"""(x: B x 4 x h x w, sigma: 0-dim, B rows of condition) -> the denoised images."""
 
 
 class Likelihood:
@@ -34,15 +35,16 @@ class Likelihood:
 
     def __call__(self, clean: Tensor, noise: Tensor, mask: Tensor | None, sigma: Tensor, call: int) -> Tensor:
         """(recipes,) of one view.  clean, noise: 4 x h x w; sigma: 0-dim; call: the schedules' place."""
-        vectors, places = [], []
+        rows, places = [], []
         for index, guidance in enumerate(self._guidances):
             if self._plain[index] == index:
-                vectors.append(guidance.uncond(call)[0])
+                rows.append(guidance.uncond(call))
                 places.append((index, -1))
-            for part, row in enumerate(guidance.cond(call)):
-                vectors.append(row)
+            cond = guidance.cond(call)
+            for part in range(len(cond)):
+                rows.append(cond.row(part))
                 places.append((index, part))
-        found = dict(zip(places, self._denoised(clean + sigma * noise, sigma, vectors)))
+        found = dict(zip(places, self._denoised(clean + sigma * noise, sigma, rows)))
         unguided = [found[plain, -1] for plain in self._plain]
         guided = [
             plain + sum((found[index, part] - plain) * weight for part, weight in enumerate(guidance.weights))
@@ -50,14 +52,14 @@ class Likelihood:
         ]
         return misfit(torch.stack(unguided), torch.stack(guided), clean, mask)
 
-    def _denoised(self, x: Tensor, sigma: Tensor, vectors: list[Tensor]) -> list[Tensor]:
-        """One image through noise, denoised with each of the vectors (tokens x C), those of a length together."""
+    def _denoised(self, x: Tensor, sigma: Tensor, rows: list[Condition]) -> list[Tensor]:
+        """One image through noise, denoised as each of the rows says, those of a length together."""
         answers: dict[int, Tensor] = {}
-        for tokens in dict.fromkeys(len(row) for row in vectors):
-            chosen = [index for index, row in enumerate(vectors) if len(row) == tokens]
+        for tokens in dict.fromkeys(row.tokens for row in rows):
+            chosen = [index for index, row in enumerate(rows) if row.tokens == tokens]
             for start in range(0, len(chosen), self._rows):
                 self._check()
                 part = chosen[start : start + self._rows]
-                out = self._denoise(x.expand(len(part), -1, -1, -1), sigma, torch.stack([vectors[i] for i in part]))
-                answers |= dict(zip(part, out))
-        return [answers[index] for index in range(len(vectors))]
+                told = Condition.joined([rows[index] for index in part])
+                answers |= dict(zip(part, self._denoise(x.expand(len(part), -1, -1, -1), sigma, told)))
+        return [answers[index] for index in range(len(rows))]

@@ -5,7 +5,7 @@ The weights must fit the configuration exactly: nothing is left at random values
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +15,19 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import CheckpointError
+from .settings import Settings
+from .towers import Tower
 
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
 CLIP = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
+XL_CLIP = "conditioner.embedders.0.transformer."
+XL_OPEN_CLIP = "conditioner.embedders.1.model."
+SD2_LAYERS = 23
 _OPEN_CLIP_ENDS = {
     "positional_embedding": "embeddings.position_embedding.weight",
     "token_embedding.weight": "embeddings.token_embedding.weight",
@@ -37,17 +44,14 @@ _OPEN_CLIP_PARTS = {
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+?)[._](weight|bias)")
 
 
-def read_config(folder: Path, part: str) -> dict[str, Any]:
-    """A part's JSON configuration.  Raises `CheckpointError` if it is missing or is not JSON."""
-    name = "scheduler_config.json" if part == "scheduler" else "config.json"
-    path = folder / part / name
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"checkpoint: {path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"checkpoint: {path} is not a configuration")
-    return config
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """A loaded model's parts, on the CPU and in the precision of its file."""
+
+    unet: nn.Module
+    vae: nn.Module
+    towers: tuple[Tower, ...]
+    settings: Settings
 
 
 def unet_from(weights: Mapping[str, Tensor], config: dict[str, Any]) -> nn.Module:
@@ -64,40 +68,49 @@ def vae_from(weights: Mapping[str, Tensor], config: dict[str, Any]) -> nn.Module
     return _filled(vae, lambda: convert_ldm_vae_checkpoint(dict(weights), config), "VAE")
 
 
-def text_encoder_from(weights: Mapping[str, Tensor], config: dict[str, Any]) -> nn.Module:
-    """The text encoder of a state dict in the layout of OpenAI's CLIP (SD 1.x) or of OpenCLIP (SD 2.x)."""
-    encoder = CLIPTextModel(CLIPTextConfig(**config))
-    layers = int(config["num_hidden_layers"])
-    has_clip = any(key.startswith(CLIP) for key in weights)
-    renamed = clip_keys(weights) if has_clip else open_clip_keys(weights, layers)
-    prefix = "text_model." if any(key.startswith("text_model.") for key in encoder.state_dict()) else ""
-    return _filled(encoder, lambda: {prefix + key: weight for key, weight in renamed.items()}, "text encoder")
+def text_encoder_from(renamed: Mapping[str, Tensor], config: dict[str, Any], pooled: bool = False) -> nn.Module:
+    """A text encoder whose weights are called as `clip_keys` and `open_clip_keys` do.  pooled: with its projection."""
+    with torch.device("meta"):
+        encoder: nn.Module = (CLIPTextModelWithProjection if pooled else CLIPTextModel)(CLIPTextConfig(**config))
+    inner = "text_model." if any(key.startswith("text_model.") for key in encoder.state_dict()) else ""
+    named = {key if key.startswith("text_projection.") else inner + key: weight for key, weight in renamed.items()}
+    _filled(encoder, lambda: named, "text encoder")
+    places = encoder.get_submodule("text_model.embeddings" if inner else "embeddings")
+    places.register_buffer("position_ids", torch.arange(config["max_position_embeddings"])[None], persistent=False)
+    return encoder
 
 
-def clip_keys(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def clip_keys(weights: Mapping[str, Tensor], prefix: str = CLIP) -> dict[str, Tensor]:
     """CLIP's weights under transformers' names."""
     found = {
-        key.removeprefix(CLIP).removeprefix("text_model."): weight
+        key.removeprefix(prefix).removeprefix("text_model."): weight
         for key, weight in weights.items()
-        if key.startswith(CLIP)
+        if key.startswith(prefix)
     }
     found.pop("embeddings.position_ids", None)
-    return found
+    return {key: weight for key, weight in found.items() if not key.startswith(("text_projection", "logit_scale"))}
 
 
-def open_clip_keys(weights: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """OpenCLIP's weights of the first `layers` blocks under transformers' names.
+def open_clip_keys(weights: Mapping[str, Tensor], prefix: str = OPEN_CLIP, pooled: bool = False) -> dict[str, Tensor]:
+    """OpenCLIP's weights under transformers' names.
 
-    SD 2.x reads the last but one of OpenCLIP's blocks, so its last block is left out.
+    pooled: all of them.  Else as SD 2.x reads them: it stops before the last block, which some files leave out, and
+    has no projection.
     """
     found: dict[str, Tensor] = {}
+    blocks = [match for key in weights if key.startswith(prefix) and (match := _BLOCK.fullmatch(key, len(prefix)))]
+    layers = max((int(block[1]) for block in blocks), default=-1) + 1
+    if not pooled:
+        layers = SD2_LAYERS if layers == SD2_LAYERS else layers - 1
     for key, weight in weights.items():
-        name = key.removeprefix(OPEN_CLIP)
+        name = key.removeprefix(prefix)
         block = _BLOCK.fullmatch(name)
-        if not key.startswith(OPEN_CLIP):
+        if not key.startswith(prefix):
             continue
         if name in _OPEN_CLIP_ENDS:
             found[_OPEN_CLIP_ENDS[name]] = weight
+        elif name == "text_projection" and pooled:
+            found["text_projection.weight"] = weight.T.contiguous()
         elif block and int(block[1]) < layers:
             into = f"encoder.layers.{block[1]}."
             if block[2] == "attn.in_proj":
@@ -108,18 +121,18 @@ def open_clip_keys(weights: Mapping[str, Tensor], layers: int) -> dict[str, Tens
     return found
 
 
-def folder_part(cls: Any, folder: Path, part: str) -> nn.Module:
-    """One network of a diffusers folder, from its safetensors files; pickles are refused."""
+def folder_part(cls: Any, folder: Path, part: str, field: str = "checkpoint") -> nn.Module:
+    """One network of a diffusers folder, from its safetensors files; pickles are refused.  field: for messages."""
     names = [path.name for path in (folder / part).glob("*.safetensors")]
     if not names:
-        raise CheckpointError(f"checkpoint: {folder / part} holds no .safetensors weights")
+        raise CheckpointError(f"{field}: {folder / part} holds no .safetensors weights")
     whole = [name for name in names if ".fp16." not in name]
     try:
         network: nn.Module = cls.from_pretrained(
             str(folder / part), local_files_only=True, use_safetensors=True, variant=None if whole else "fp16"
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise CheckpointError(f"checkpoint: {folder / part} cannot be loaded: {_first_line(error)}") from None
+        raise CheckpointError(f"{field}: {folder / part} cannot be loaded: {_first_line(error)}") from None
     return network
 
 

@@ -15,9 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .condition import Condition
+from .shapes import SIZES
+
 log = logging.getLogger(__name__)
 
-Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
+Predict = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 TRACED_AFTER = 64
 _SETTLED = 3
 
@@ -32,25 +36,25 @@ class Predictor:
         self._asked: Counter[tuple[torch.Size, torch.Size]] = Counter()
         self._traced: dict[tuple[torch.Size, torch.Size], Predict] = {}
 
-    def __call__(self, x: Tensor, timestep: Tensor, vectors: Tensor) -> Tensor:
-        """x: B x 4 x h x w; timestep: 0-dim; vectors: B x tokens x C.  Float32, B x 4 x h x w."""
-        inputs = (x.to(self._dtype), timestep.to(x.device), vectors)
+    def __call__(self, x: Tensor, timestep: Tensor, condition: Condition) -> Tensor:
+        """x: B x 4 x h x w; timestep: 0-dim; condition: B rows.  Float32, B x 4 x h x w."""
+        inputs = (x.to(self._dtype), timestep.to(x.device), condition.vectors, condition.extra)
         if not self._traces:
             return self._answer(self._plain, inputs)
-        shape = (x.shape[1:], vectors.shape[1:])
+        shape = (x.shape[1:], condition.vectors.shape[1:])
         self._asked[shape] += 1
         if self._asked[shape] == TRACED_AFTER:
             self._traced[shape] = self._faster(inputs)
         return self._answer(self._traced.get(shape, self._plain), inputs)
 
     @staticmethod
-    def _answer(predict: Predict, inputs: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def _answer(predict: Predict, inputs: Inputs) -> Tensor:
         return predict(*inputs).float()
 
-    def _faster(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Predict:
+    def _faster(self, inputs: Inputs) -> Predict:
         """A trace of the network that holds for any number of rows, or the network itself."""
-        x, timestep, vectors = inputs
-        other = (torch.cat([x, x[:1]]), timestep / 2, torch.cat([vectors, vectors[:1]]))
+        x, timestep, vectors, extra = inputs
+        other = (torch.cat([x, x[:1]]), timestep / 2, torch.cat([vectors, vectors[:1]]), torch.cat([extra, extra[:1]]))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -72,6 +76,9 @@ class _Plain(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor, timestep: Tensor, vectors: Tensor) -> Tensor:
-        answer: Tensor = self.network(x, timestep, encoder_hidden_states=vectors, return_dict=False)[0]
+    def forward(self, x: Tensor, timestep: Tensor, vectors: Tensor, extra: Tensor) -> Tensor:
+        told: dict[str, Any] = {}
+        if extra.shape[1]:
+            told = {"added_cond_kwargs": {"text_embeds": extra[:, :-SIZES].to(x), "time_ids": extra[:, -SIZES:]}}
+        answer: Tensor = self.network(x, timestep, encoder_hidden_states=vectors, return_dict=False, **told)[0]
         return answer

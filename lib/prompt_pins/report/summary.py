@@ -10,7 +10,7 @@ from ..store import Candidate, Record, RunFolder, axes_json
 from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
 from ..store.wordings import shown
-from . import first
+from . import answer, first
 from .view import gain, seconds_of, verdict
 
 SUMMARY_VERSION = 3
@@ -79,6 +79,8 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "verdict": verdict(record),
         "rejected": _candidate(record.winner) if record.found_nothing else None,
         "likely": first.summary(record),
+        "progress": record.generations[-1].progress if record.generations else None,
+        "words": answer.summary(record),
         "gain": gain(original.fit, best.fit) if original and best else None,
         "held": None
         if held is None

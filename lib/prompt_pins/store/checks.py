@@ -17,6 +17,7 @@ from typing import Annotated, Any, Optional
 from ..errors import shorten
 from .axes import Axis
 from .records import Candidate, Choice, Generation, Held, Likely
+from .weighed import Weighed
 from .wordings import Measured, Unchanged, Wording
 
 LONGEST = 240  # bytes of a name in a run's folder
@@ -75,6 +76,7 @@ LINES: Mapping[str, Shape] = {
     "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},
     "choice": {**_declared(Choice), "evaluations?": COUNT, "seconds?": SECONDS},
     "held": {**_declared(Held), **UNSEEN},
+    "weighed": {**_declared(Weighed), "axis": COUNT, "seeds": COUNT, "evaluations?": COUNT, "seconds?": SECONDS},
     "unchanged": {**_declared(Unchanged), "images": tuple[INSIDE, ...], "evaluations": COUNT, "seconds?": SECONDS},
     "word": {
         **_declared(Measured),
@@ -141,6 +143,8 @@ class Checker:
             yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
+        elif kind == "weighed" and not line["axis"] < (self._size or 0):
+            yield f"axis is {line['axis']}, and the candidates before have {self._size or 0} values"
 
     def _of_word(self, sides: list[Mapping[str, Any]]) -> Iterator[str]:
         """By images all sides have values of the same seeds; by likelihood all tables of a journal are alike."""

@@ -11,6 +11,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
+    weighed     the pinned prompt with one word at another weight (`Weighed`)
     unchanged   of an analysis: the prompt as it is (`Unchanged`)
     word        of an analysis: a word, or a phrase, at other weights (`Measured`)
     stopped     reason: the run ended early and can be resumed
@@ -26,6 +27,7 @@ from typing import Any
 
 from ..errors import StoreError
 from .axes import Axis, axes_of
+from .weighed import Weighed
 from .wordings import Measured, Unchanged
 
 
@@ -65,6 +67,8 @@ class Generation:
 
     best: id of its best candidate, None if all failed.
     state: step_size, axis_ratio, mean, std … as the strategy tells them.
+    progress: the loss of the search's best so far as a share of the original's on the same seeds; None where that
+    cannot be told, and in earlier versions.
     """
 
     generation: int
@@ -72,6 +76,7 @@ class Generation:
     losses: tuple[float | None, ...]
     state: Mapping[str, Any]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    progress: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +145,11 @@ class Choice:
 
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
-    "unchanged": Unchanged, "word": Measured,
+    "weighed": Weighed, "unchanged": Unchanged, "word": Measured,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged | Measured) -> dict[str, Any]:
+def to_json(record: Likely | Candidate | Generation | Choice | Held | Weighed | Unchanged | Measured) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
     plain = dataclasses.asdict(record)
@@ -192,6 +197,7 @@ class Record:
     generations: tuple[Generation, ...]
     choice: Choice | None
     held: Held | None
+    weighed: tuple[Weighed, ...] = ()
     task: str = "pin"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     unchanged: Unchanged | None = None
@@ -271,6 +277,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
+    weighed: list[Weighed] = []
     words: list[Measured] = []
     for line in lines:
         kind = line["kind"]
@@ -285,6 +292,8 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
+        elif kind == "weighed":
+            weighed.append(from_json(line))
         elif kind == "word":
             words.append(from_json(line))
         elif kind in ("likely", "choice", "held", "unchanged"):
@@ -299,4 +308,10 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
                 generations = [done for done in generations if done.generation < dropped[0].generation]
     if candidates and len(values["axes"]) != len(candidates[0].weights):
         values["axes"] = tuple(Axis(f"word {i + 1}", 1.0, 0.0, 2.0) for i in range(len(candidates[0].weights)))
-    return Record(candidates=tuple(candidates), generations=tuple(generations), words=tuple(words), **values)
+    return Record(
+        candidates=tuple(candidates),
+        generations=tuple(generations),
+        weighed=tuple(weighed),
+        words=tuple(words),
+        **values,
+    )

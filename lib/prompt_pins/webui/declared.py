@@ -19,8 +19,8 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
 
 FROM_HOST = frozenset(
     ("prompt", "negative_prompt", "sampler", "scheduler", "steps", "batch_size", "cfg_scale", "seed", "width", "height")
-) | {"checkpoint"}
-"""Options that the host's own controls set: the script neither shows nor takes them."""
+) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left"}
+"""Options that the host's own controls and settings set: the script neither shows nor takes them."""
 
 
 @dataclasses.dataclass(frozen=True)

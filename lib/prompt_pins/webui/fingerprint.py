@@ -10,7 +10,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, reason
 
 BLOCK, BLOCKS = 1 << 20, 64
 
@@ -25,7 +25,7 @@ def fingerprint(path: str | Path) -> str:
         found = os.stat(path)
         return _fingerprint(str(path), found.st_size, found.st_mtime_ns)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise CheckpointError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, StoreError
+from ..errors import OptionError, StoreError, reason
 from ..report.index import FIRST, build_index
 from ..report.summary import summarised
 from ..store import RunFolder, Runs
@@ -113,7 +113,7 @@ class Library:
         try:
             shutil.rmtree(folder.path)
         except OSError as error:
-            raise StoreError(f"{folder.path}: cannot be removed ({error.strerror or error})") from error
+            raise StoreError(f"{folder.path}: cannot be removed ({reason(error)})") from error
 
 
 def _numbers(root: Path) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from ..errors import HostError, PinError
+from ..errors import HostError, MovedError, PinError, reason
 
 UNPROCESSABLE, FAILED, FULL = 422, 500, 507
 _NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -15,15 +15,18 @@ class RunFailed(HostError):
 
     def __init__(self, number: str, fault: BaseException, goes_on: bool) -> None:
         how = f"goes on, once that is mended, with the option resume: {number}" if goes_on else "is at its end"
-        super().__init__(f"run {number} failed: {in_words(fault)}; it is kept as it is, and {how}")
+        kept = "" if isinstance(fault, MovedError) else f"; it is kept as it is, and {how}"
+        super().__init__(f"run {number} failed: {in_words(fault)}{kept}")
 
 
 def in_words(error: BaseException) -> str:
     """An error as one sentence; one that nobody foresaw with its kind."""
+    if isinstance(error, MovedError) and error.record.best:  # nothing else tells of it any more
+        return f"{error}; the best prompt until then: {error.record.best.prompt}"
     if isinstance(error, PinError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return ": ".join([*([str(error.filename)] if error.filename else []), error.strerror])
+        return ": ".join([*([str(error.filename)] if error.filename else []), reason(error)])
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

@@ -20,7 +20,7 @@ from modules import images as host_images
 from modules import processing
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostError, OptionError, PinError, StoreError, TargetError
+from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
 from ..options import checked
 from ..report import LiveReport
 from ..report.view import verdict
@@ -186,6 +186,8 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
 
     Raises `RunFailed` where there is none because of a fault.
     """
+    if isinstance(failure, MovedError):  # there is nothing left to read
+        raise RunFailed(folder.path.name, failure, False) from failure
     record = folder.record()
     images, texts = _best_batch(folder, record)
     if not images and (failure or not compat.stopping()):

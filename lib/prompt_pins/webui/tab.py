@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from modules import shared, styles
 
-from ..errors import PinError
+from ..errors import PinError, reason
 from ..report.notations import FORMATS, export
 from ..store import RunFolder
 from ..words import compare as comparing
@@ -160,7 +160,7 @@ def _opened(selected: str) -> str:
     except PinError as error:
         return _said(error)
     except OSError as error:
-        return _said(f"there is no file manager: {error.strerror}")
+        return _said(f"there is no file manager: {reason(error)}")
     return ""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 from prompt_pins.headless.checkpoint import load
+from prompt_pins.headless.condition import Condition
 from prompt_pins.headless.conditioning import Reader
 from prompt_pins.headless.denoiser import denoise
 from prompt_pins.headless.predictor import Predictor
@@ -36,15 +37,15 @@ class Model:
 
     def __init__(self) -> None:
         self._checkpoint = load("")
-        for network in (self._checkpoint.unet, self._checkpoint.vae, self._checkpoint.text_encoder):
+        for network in self._checkpoint.networks:
             torch.nn.Module.float(network.requires_grad_(False).eval())
-        self._reader = Reader(TextEncoder(self._checkpoint.text_encoder, Vocabulary(), self._checkpoint.pad))
+        self._reader = Reader(TextEncoder(self._checkpoint.towers, Vocabulary()))
         self._network = Predictor(self._checkpoint.unet, traced=True)
         self.levels = self._checkpoint.levels
 
     def denoise(self, x: Tensor, sigma: Tensor, vectors: Tensor) -> Tensor:
         """x0 of each row."""
-        return denoise(self._network, self.levels, self._checkpoint.prediction, x, sigma, vectors)
+        return denoise(self._network, self.levels, self._checkpoint.prediction, x, sigma, Condition.plain(vectors))
 
     def conditionings(self, prompts: list[str], negative: list[str], calls: int) -> tuple[Any, Any]:
         """What the denoiser takes as cond and uncond."""
@@ -73,4 +74,4 @@ class Model:
 
 
 def _schedule(part: Any) -> list[tuple[int, Tensor]]:
-    return list(zip(part.ends, part.vectors, strict=True))
+    return list(zip(part.ends, part.condition.vectors, strict=True))
