@@ -176,7 +176,7 @@ def test_phrases_hold_their_own_words(tmp_path: Path) -> None:
     found = parts.find(config, AnalysisOptions(), Simulated())
     inside = [word.label for phrase in found.phrases for word in phrase.words]
     assert sorted(inside) == sorted(part.label for part in found.whole) and len(set(inside)) == len(inside)
-    assert all(len(phrase.places) == 1 and phrase.seeds == 8 for phrase in found.phrases)
+    assert all(len(phrase.places) == 1 and phrase.seeds == 4 for phrase in found.phrases)
 
 
 class Louder(Simulated):
