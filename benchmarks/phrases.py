@@ -1,6 +1,6 @@
 """Does `analyze --vary auto` find the words that move the image most, for how many of the images?
 
-python -m benchmarks.phrases --json
+python -m benchmarks.phrases --json --steps 4
 python -m benchmarks.phrases --lists 2 --seeds 8
 
 Tag lists of 40 words on the embedded model, each measured word by word and by `auto`.  `cost`: images of `auto` as a
@@ -107,7 +107,7 @@ def main() -> None:
     """Print a line for each list, then the means."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON lines")
-    parser.add_argument("--lists", type=int, default=12)
+    parser.add_argument("--lists", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     given = parser.parse_args()

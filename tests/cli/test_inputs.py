@@ -360,7 +360,7 @@ def test_a_place_for_an_export_is_tried_first(command: Command, notation: str) -
 
 
 def test_an_embedding_is_baked_with_the_runs_own_inversions(command: Command, emb: Path) -> None:
-    from prompt_pins.headless import bake
+    from prompt_pins.cli import baking as bake
 
     command("pin", "zqpin, a red circle", *TINY, "-g", "1", "--embeddings", "emb", "--out", "runs")
     seen = []

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
-from prompt_pins.errors import HostError, JournalError, OptionError, StoreError
+from prompt_pins.errors import HostError, JournalError, OptionError, PinError, StoreError
 from prompt_pins.host import Batch, Recipe
-from prompt_pins.store import RunFolder, Runs, Wording
+from prompt_pins.report import build_analysis, build_comparison, build_index
+from prompt_pins.store import RunFolder, Runs, Wording, read_journal
 from prompt_pins.words import parts
 from prompt_pins.words.analyze import resume, start
 from prompt_pins.words.compare import compare
 from prompt_pins.words.earlier import check_paired, of_analysis
 from prompt_pins.words.result import AnalysisDone, result
 
+from tests.store.mutations import VICTIM, mutated
 from tests.words.test_analyze import NEGATIVE, PROMPT, Simulated
 from tests.words.test_likely import Explained
 
@@ -111,8 +113,11 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         ({"label": "a", "side": "prompt", "weight": 1.0, "evaluations": 1, "raised": {"moved": [1.0] * 4}}, "weight"),
         ({"moved": [1.0] * 4, "fits": [1.0] * 4, "spreads": [1.0] * 3}, "not one value for each"),
         ({"moved": [1.0] * 2, "fits": [1.0] * 2, "spreads": [1.0] * 2}, "at least 3"),
-        ({}, "neither values"),
+        ({}, "at least 3"),
         ({"changes": [[1.0, 2.0], [1.0]]}, "whole table"),
+        ({"changes": [[1.0, 2.0]]}, "whole table"),
+        ({"changes": [[1.0], [1.0]], "images": ["a"], "moved": []}, "not measured by images"),
+        ({"moved": [1.0] * 4, "fits": [1.0] * 4, "spreads": [1.0] * 4, "changes": [[1.0], [1.0]]}, "whole table"),
         ({"moved": [1.0] * 4, "fits": [1.0] * 4, "spreads": [1.0] * 4, "images": ["../x.png"]}, "inside"),
     ],
 )
@@ -122,6 +127,7 @@ def test_a_line_of_another_shape_is_refused(tmp_path: Path, word: dict[str, Any]
     line = line if "label" in word else {**line, "raised": {**plain, **word}}
     folder = Runs(tmp_path).claim()
     head = {"kind": "run", "version": 2, "config": {"prompt": "a"}, "host": {}, "plan": {}, "time": "", "task": "words"}
+    head |= {"options": {"by": "images"}} if word.get("moved") == [] else {}
     with folder.open() as journal:
         journal.append(head)
         journal.append({"kind": "word", **line})
@@ -170,7 +176,7 @@ def test_phrases_hold_their_own_words(tmp_path: Path) -> None:
     found = parts.find(config, AnalysisOptions(), Simulated())
     inside = [word.label for phrase in found.phrases for word in phrase.words]
     assert sorted(inside) == sorted(part.label for part in found.whole) and len(set(inside)) == len(inside)
-    assert all(len(phrase.places) == 1 and phrase.seeds == 8 for phrase in found.phrases)
+    assert all(len(phrase.places) == 1 and phrase.seeds == 4 for phrase in found.phrases)
 
 
 class Louder(Simulated):
@@ -236,3 +242,23 @@ def test_the_result_is_of_the_record_alone(tmp_path: Path) -> None:
     record = Runs(tmp_path).find("0").record()
     assert result(record) == told and record.words[0].lowered is not None
     assert isinstance(record.words[0].lowered, Wording) and np.mean(record.words[0].lowered.moved) > 0
+
+
+@pytest.mark.parametrize("by", BOTH)
+def test_a_journal_with_one_fault_is_told_of_or_says_why_not(tmp_path: Path, by: str) -> None:
+    for _ in range(2):
+        work(begin(tmp_path, BOTH[by](), by))
+    runs = Runs(tmp_path)
+    folder, other = runs.find("0"), runs.find("1")
+    records, told = read_journal(folder.journal_path), 0
+    for data in mutated(records, 2, 150, seed=5):
+        folder.journal_path.write_bytes(data)
+        try:
+            folder.save_json("analysis.json", result(folder.record()).to_json())
+            build_analysis(folder.path)
+            build_comparison(compare(folder, other).to_json(), folder.path, other.path)
+            told += 1
+        except PinError as error:
+            assert str(error)
+        assert "00000001" in build_index(runs).read_text("utf-8")
+    assert told > 5 and not list(tmp_path.rglob(f"*{VICTIM}*"))

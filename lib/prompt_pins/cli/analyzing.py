@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from ..headless.engine import HeadlessHost
 
 
+MODEL = {"checkpoint", "vae"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Order:
     """What `analyze` was asked for.
 
     source: the run or the analysis that gives prompt, target and settings.  against: what is compared with.
-    given: whether the command line names a target.  moved: a checkpoint of the command line's own.
+    given: whether the command line names a target.  moved: whether it names a model of its own, or a prompt, which may
+    have other LoRAs.
     """
 
     config: RunConfig
@@ -72,19 +76,22 @@ class Order:
         values = {**source.values, **given, **({} if prompt is None else {"prompt": prompt})}
         values["checkpoint"] = absolute(values["checkpoint"])
         found = RunConfig.from_dict(values)
-        return cls(found, chosen, runs, source, other, bool(found.target), "checkpoint" in given)
+        return cls(
+            found, chosen, runs, source, other, bool(found.target), prompt is not None or bool(MODEL & set(given))
+        )
 
     def host(self, device: str | None, embeddings: Path | None, loras: Path | None) -> HeadlessHost:
         """The host of the earlier run or analysis, if there is one; another where the command line asks for it."""
         from ..headless.opening import open_host, reopen_host
 
-        if self.source is None or self.moved:
-            return open_host(
-                self.config.checkpoint, device, embeddings, vae=self.config.vae, loras=loras, prompt=self.config.prompt
-            )
-        record = self.source.record
-        threads.restore(record.host.get("threads"))
-        return reopen_host(record, device or record.host.get("device"), embeddings, loras=loras)
+        record = None if self.source is None else self.source.record
+        if record is not None and not self.moved and loras is None:
+            threads.restore(record.host.get("threads"))
+            return reopen_host(record, device or record.host.get("device"), embeddings)
+        known = [] if record is None else [record.host.get(f"{name}_folder") for name in ("embeddings", "loras")]
+        own = [Path(folder) if folder else None for folder in known] or [None, None]
+        config, folders = self.config, [given or folder for given, folder in zip((embeddings, loras), own)]
+        return open_host(config.checkpoint, device, folders[0], vae=config.vae, loras=folders[1], prompt=config.prompt)
 
     def begin(self, host: HeadlessHost) -> Iterator[Event]:
         """The events.  Raises `PinError`."""

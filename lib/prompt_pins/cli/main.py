@@ -16,7 +16,7 @@ import typer
 
 from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
-from ..store import RunFolder, Runs
+from ..store import Runs
 from . import facts, threads
 from .arguments import merged, some_path, with_analysis_options, with_options
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
@@ -164,10 +164,11 @@ def export(
     from ..report import notations
     from ..report.view import verdict
     from ..store.files import check_place, write_text
+    from .baking import baked
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        emit(_bake(folder, to, checkpoint, device, embeddings, loras))
+        emit(baked(folder, to, checkpoint, device, embeddings, loras))
         return
     if to is not None:
         check_place(to)
@@ -181,24 +182,6 @@ def export(
         emit(text, newline=False)
     else:
         write_text(to, text)
-
-
-def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, *folders: Path | None) -> str:
-    """Bake a run's pinned prompt, once it is sure that there is a place for it; says what was made."""
-    from ..headless.bake import bake_run, baked_files, own_checkpoint
-    from ..headless.opening import open_host, reopen_host
-
-    record, (embeddings, loras) = folder.record(), folders
-    if to is None:
-        raise OptionError("to", "", "a file whose name ends in .safetensors")
-    baked_files(record, to)
-    if checkpoint and record.host.get("name") != "headless":
-        prompt = record.exportable().prompt
-        host = open_host(checkpoint, device, embeddings, precise=True, loras=loras, prompt=prompt)
-    else:
-        own_checkpoint(record)
-        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint, loras=loras)
-    return bake_run(record, host, to)
 
 
 @app.command()

@@ -12,7 +12,7 @@ HOLDS, PULLS, DRIFTS, NOTHING = "holds", "pulls away", "may drift", "does nothin
 VISIBLE = 0.05
 """ꟻLIP to the unchanged image, in the mean, below which nobody would call it another image."""
 MOST = 12  # words that a sentence names
-_SAYS: Mapping[str, tuple[str, str]] = {
+SAYS: Mapping[str, tuple[str, str]] = {
     HOLDS: (
         "holds the image: less of it leads away from the target",
         "hold the image: less of each leads away from the target",
@@ -32,7 +32,7 @@ _SAYS: Mapping[str, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What is known of one axis: what it does (of `_SAYS`), and what was measured.
+    """What is known of one axis: what it does (of `SAYS`), and what was measured.
 
     moves: mean ꟻLIP to the unchanged image, over both sides.  lowered, raised: change of the fit, None at a bound.
     """
@@ -71,24 +71,32 @@ def _told(record: Record, index: int, sides: Sequence[Weighed]) -> Told:
 
 
 def _does(lowered: Weighed | None, raised: Weighed | None) -> str:
-    """By what the intervals of the fit prove where the image moves visibly; of less of it first."""
-    does = NOTHING
+    return does(*(None if side is None else (side.fit, side.image[2]) for side in (lowered, raised)))
+
+
+def does(lowered: tuple[Interval, float] | None, raised: tuple[Interval, float] | None) -> str:
+    """What a word does, of `SAYS`: by what the intervals of the fit prove where the image moves visibly; of less of it
+    first.
+
+    lowered, raised: the change of the fit, and how far the image moves at most.
+    """
+    found = NOTHING
     for side, rises, falls in ((lowered, HOLDS, PULLS), (raised, PULLS, HOLDS)):
-        if side is None or side.image[2] <= VISIBLE:
+        if side is None or side[1] <= VISIBLE:
             continue
-        if side.fit[1] > 0:
+        if side[0][1] > 0:
             return rises
-        if side.fit[2] < 0:
+        if side[0][2] < 0:
             return falls
-        does = DRIFTS
-    return does
+        found = DRIFTS
+    return found
 
 
 def groups(record: Record) -> list[tuple[str, list[str], str]]:
     """(what they do, the words' names, what is said of them) of each sentence."""
     rows = told(record)
     found = []
-    for does, says in _SAYS.items():
+    for does, says in SAYS.items():
         names = [row.name for row in rows if row.does == does]
         if names:
             found.append((does, names, says[len(names) > 1]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..store.files import write_text
 from . import pages
-from .heat import in_line
+from .answer import in_line
 from .images import Thumbs
 
 SIDES = ("lowered", "raised")

@@ -7,34 +7,16 @@ picture's fonts, matplotlib, both late.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..store.files import whole_file
+from .answer import DRIFTS, HOLDS, NOTHING, PULLS, SAYS, Interval, does, in_line
 from .lettering import font_files
 
 SIDES = ("lowered", "raised")
-HOLDS, PULLS, DRIFTS, NOTHING = "holds", "pulls", "drifts", "nothing"
-VISIBLE = 0.05
-"""ꟻLIP to the unchanged image, in the mean, below which nobody would call it another image."""
-MOST = 12  # words that a sentence names
-SAYS: Mapping[str, tuple[str, str]] = {
-    HOLDS: (
-        "holds the image: less of it leads away from the target",
-        "hold the image: less of each leads away from the target",
-    ),
-    PULLS: (
-        "pulls away: more of it leads away from the target",
-        "pull away: more of each leads away from the target",
-    ),
-    DRIFTS: (
-        "may drift: it moves the image, but neither nearer nor further is proven",
-        "may drift: they move the image, but neither nearer nor further is proven",
-    ),
-    NOTHING: ("does nothing: the image hardly moves", "do nothing: the image hardly moves"),
-}
-"""Of one word, and of many."""
 UNTOLD = ("tells nothing: no change of the misfit is proven", "tell nothing: no change of the misfit is proven")
 """By likelihood, where nothing was rendered."""
 
@@ -49,13 +31,15 @@ class Said:
 
 
 def kind(word: Mapping[str, Any], likely: bool) -> str:
-    """What a word does, one of `SAYS`: by what its intervals prove, of less of it first."""
-    for name, rises, falls in (("lowered", HOLDS, PULLS), ("raised", PULLS, HOLDS)):
-        if word[name] is not None and word[name]["fit"]["low"] > 0:
-            return rises
-        if word[name] is not None and word[name]["fit"]["high"] < 0:
-            return falls
-    return DRIFTS if not likely and word["image"]["high"] > VISIBLE else NOTHING
+    """What a word of an analysis does, one of `SAYS`; by likelihood, where nothing is seen, only what is proven."""
+    sides = [None if word[name] is None else _side(word[name], likely) for name in SIDES]
+    found = does(*sides)
+    return NOTHING if likely and found == DRIFTS else found
+
+
+def _side(side: Mapping[str, Any], likely: bool) -> tuple[Interval, float]:
+    fit = side["fit"]
+    return (fit["mean"], fit["low"], fit["high"]), math.inf if likely else side["image"]["high"]
 
 
 def sentences(words: Sequence[Mapping[str, Any]], likely: bool) -> list[Said]:
@@ -64,16 +48,9 @@ def sentences(words: Sequence[Mapping[str, Any]], likely: bool) -> list[Said]:
     for name, says in SAYS.items():
         labels = tuple(str(word["label"]) for word in words if kind(word, likely) == name)
         if labels:
-            does = UNTOLD if likely and name == NOTHING else says
-            found.append(Said(name, labels, f"{in_line([f'“{label}”' for label in labels])} {does[len(labels) > 1]}."))
+            told = UNTOLD if likely and name == NOTHING else says
+            found.append(Said(name, labels, f"{in_line([f'“{label}”' for label in labels])} {told[len(labels) > 1]}."))
     return found
-
-
-def in_line(names: Sequence[str]) -> str:
-    """`a, b and c`; of many the first ones."""
-    if len(names) > MOST:
-        return f"{', '.join(names[:MOST])} and {len(names) - MOST} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,17 +98,20 @@ def _inside(label: str, phrase: str) -> bool:
 WIDTH, MARGIN, SIZE, SMALL, LINE, ROW = 960, 28, 28, 20, 32, 48
 GROUND, INK, DIM = (24, 24, 27), (236, 236, 238), (165, 168, 174)
 COLOURS = {HOLDS: (0, 114, 178), PULLS: (213, 94, 0), DRIFTS: (132, 122, 30), NOTHING: (92, 95, 102), "": GROUND}
-LEGEND = {HOLDS: "holds", PULLS: "pulls away", DRIFTS: "may drift", NOTHING: "does nothing"}
 
 
 def picture(words: Sequence[Tinted], said: Sequence[Said], title: str, place: Path) -> Path:
     """Draw the heat with its sentences as a PNG.  Raises `StoreError`, also where there is no font."""
     from PIL import Image, ImageDraw
 
-    pen = _Pen("".join([*(word.text for word in words), *(one.text for one in said), title, *LEGEND.values()]))
+    pen = _Pen("".join([*(word.text for word in words), *(one.text for one in said), title, *SAYS]))
     room = WIDTH - 2 * MARGIN
     lines = _rows([(word, pen.length(word.text, SIZE) + 16) for word in words], room, 6)
-    notes = [(one.kind, row) for one in said for row in pen.folded(one.text, SMALL, room - 24)]
+    notes = [
+        ("" if index else one.kind, row)
+        for one in said
+        for index, row in enumerate(pen.folded(one.text, SMALL, room - 24))
+    ]
     heads = pen.folded(title, SMALL, room)
     height = 3 * MARGIN + len(heads) * LINE + len(lines) * ROW + LINE + len(notes) * LINE
     canvas = Image.new("RGB", (WIDTH, height), GROUND)
@@ -140,6 +120,7 @@ def picture(words: Sequence[Tinted], said: Sequence[Said], title: str, place: Pa
     for head in heads:
         pen.write((MARGIN, top), head, SMALL, DIM)
         top += LINE
+    top += 6
     for line in lines:
         left = MARGIN
         for word, width in line:
@@ -150,13 +131,14 @@ def picture(words: Sequence[Tinted], said: Sequence[Said], title: str, place: Pa
             left += width + 6
         top += ROW
     left, top = MARGIN, top + MARGIN // 2
-    for name, label in LEGEND.items():
+    for name in SAYS:
         pen.draw.rounded_rectangle((left, top + 4, left + 18, top + 22), 4, fill=COLOURS[name])
-        pen.write((left + 26, top), label, SMALL, DIM)
-        left += pen.length(label, SMALL) + 60
+        pen.write((left + 26, top), name, SMALL, DIM)
+        left += pen.length(name, SMALL) + 60
     top += LINE + MARGIN // 2
     for name, note in notes:
-        pen.draw.rounded_rectangle((MARGIN, top + 4, MARGIN + 8, top + 22), 4, fill=COLOURS[name])
+        if name:
+            pen.draw.rounded_rectangle((MARGIN, top + 4, MARGIN + 8, top + 22), 4, fill=COLOURS[name])
         pen.write((MARGIN + 24, top), note, SMALL, INK)
         top += LINE
     with whole_file(place) as beside:

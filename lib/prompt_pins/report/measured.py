@@ -68,7 +68,7 @@ def draw_heat(root: Path) -> Path:
     words = value["words"]
     target = "the target" if value["target_source"] == "images" else "the prompt's own first batch"
     seeds = "by likelihood" if likely else f"{len(value['seeds'])} seeds"
-    title = f"Analysis {root.name} · {seeds} · against {target} · the stronger the colour, the more a word moves"
+    title = f"Analysis {root.name} · {seeds} · against {target} · stronger colour: moves more"
     return picture(heat(value.get("axes", ()), words, likely), sentences(words, likely), title, root / HEAT)
 
 

@@ -49,36 +49,54 @@ class Change:
 class Comparison:
     """A prompt's images, one for each seed, and what other wordings do on the same seeds.
 
-    evaluations: the denoiser's so far, in images x steps.  Raises `HostError`, `HostInterrupted`.
+    known: the prompt's images, where they were rendered before.
+    evaluations: the denoiser's so far, in images x steps.  infotexts: of the prompt's images, () where known.
+    Raises `HostError`, `HostInterrupted`.
     """
 
     def __init__(
-        self, config: RunConfig, host: Host, targets: Sequence[Target], recipe: Recipe, row: Sequence[int]
+        self,
+        config: RunConfig,
+        host: Host,
+        targets: Sequence[Target],
+        recipe: Recipe,
+        row: Sequence[int],
+        known: np.ndarray | None = None,
     ) -> None:
         self.config, self.host, self.targets, self.seeds = config, host, targets, row
         self.evaluations = 0
         self._options = loss_options(config)
-        self.images, self.loss = self._measured(recipe, None)
+        self.infotexts: tuple[str, ...] = ()
+        if known is None:
+            batch = self._rendered(recipe, len(row))
+            known, self.infotexts = batch.images, batch.infotexts
+        self.images, self.loss = known, self._scored(known, None)
 
-    def change(self, recipe: Recipe) -> Change:
-        """Another wording's images, and their values seed by seed."""
-        images, loss = self._measured(recipe, self.loss.normalisers)
-        fits = np.array([fit for fit, _ in loss.per_image]) - [fit for fit, _ in self.loss.per_image]
-        spreads = spread_values(np.array(loss.image_image) - np.array(self.loss.image_image))
-        return Change(images, fits, spreads, flip_pairs(self.images, images, self.config.pixels_per_degree))
+    def change(self, recipe: Recipe, count: int = 0) -> Change:
+        """Another wording's images, and their values seed by seed; count: on so many seeds, 0 for all."""
+        count = count or len(self.seeds)
+        images = self._rendered(recipe, count).images
+        loss = self._scored(images, self.loss.normalisers)
+        fits = np.array([fit for fit, _ in loss.per_image]) - [fit for fit, _ in self.loss.per_image[:count]]
+        spreads = spread_values(np.array(loss.image_image) - np.array(self.loss.image_image)[:count, :count])
+        return Change(images, fits, spreads, flip_pairs(self.images[:count], images, self.config.pixels_per_degree))
 
-    def _measured(self, recipe: Recipe, normalisers: Mapping[str, float] | None) -> tuple[np.ndarray, BatchLoss]:
-        """Every seed's own image (S x H x W x 3, uint8) and their losses."""
-        size = self.config.batch_size
-        parts: list[Batch] = []
-        for start in range(0, len(self.seeds), size):
+    def _rendered(self, recipe: Recipe, count: int) -> Batch:
+        """The first `count` seeds' own images."""
+        size, parts = self.config.batch_size, list[Batch]()
+        for start in range(0, count, size):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            parts.append(render(self.host, recipe, self.seeds[start : start + size], self.config, forked=False))
-        self.evaluations += sum(part.evaluations for part in parts)
-        images = np.concatenate([part.images for part in parts])
+            row = self.seeds[start : min(start + size, count)]
+            parts.append(render(self.host, recipe, row, self.config, forked=False))
+        texts = tuple(text for part in parts for text in part.infotexts)
+        batch = Batch(np.concatenate([part.images for part in parts]), texts, sum(part.evaluations for part in parts))
+        self.evaluations += batch.evaluations
+        return batch
+
+    def _scored(self, images: np.ndarray, normalisers: Mapping[str, float] | None) -> BatchLoss:
         options, tags = self._options, tagger(self.host)
-        return images, score_batch(images, self.targets, None, options, normalisers=normalisers, tagger=tags)
+        return score_batch(images, self.targets, None, options, normalisers=normalisers, tagger=tags)
 
 
 def in_words(ahead: int) -> str:

@@ -25,11 +25,10 @@ from .result import INTERRUPTED, pairs
 class ByLikelihood:
     """Every wording looks at the same targets through the same noises.
 
-    together: parts that are asked for in one call.  images: none are rendered.
+    together: parts that are asked for in one call.
     """
 
     together = 8
-    images = 0
 
     def __init__(self, config: RunConfig, host: Host, targets: Sequence[Target]) -> None:
         self.config, self.host, self.targets = config, host, targets
