@@ -5,10 +5,12 @@
 Every run is Balanced's on a task of part two, as a user's would be, in every second one from the original prompt
 (`start="original"`).  After each generation the prompt that the search takes for its best is valued on unseen seeds,
 the same for all runs.  `figure`: the figure of progress; `losses`: the best's own loss as a share of the original's, as
-both were scored, each on the seeds of its generation.  `pooled`: Spearman's correlation with the unseen loss as a share
-of the original's, over all generations of all runs; `by_loss`: with the unseen loss itself; `within`: the mean of those
-within each run, its start among them; `worse`: generations that look no better than the start; `off`: the root mean
-square of the differences.
+both were scored, each on the seeds of its generation.
+
+`pooled`: Spearman's correlation with the unseen loss as a share of the original's, over the curves of all runs, each
+from its start on, which is 1; `later`: without the starts; `within`: the mean of the correlations within each run, and
+`median`: their median; `worse`: generations that look no better than the start; `off`: the root mean square of the
+differences.
 """
 
 from __future__ import annotations
@@ -116,11 +118,13 @@ def compared(rows: Sequence[Row], tell: Callable[[Row, int], float]) -> dict[str
     """How a figure compares with the unseen losses."""
     told = [[tell(row, number) for number in range(1, len(row["best"]) + 1)] for row in rows]
     shares = [[loss / row["held_original"] for loss in row["held"]] for row in rows]
-    flat, true = np.concatenate(told), np.concatenate(shares)
+    flat, true, starts = np.concatenate(told), np.concatenate(shares), np.ones(len(rows))
+    within = [correlation([1.0, *a], [1.0, *b]) for a, b in zip(told, shares, strict=True)]
     return {
-        "pooled": correlation(flat, true),
-        "by_loss": correlation(flat, np.concatenate([row["held"] for row in rows])),
-        "within": float(np.mean([correlation([1.0, *a], [1.0, *b]) for a, b in zip(told, shares, strict=True)])),
+        "pooled": correlation(np.append(flat, starts), np.append(true, starts)),
+        "later": correlation(flat, true),
+        "within": float(np.mean(within)),
+        "median": float(np.median(within)),
         "worse": float((flat >= 1.0).sum()),
         "off": float(np.sqrt(np.mean((flat - true) ** 2))),
     }

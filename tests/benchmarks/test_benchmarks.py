@@ -30,5 +30,5 @@ def test_the_figure_of_progress_is_compared_by_ranks():
     row = {"candidates": done, "original": weights[0], "scale": [1.0, 1.0], "best": [weights[4], weights[5]]}
     row |= {"held": [1.04, 1.01], "held_original": 1.25}
     told, raw = (progress.compared([row], tell) for tell in (progress.figure, progress.losses))
-    assert told["within"] == pytest.approx(1.0) and told["worse"] == 0 and told["off"] < 0.05
+    assert told["within"] == told["median"] == pytest.approx(1.0) and told["worse"] == 0 and told["off"] < 0.05
     assert raw["within"] < 0 and raw["worse"] == 1

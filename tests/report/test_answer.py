@@ -149,3 +149,11 @@ def test_the_figure_of_progress(run: RunFolder, tmp_path: Path) -> None:
     found = series(done)
     assert (found["told"], found["progress"]) == ([0, 1, 3], [100.0, 90.0, 70.0])
     assert series([replace(g, progress=None) for g in done])["progress"] == []
+
+
+def test_where_the_candidates_tell_which_weights_matter_the_page_says_no_more(tmp_path: Path) -> None:
+    telling = replace(SMALL, generations=8, population=12, negative=(), words=("a", "red", "circle"), images=False)
+    page = rebuilt(SyntheticRun(tmp_path / "run" / "00000007", telling).write(), tmp_path)
+    told = section(page, "answer")
+    assert "of <b>“" in told and "cannot tell; to measure it: <code>prompt-pins analyze --run 00000007</code>" in told
+    assert 'class="bars' in section(page, "analysis")
