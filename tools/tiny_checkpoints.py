@@ -105,6 +105,8 @@ model:
         transformer_depth: {depths}
         context_dim: {context}
         spatial_transformer_attn_type: softmax
+        use_spatial_transformer: true
+        legacy: false
     conditioner_config:
       target: sgm.modules.GeneralConditioner
       params:
