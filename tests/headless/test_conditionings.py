@@ -23,7 +23,8 @@ def test_weights_chunks_parts_and_schedules_are_told_as_by_the_webui(host: Headl
     }
     assert ours.keys() == theirs.keys() and len(ours) > 15
     for key, value in ours.items():
-        assert value.shape == theirs[key].shape and (value - theirs[key]).abs().max() <= SAME, key
+        assert value.shape == theirs[key].shape
+        assert (value - theirs[key]).abs().max() <= SAME * max(1.0, theirs[key].abs().max()), key
 
 
 def test_without_the_norm_only_weighted_words_change(host: HeadlessHost) -> None:
