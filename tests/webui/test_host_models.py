@@ -64,10 +64,9 @@ def twin(webui: Webui) -> HeadlessHost:
 
 
 def settings(case: Case) -> dict[str, Any]:
-    """A case in the WebUI's words."""
+    """A case in the WebUI's words; all of them, as a host without a settings' file keeps what a job sets."""
     found: dict[str, Any] = {"emphasis": {"original": "Original", "no-norm": "No norm"}[case.emphasis]}
-    if case.clip_skip:
-        found |= {"CLIP_stop_at_last_layers": case.clip_skip, "sdxl_clip_l_skip": True}
+    found |= {"CLIP_stop_at_last_layers": case.clip_skip or 1, "sdxl_clip_l_skip": case.clip_skip > 0}
     return found | dict(zip(("sdxl_crop_top", "sdxl_crop_left"), case.crop, strict=True))
 
 
@@ -100,7 +99,7 @@ def test_the_headless_hosts_images_are_the_webuis(webui: Webui, twin: HeadlessHo
     prompt, negative = "a (red:1.3) circle, [white:black:0.5] background BREAK bright", "(blue:1.2)"
     theirs = webui.render(
         prompt=prompt, negative_prompt=negative, sampler_name=sampler, scheduler="Karras", batch_size=1,
-        width=128, height=128,
+        width=128, height=128, override_settings=settings(Case(prompt)),
     ).images[0]  # fmt: skip
     job = RenderOptions(sampler=sampler, scheduler="karras", steps=8, cfg_scale=4, width=128, height=128)
     ours = twin.render(Recipe(prompt, negative), [5], job, False).images[0].astype(int)
