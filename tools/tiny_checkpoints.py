@@ -129,7 +129,7 @@ model:
               legacy: false
 {sizes}
     first_stage_config:
-      target: sgm.models.autoencoder.AutoencoderKL
+      target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper
 {vae}
 """
 SIZE = """\
