@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.headless.tiny import make, write_beside
 from tests.patience import HUNG
 from tests.webui.client import Webui
 
@@ -102,6 +103,36 @@ def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
     command = [_python(root), "launch.py", *FLAGS, *places, "--port", str(port)]
     with _started(command, Path(root), folder, {}) as server:
         yield _answering(Webui(f"http://127.0.0.1:{port}"), server, folder)
+
+
+@contextlib.contextmanager
+def modelled(folder: Path, layout: str, flags: Sequence[str]) -> Iterator[Webui]:
+    """A real host with a small checkpoint of a layout and nothing else; what it makes of prompts is in `conditionings`.
+
+    Tests that need it are skipped where there is none to be started.
+    """
+    root = os.environ.get("PROMPT_PINS_WEBUI")
+    if os.environ.get("PROMPT_PINS_WEBUI_URL") or root is None:
+        pytest.skip("there is no real WebUI that can be started anew")
+    made = make(layout, folder / "checkpoints")
+    write_beside(folder / "checkpoints")
+    (folder / "conditionings").mkdir()
+    (folder / "extensions" / "models" / "scripts").mkdir(parents=True)
+    (folder / "extensions" / "prompt-pinning").symlink_to(STAND_IN.parents[3])
+    script = STAND_IN.parent / "extension" / "small_models.py"
+    (folder / "extensions" / "models" / "scripts" / script.name).symlink_to(script)
+    own = {"PROMPT_PINS_OPEN_CLIP": str(folder / "checkpoints" / "open_clip")}
+    own["PROMPT_PINS_CONDITIONINGS"] = str(folder / "conditionings")
+    (folder / "config.json").write_text('{"show_progress_type": "Approx cheap", "samples_format": "png"}')
+    port = _free_port()
+    places = ["--data-dir", str(folder), "--ckpt-dir", str(folder / "checkpoints"), "--port", str(port)]
+    command = [_python(root), "launch.py", *FLAGS, *flags, *places]
+    with _started(command, Path(root), folder, own) as server:
+        host = Webui(f"http://127.0.0.1:{port}", pixels=64, root=folder, checkpoint=str(made.file))
+        # a request that comes before the routes are there ends a slow host
+        while server.poll() is None and "Startup time" not in (folder / "log.txt").read_text(errors="replace"):
+            time.sleep(1)
+        yield _answering(host, server, folder)
 
 
 def _python(root: str) -> str:
