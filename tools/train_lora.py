@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 class LoraSettings:
     """What is trained, and how.  alpha: over the rank, the scale of the change at multiplier 1."""
 
-    pictures: int = 600
-    steps: int = 240
-    batch: int = 16
-    rate: float = 5e-3
+    pictures: int = 300
+    steps: int = 150
+    batch: int = 12
+    rate: float = 6e-3
     rank: int = 3
     alpha: float = 1.5
 
@@ -120,7 +120,7 @@ def train(settings: LoraSettings, seed: int = 1) -> dict[str, torch.Tensor]:
     began, shown = time.time(), []
     for step in range(settings.steps):
         left = 1.0 - step / settings.steps
-        optimizer.param_groups[0]["lr"] = settings.rate * min((step + 1) / 20, 1.0) * (0.02 + 0.98 * left)
+        optimizer.param_groups[0]["lr"] = settings.rate * min((step + 1) / 10, 1.0) * (0.02 + 0.98 * left)
         loss = v_loss(model, batches.at(step, torch.device("cpu")), alphas)
         optimizer.zero_grad()
         loss.backward()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import threading
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from prompt_pins.config import RenderOptions
@@ -136,18 +134,6 @@ def test_schedules_of_second_order_samplers_go_by_model_calls(host: HeadlessHost
 
     # Six steps are eleven calls, and the host spreads fractions over twelve: 0.9 of them lasts through call 10.
     assert [changed(f"[cat:dog:{when}]") for when in (0.9, 0.75, 0.5)] == [False, True, True]
-
-
-def test_extra_networks_are_left_out_with_one_warning(
-    fresh_host: HeadlessHost, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        first = fresh_host.render(Recipe("a cat <lora:x:0.5>"), (1,), JOB, False).images
-        fresh_host.render(Recipe("a cat <lora:y:0.5>"), (1,), JOB, False)
-    assert np.array_equal(first, fresh_host.render(Recipe("a cat "), (1,), JOB, False).images)
-    assert [record.getMessage() for record in caplog.records if "<lora:" in record.getMessage()] == [
-        "the headless host loads no extra networks: <lora:x:0.5> is left out of the prompt"
-    ]
 
 
 def test_a_negative_prompt_keeps_its_tags_and_its_and_as_words(host: HeadlessHost) -> None:
