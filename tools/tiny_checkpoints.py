@@ -278,6 +278,7 @@ def write_diffusers(made: Tiny) -> None:
         "beta_schedule": "scaled_linear",
         "num_train_timesteps": 1000,
         "prediction_type": layout.prediction,
+        "steps_offset": 1,
     }
     pipeline = {"_class_name": "StableDiffusionXLPipeline" if len(made.texts) > 1 else "StableDiffusionPipeline"}
     files = {"scheduler/scheduler_config.json": scheduler, "model_index.json": pipeline}

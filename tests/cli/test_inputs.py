@@ -325,7 +325,7 @@ def test_an_analysis_by_likelihood(command: Command) -> None:
     assert "by: 'guess' is not allowed" in command.refused(*words, "--by", "guess")
     code, printed, _ = command(*words, "--out", "runs", "--by", "likelihood")
     assert code == 0 and "misfit" in printed and "A hint" in printed
-    assert "likelihood" in Path("runs/analysis/00000000/index.html").read_text("utf-8")
+    assert "likelihood" in Path("runs/00000000/index.html").read_text("utf-8")
 
 
 EVIL = "\x1b]0;gone\x07\x9b31m\u202e\x7f"

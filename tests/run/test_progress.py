@@ -72,8 +72,6 @@ def test_where_it_cannot_be_told(rotated: bool) -> None:
     assert share(failed, bests[-1], AXES, rotated) is None
     perfect = [candidate(1, 0, np.ones(4), 0.0), *found[1:]]
     assert share(perfect, bests[-1], AXES, rotated) is None
-    alone = [found[0], *(candidate(1, c.index, c.weights, None) for c in found[1:10])]
-    assert share(alone, bests[0], AXES, rotated) is None
 
 
 def test_of_a_long_run_the_first_generation_and_the_latest_candidates_are_fitted(
@@ -82,3 +80,10 @@ def test_of_a_long_run_the_first_generation_and_the_latest_candidates_are_fitted
     found, bests = searched(12, seeds=0.5, noise=0.002)
     monkeypatch.setattr("prompt_pins.run.progress.LATEST", 40)
     assert share(found, bests[-1], AXES, True) == pytest.approx(loss_of(bests[-1]) / loss_of(np.ones(4)), abs=0.06)
+
+
+def test_few_candidates_are_compared_as_they_were_scored() -> None:
+    found = [candidate(1, 0, np.ones(4), 0.8), candidate(1, 1, LOWEST, 0.6)]
+    assert share(found, LOWEST, AXES, True) == pytest.approx(0.75)
+    assert share(found, np.ones(4), AXES, True) == 1.0
+    assert share([*found, candidate(2, 0, LOWEST * 0.9, 0.1)], LOWEST * 0.9, AXES, True) is None

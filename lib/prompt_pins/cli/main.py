@@ -20,8 +20,8 @@ from ..config import RenderOptions
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import RunFolder, Runs
 from . import threads
-from .arguments import analysis_options, merged, some_path, with_analysis_options, with_options
-from .running import FAILED, draw_again, run_to_the_end, signals
+from .arguments import merged, some_path, with_analysis_options, with_options
+from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
 OUT = Path("outputs/prompt_pins")
@@ -45,6 +45,10 @@ Embeddings = Annotated[
         "--embeddings", parser=some_path, metavar="PATH", help="A folder of textual inversions (.safetensors)."
     ),
 ]
+Loras = Annotated[
+    Optional[Path],
+    typer.Option("--loras", parser=some_path, metavar="PATH", help="The folder of the LoRAs that the prompt names."),
+]
 
 
 @app.command()
@@ -55,6 +59,7 @@ def pin(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
@@ -62,7 +67,7 @@ def pin(
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae)
+    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae, loras=loras, prompt=settings.prompt)
     run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)))
 
 
@@ -72,14 +77,17 @@ def resume(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
     checkpoint: Annotated[
         str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
     ] = "",
 ) -> None:
-    """Go on with a run that was interrupted or killed, exactly where it was, with what it was rendered with."""
+    """Go on with a run or an analysis that was interrupted or killed, exactly where it was, with what it began with."""
     from ..config import RunConfig
     from ..headless.opening import reopen_host
     from ..run import pin as loop
+    from ..words import analyze as measuring
+    from .analyzing import measure_to_the_end
 
     folder = Runs(out).find(run)
     record = folder.record()
@@ -88,9 +96,12 @@ def resume(
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint)
-    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--device": device}
-    run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
+    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint, loras=loras)
+    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--loras": loras, "--device": device}
+    if record.task == measuring.TASK:
+        measure_to_the_end(measuring.resume(folder, host), host, again=again)
+    else:
+        run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
 
 @app.command()
@@ -101,37 +112,43 @@ def analyze(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
+    run: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="RUN", help="Measure this finished run's pinned prompt, with its own target and settings."
+        ),
+    ] = None,
+    against: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="ANALYSIS",
+            help="Measure what this analysis measured, under the options that are given, and compare the two.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:
     """Measure which words hold the image and which let it drift, without a search."""
-    from ..headless.opening import open_host
-    from ..report import build_analysis, build_index
-    from ..words import analyze as measuring
-    from .analyzing import follow, table
+    from .analyzing import Order, measure_to_the_end
 
-    chosen = analysis_options(options)
-    settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae)
-    console, received = Terminal(stderr=as_json), list[int]()
-    with signals(host, received):
-        events = measuring.analyze(settings, chosen, host, Runs(out / "analysis"))
-        try:
-            folder, result = follow(console, events)
-            page = build_analysis(folder.path)
-            build_index(Runs(out))
-        except PinError as error:  # something is left behind by now
-            complain(error)
-            raise typer.Exit(FAILED) from error
-    if as_json:
-        emit(json.dumps(result.to_json(), ensure_ascii=False))
-    else:
-        console.print(table(result, console.width))
-        if result.hint:
-            console.say(result.hint)
-    console.say(f"report: {page}")
-    if received:
-        raise typer.Exit(128 + received[0])
+    order = Order.of(prompt, config, Runs(out), run, against, options)
+    host = order.host(device, embeddings, loras)
+    events, again = order.begin(host), {"--embeddings": embeddings, "--loras": loras, "--device": device}
+    measure_to_the_end(events, host, order.against, as_json, again)
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="ANALYSIS", help="An analysis's number below --out, or its folder.")],
+    after: Annotated[str, typer.Argument(metavar="OTHER", help="Another one of the same prompt.")],
+    out: Out = OUT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two analyses of one prompt, word by word: what changed, and what is proven."""
+    from .analyzing import compared
+
+    compared(Terminal(stderr=as_json), Runs(out).find(before), Runs(out).find(after), as_json)
 
 
 @app.command()
@@ -150,6 +167,7 @@ def export(
     out: Out = OUT,
     device: Device = None,
     embeddings: Embeddings = None,
+    loras: Loras = None,
 ) -> None:
     """Carry a run's pinned prompt away: as text, a style, JSON, Compel's notation, or baked into an embedding."""
     from ..report import notations
@@ -158,7 +176,7 @@ def export(
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        emit(_bake(folder, to, checkpoint, device, embeddings))
+        emit(_bake(folder, to, checkpoint, device, embeddings, loras))
         return
     if to is not None:
         check_place(to)
@@ -174,20 +192,21 @@ def export(
         write_text(to, text)
 
 
-def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, embeddings: Path | None) -> str:
+def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, *folders: Path | None) -> str:
     """Bake a run's pinned prompt, once it is sure that there is a place for it; says what was made."""
     from ..headless.bake import bake_run, baked_files, own_checkpoint
     from ..headless.opening import open_host, reopen_host
 
-    record = folder.record()
+    record, (embeddings, loras) = folder.record(), folders
     if to is None:
         raise OptionError("to", "", "a file whose name ends in .safetensors")
     baked_files(record, to)
     if checkpoint and record.host.get("name") != "headless":
-        host = open_host(checkpoint, device, embeddings, precise=True)
+        prompt = record.exportable().prompt
+        host = open_host(checkpoint, device, embeddings, precise=True, loras=loras, prompt=prompt)
     else:
         own_checkpoint(record)
-        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint)
+        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint, loras=loras)
     return bake_run(record, host, to)
 
 
@@ -215,11 +234,12 @@ def serve(
 
 @app.command()
 def report(run: RunName, out: Out = OUT) -> None:
-    """Rebuild a run's report from its journal."""
-    from ..report import build, build_index
+    """Rebuild the report of a run, or of an analysis, from its journal."""
+    from ..report import build_index
+    from .running import built
 
     folder = Runs(out).find(run)
-    emit(str(build(folder)))
+    emit(str(built(folder)))
     build_index(Runs(folder.path.parent))
 
 
@@ -252,6 +272,7 @@ def hyperbatch(
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="The model to measure on; none: the small one.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = None,
+    loras: Loras = None,
 ) -> None:
     """Draw a hyperbatch's tree and say what it saves; with --prompt also what it costs in diversity."""
     from ..config import RunConfig
@@ -261,7 +282,11 @@ def hyperbatch(
     values: dict[str, Any] = {"batch_size": batch_size, "steps": steps, "fork_policy": fork_policy, "sampler": sampler}
     values |= {} if fork_strength is None else {"fork_strength": fork_strength}
     config = RunConfig.from_dict({**values, "prompt": prompt or "-", "checkpoint": checkpoint})
-    meter = planned(config) if prompt is None else measured(config, open_host(checkpoint, device))
+    meter = (
+        planned(config)
+        if prompt is None
+        else measured(config, open_host(checkpoint, device, loras=loras, prompt=prompt))
+    )
     emit(json.dumps(meter.to_json()) if as_json else meter.text())
 
 

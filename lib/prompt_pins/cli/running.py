@@ -103,14 +103,27 @@ def _close(
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 
+def built(folder: RunFolder) -> Path:
+    """The page of a run or an analysis, from its journal."""
+    from ..report import build, build_analysis
+    from ..store.folder import ANALYSIS
+    from ..words.analyze import TASK
+    from ..words.result import result
+
+    record = folder.record()
+    if record.task != TASK:
+        return build(folder)
+    folder.save_json(ANALYSIS, result(record).to_json())
+    return build_analysis(folder.path)
+
+
 def draw_again(folder: RunFolder) -> None:
     """What is left to do for a finished run: its report, which a killed process may have left half drawn."""
-    from ..report import build
-
-    console = Terminal()
-    console.say("this run is finished; its report is drawn again")
-    build(folder)
-    _close(console, folder, [], None)
+    console, task = Terminal(), folder.record().task
+    console.say(f"this {'run' if task == 'pin' else 'analysis'} is finished; its report is drawn again")
+    built(folder)
+    if task == "pin":
+        _close(console, folder, [], None)
 
 
 @contextlib.contextmanager

@@ -19,8 +19,9 @@ class PromptOptions:
     vary: str = option(
         "words",
         label="Vary",
-        choices=("words", "phrases", "groups"),
-        help="What carries one weight: each word, each comma-separated phrase, or each group already in brackets.",
+        choices=("words", "phrases", "groups", "auto"),
+        help="What carries one weight: each word, each comma-separated phrase, or each group already in brackets. auto "
+        "is for measuring words: phrases first, then the words of those that matter.",
     )
     vary_prompt: bool = option(True, label="Vary the prompt", help="Search the weights of the prompt's words.")
     vary_negative: bool = option(

@@ -36,7 +36,7 @@ from .predictor import Predictor
 from .prompt_steps import expand, split_and
 from .samplers import find_sampler
 from .settings import END
-from .text import CHUNK, Reading, padded
+from .text import CHUNK, padded
 
 WARM_UP = 300
 ROUNDS = 2500
@@ -85,7 +85,7 @@ class Bakery:
         self.device = host.device
         self.towers = host.checkpoint.towers
         self._unet = Predictor(host.checkpoint.unet, traced=False)
-        self.reading = Reading.of(job, *host.size(job))
+        self.reading = host.reading(prompt, job)
         self.ids = [torch.tensor(padded(chunks[0].tokens, END, tower.pad), device=self.device) for tower in self.towers]
         # an empty negative prompt is not baked, so the zeros that stand for SDXL's have no part here
         self.target = host.reader.encoder.encode((stretches[0].text,), self.reading)
@@ -227,14 +227,16 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     settings = {name: value for name, value in best.settings.items() if name in record.config}
     job = RunConfig.from_dict({**record.config, **_size(record), **settings})
     pair = Recipe(best.prompt, best.negative_prompt)
+    tags = "".join(insert.text for insert in clean(pair.prompt).inserts if insert.kind == "net")
     lines, made = [], []
     for negative, path in enumerate(places):
         baked = Bakery(host, pair, job, bool(negative)).bake()
         made.append(Inversion(path.name.removesuffix(SUFFIX), baked.vectors))
         save_inversion(path, made[-1])
         what = "negative prompt" if negative else "prompt"
-        lines.append(f"{path}: the {what} as the word {made[-1].name}")
-    baked_pair = Recipe(made[0].name, made[1].name if len(made) > 1 else "")
+        beside = f", beside {tags}" if tags and not negative else ""
+        lines.append(f"{path}: the {what} as the word {made[-1].name}{beside}")
+    baked_pair = Recipe(made[0].name + tags, made[1].name if len(made) > 1 else "")
     mean, most = compare(host, pair, baked_pair, made, job)
     seeds = f"images on {CHECKED} fresh seeds differ from the weighted prompt's"
     lines.append(f"{seeds} by ꟻLIP {mean:.3f} (at most {most:.3f})")
@@ -245,7 +247,7 @@ def compare(
     host: HeadlessHost, weighted: Recipe, baked: Recipe, made: list[Inversion], job: RenderOptions
 ) -> tuple[float, float]:
     """(mean, largest) ꟻLIP between the images of both prompts, seed by seed."""
-    other = HeadlessHost(host.checkpoint, str(host.device), made, precise=True)
+    other = HeadlessHost(host.checkpoint, str(host.device), made, precise=True, loras=host.loras)
     seeds = [CHECK_SEED + index for index in range(CHECKED)]
     wanted, found = (
         one.render(pair, seeds, job, forked=False).images for one, pair in ((host, weighted), (other, baked))

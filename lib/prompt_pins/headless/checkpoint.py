@@ -6,6 +6,7 @@ Nothing is downloaded and no pickle is opened.  Whatever is wrong with a file is
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import stat
@@ -18,6 +19,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import CheckpointError, reason
+from .lora_merge import Merge
 from .networks import Networks, folder_part
 from .noise_levels import NoiseLevels
 from .settings import ZERO, from_folder, padding, read_config
@@ -60,6 +62,11 @@ class Checkpoint:
     def networks(self) -> tuple[nn.Module, ...]:
         """All of them."""
         return (self.unet, self.vae, *(tower.network for tower in self.towers))
+
+    @functools.cached_property
+    def merge(self) -> Merge:
+        """What puts LoRAs into its networks."""
+        return Merge(self.unet, self.towers)
 
     def sha256(self) -> str:
         """Of the file; of a folder, of its weights one after the other in the order of their paths."""

@@ -6,11 +6,13 @@ import dataclasses
 import logging
 
 from ..host import Recipe
+from ..prompt.loras import LORA_NETS
 from ..prompt.source import clean
 from .condition import Condition
 from .prompt_steps import expand, split_and
 from .text import USUAL, Reading, TextEncoder
 
+LORAS = tuple(f"<{net}:" for net in LORA_NETS)
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +53,7 @@ class Guidance:
 
 
 class Reader:
-    """Prompts to guidance.  Warns once of extra networks, which this host does not load."""
+    """Prompts to guidance.  Warns once of extra networks that are no LoRAs: this host does not load them."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
@@ -69,10 +71,14 @@ class Reader:
         Raises as `TextEncoder.encode`.
         """
         positive, negative = clean(recipe.prompt), clean(recipe.negative_prompt, negative=True)
-        tags = [insert.text for insert in positive.inserts if insert.kind == "net"]
+        tags = [
+            one.text for one in positive.inserts if one.kind == "net" and one.text[1:].split(":")[0] not in LORA_NETS
+        ]
         if tags and not self._warned:
             self._warned = True
-            log.warning("the headless host loads no extra networks: %s is left out of the prompt", ", ".join(tags))
+            log.warning(
+                "the headless host loads no extra networks but LoRAs: %s is left out of the prompt", ", ".join(tags)
+            )
         parts = tuple(self._part(text, weight, calls, reading) for text, weight in split_and(positive.text))
         without = self._part(negative.text, 1.0, calls, reading)
         if not negative.text and len(self._encoder.towers) > 1:

@@ -23,9 +23,11 @@ from .autoencoder import DOWN, Autoencoder
 from .checkpoint import Checkpoint, load
 from .conditioning import Guidance, Reader
 from .denoiser import Denoiser, denoise
+from .devices import device_of, memory_ran_out
 from .infotext import infotext
 from .inversion import Inversion, Words, extend
 from .likelihood import Likelihood
+from .lora_tags import Loras
 from .predictor import Predictor
 from .samplers import SamplerChoice, find_sampler, samplers
 from .text import Reading, TextEncoder
@@ -34,7 +36,6 @@ from .vocabulary import Vocabulary
 __all__ = ["HeadlessHost", "find_sampler", "samplers"]
 
 LATENT_CHANNELS = 4
-NO_MEMORY = ("out of memory", "ALLOC_FAILED", "allocate memory")  # as CUDA, its libraries and the CPU's allocator say
 EMPHASIS = {"no-norm": "No norm"}  # as infotexts name what is not the WebUI's default
 SCHEDULES = {"karras": "Karras", "normal": "Normal"}
 
@@ -48,6 +49,7 @@ class HeadlessHost:
     embeddings: textual inversions, each a word of its own.  A model that is loaded already then keeps their vectors.
     precise: full precision on a GPU, too.
     folder: where the embeddings come from, to be written down.
+    loras: for the prompts that name them.
 
     The same inputs give the same bits on the same machine.  Raises `CheckpointError`, and `OptionError` for a device.
     """
@@ -59,14 +61,18 @@ class HeadlessHost:
         embeddings: Sequence[Inversion] = (),
         precise: bool = False,
         folder: Path | None = None,
+        loras: Loras | None = None,
     ) -> None:
         self.folder = folder
-        self._device = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.loras = loras or Loras()
+        self._device = device_of(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._dtype = torch.float16 if self._device.type == "cuda" and not precise else torch.float32
         self._model = load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._inversions = tuple(embeddings)
         first = extend(self._model.towers, self._inversions)
         self._place()
+        for lora in self.loras:
+            self._model.merge.check(lora)
         vocabulary = Vocabulary()
         names = vocabulary.tokens([one.name for one in self._inversions])
         words = Words(names, [len(one) for one in self._inversions], first)
@@ -77,12 +83,13 @@ class HeadlessHost:
 
     def _place(self) -> None:
         """Bring the networks to the device.  Raises `OptionError` where they do not fit."""
+        self._model.merge.clear()
         try:
             for network in self._model.networks:
                 # torch's own `to`: diffusers' warns about the cast that is wanted here
                 nn.Module.to(network.requires_grad_(False).eval(), self._device, self._dtype)
         except RuntimeError as error:
-            if not _memory_ran_out(error):
+            if not memory_ran_out(error):
                 raise
             raise OptionError("device", str(self._device), "one whose memory holds the model, such as cpu") from error
 
@@ -116,6 +123,8 @@ class HeadlessHost:
             "threads": torch.get_num_threads(),
             "embeddings": {one.name: one.sha256() for one in self._inversions},
             **({"embeddings_folder": str(self.folder)} if self.folder else {}),
+            "loras": self.loras.hashes(),
+            **({"loras_folder": str(self.loras.folder)} if self.loras.folder else {}),
         }
 
     @functools.cached_property
@@ -170,7 +179,7 @@ class HeadlessHost:
         with self._working(f"{len(seeds)} images of {width}x{height}"):
             latents = self._sampled(recipe, seeds, job, sampler, forks, (height // DOWN, width // DOWN))
             images = self._autoencoder.decode(latents)
-        parameters = self._parameters(job, sampler, width, height)
+        parameters = {**self._parameters(job, sampler, width, height), **self.loras.parameters(recipe.prompt)}
         texts = (infotext(recipe.prompt, recipe.negative_prompt, {**parameters, "Seed": seed}) for seed in seeds)
         return Batch(images, tuple(texts), self.evaluations(len(seeds), job, forked))
 
@@ -189,19 +198,21 @@ class HeadlessHost:
         with self._working(f"{len(recipes)} recipes at {width}x{height}"):
             clean = self._autoencoder.encode(np.stack(images))
             weights = [None if mask is None else self._small(mask, (height // DOWN, width // DOWN)) for mask in masks]
-            likelihood = Likelihood(
-                functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
-                [self.guidance(recipe, pace * job.steps, job) for recipe in recipes],
-                [recipe.negative_prompt for recipe in recipes],
-                rows=2 * job.batch_size,
-                check=self._check,
-            )
-            found = []
-            for view in views:
-                noise = view.sign * self.noise([view.seed], (height // DOWN, width // DOWN))[0]
-                sigma, image = sigmas[view.step], view.image
-                found.append(likelihood(clean[image], noise, weights[image], sigma, pace * view.step))
-            values = torch.stack(found, dim=1).double().cpu().numpy()
+            values = np.empty((len(recipes), len(views)))
+            for mix in dict.fromkeys(mixes := [self.loras.mix(recipe.prompt) for recipe in recipes]):
+                alike = [index for index, other in enumerate(mixes) if other == mix]
+                likelihood = Likelihood(
+                    functools.partial(denoise, self._predictor, self._model.levels, self._model.prediction),
+                    [self.guidance(recipes[index], pace * job.steps, job) for index in alike],
+                    [recipes[index].negative_prompt for index in alike],
+                    rows=2 * job.batch_size,
+                    check=self._check,
+                )
+                for place, view in enumerate(views):
+                    noise = view.sign * self.noise([view.seed], (height // DOWN, width // DOWN))[0]
+                    sigma, image = sigmas[view.step], view.image
+                    found = likelihood(clean[image], noise, weights[image], sigma, pace * view.step)
+                    values[alike, place] = found.double().cpu().numpy()
         if not np.isfinite(values).all():
             raise HostError("the model's answer holds no numbers (NaN or infinite); try full precision")
         return Misfits(values, len(recipes) * len(views))
@@ -214,7 +225,7 @@ class HeadlessHost:
             with torch.inference_mode():
                 yield
         except RuntimeError as error:
-            if _memory_ran_out(error):
+            if memory_ran_out(error):
                 raise HostError(f"the memory is too small for {what}") from error
             raise
 
@@ -252,7 +263,17 @@ class HeadlessHost:
 
     def guidance(self, recipe: Recipe, calls: int, job: RenderOptions) -> Guidance:
         """What leads the denoiser, over so many calls.  Raises `PromptError` and `OptionError`."""
-        return self.reader.guidance(recipe, calls, Reading.of(job, *self.size(job)))
+        return self.reader.guidance(recipe, calls, self.reading(recipe, job))
+
+    def reading(self, recipe: Recipe, job: RenderOptions) -> Reading:
+        """How its prompts are read; the LoRAs that they name are in the model's weights from then on.
+
+        Raises `PromptError` for those that are not loaded.
+        """
+        mix = self.loras.mix(recipe.prompt)
+        self._model.merge.put(mix)
+        heard = tuple((lora, tag.text, tag.rank) for lora, tag in mix if lora.speaks)
+        return Reading.of(job, *self.size(job), heard)
 
     def noise(self, seeds: Sequence[int], shape: tuple[int, int]) -> Tensor:
         """Each image's start, from its own seed as the WebUI draws it on the CPU: N(0, 1), B x 4 x h x w."""
@@ -297,18 +318,3 @@ class HeadlessHost:
             **({"Emphasis": EMPHASIS[job.emphasis]} if job.emphasis in EMPHASIS else {}),
             "Version": f"prompt-pins {__version__}",
         }
-
-
-def _memory_ran_out(error: RuntimeError) -> bool:
-    return any(words in str(error) for words in NO_MEMORY)
-
-
-def _device(name: str) -> torch.device:
-    """The device of a name, if it can compute.  Raises `OptionError`."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".")[:120]
-        raise OptionError("device", name, f"cpu, or cuda where PyTorch finds a GPU ({reason})") from None
-    return device

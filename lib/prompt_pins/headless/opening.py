@@ -1,8 +1,8 @@
 """Opens a host: for a new run, and for an earlier run with what that one was rendered with.
 
 What a run was rendered with is in its record, under the host's description: the hashes of the checkpoint and of the
-configuration beside it, and the name and hash of each textual inversion.  Records of earlier versions do not say all of
-it; what they do not say is not checked.
+configuration beside it, and the name and hash of each textual inversion and of each LoRA.  Records of earlier versions
+do not say all of it; what they do not say is not checked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..store import Record
 from .checkpoint import Checkpoint, load
 from .engine import HeadlessHost
 from .inversion import Inversion, load_inversions
+from .lora_tags import EMBEDDED_LORAS, Loras, load_loras, read_tags
 
 SHOWN = 10  # digits of a hash in a message
 
@@ -26,9 +27,16 @@ def open_host(
     embeddings: Path | None = None,
     precise: bool = False,
     vae: str = "",
+    loras: Path | None = None,
+    prompt: str = "",
 ) -> HeadlessHost:
-    """A host with all textual inversions of a folder.  Raises `CheckpointError` and `OptionError`."""
-    return _open(load(checkpoint, vae), device, embeddings, None, precise)
+    """A host with all textual inversions of a folder, and the LoRAs that a prompt names.
+
+    loras: their folder; None: that of the embedded model's own, for the embedded model.
+    Raises `CheckpointError`, `OptionError` and `PromptError`.
+    """
+    found = _loras(loras, checkpoint, prompt)
+    return _open(load(checkpoint, vae), device, embeddings, None, precise, found)
 
 
 def reopen_host(
@@ -37,8 +45,9 @@ def reopen_host(
     embeddings: Path | None = None,
     precise: bool = False,
     checkpoint: str = "",
+    loras: Path | None = None,
 ) -> HeadlessHost:
-    """The host that a run was rendered with; `checkpoint` and the folder of `embeddings` are its own where not given.
+    """The host that a run was rendered with; what is not given of `checkpoint` and both folders is its own.
 
     Raises `CheckpointError`, which names what is missing or is another one, and `OptionError`.
     """
@@ -53,8 +62,9 @@ def reopen_host(
         if not known.get("embeddings_folder"):
             raise CheckpointError(f"embeddings: this run was rendered with {', '.join(names)}; name their folder")
         folder = Path(str(known["embeddings_folder"]))
-    vae = str(record.config.get("vae", ""))
-    host = _open(load(checkpoint or str(record.config.get("checkpoint", "")), vae), device, folder, names, precise)
+    vae, checkpoint = str(record.config.get("vae", "")), checkpoint or str(record.config.get("checkpoint", ""))
+    mine = _recorded_loras(record, loras, checkpoint)
+    host = _open(load(checkpoint, vae), device, folder, names, precise, mine)
     for key in ("checkpoint_sha256", "prediction", "configuration_sha256", "vae_sha256"):
         found = host.describe()[key]
         if key in known and known[key] != found:
@@ -68,14 +78,44 @@ def reopen_host(
 
 
 def _open(
-    model: Checkpoint, device: str | None, folder: Path | None, names: Mapping[str, str] | None, precise: bool
+    model: Checkpoint,
+    device: str | None,
+    folder: Path | None,
+    names: Mapping[str, str] | None,
+    precise: bool,
+    loras: Loras,
 ) -> HeadlessHost:
     """names: of the only inversions that are wanted, with their hashes; None: all of the folder."""
     words: Sequence[Inversion] = ()
     if folder is not None:
         words = load_inversions(folder, tuple(tower.width for tower in model.towers))
         words = words if names is None else _recorded(folder, words, names)
-    return HeadlessHost(model, device, words, precise, folder and Path(os.path.abspath(folder)))
+    return HeadlessHost(model, device, words, precise, folder and Path(os.path.abspath(folder)), loras)
+
+
+def _loras(folder: Path | None, checkpoint: str, prompt: str) -> Loras:
+    """Those that a prompt names."""
+    place = EMBEDDED_LORAS if folder is None and not checkpoint else folder
+    return Loras(load_loras(place, prompt), folder and Path(os.path.abspath(folder)))
+
+
+def _recorded_loras(record: Record, folder: Path | None, checkpoint: str) -> Loras:
+    """Those that a run was rendered with."""
+    prompt, known = str(record.config.get("prompt", "")), record.host.get("loras")
+    if known is None and (tags := read_tags(prompt)):
+        raise CheckpointError(
+            f"loras: an earlier version rendered this run, which left the LoRA {tags[0].name!r} out; start a new run"
+        )
+    if folder is None and record.host.get("loras_folder"):
+        folder = Path(str(record.host["loras_folder"]))
+    found = _loras(folder, checkpoint, prompt)
+    for lora in found:
+        if known and lora.sha256 != known.get(lora.name):
+            raise CheckpointError(
+                f"loras: {lora.path} is another one; this run was rendered with that whose sha256 is "
+                f"{str(known.get(lora.name))[:SHOWN]}…"
+            )
+    return found
 
 
 def _recorded(folder: Path, words: Sequence[Inversion], names: Mapping[str, str]) -> tuple[Inversion, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -94,17 +94,19 @@ class Reading:
 
     emphasis: "original" or "no-norm".  clip_skip: 0: the layer that the model was made for.
     sizes: what SDXL is told of the picture: height, width, top and left of its crop, height, width.
+    loras: what is in the text encoders' weights besides their own.
     """
 
     emphasis: str = "original"
     clip_skip: int = 0
     sizes: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
+    loras: tuple[Hashable, ...] = ()
 
     @classmethod
-    def of(cls, job: RenderOptions, width: int, height: int) -> Reading:
+    def of(cls, job: RenderOptions, width: int, height: int, loras: tuple[Hashable, ...] = ()) -> Reading:
         """As a job says, for pictures of this size."""
         sizes = (height, width, job.crop_top, job.crop_left, height, width)
-        return cls(job.emphasis, job.clip_skip, sizes)
+        return cls(job.emphasis, job.clip_skip, sizes, loras)
 
 
 USUAL = Reading()
@@ -118,7 +120,7 @@ class TextEncoder:
         self.chunker = Chunker(vocabulary, words)
         self._end = vocabulary.end
         self._device = next(towers[0].network.parameters()).device
-        self._kept: OrderedDict[tuple[tuple[str, ...], str, int], Condition] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Condition] = OrderedDict()
         self._warned = False
 
     def encode(self, texts: tuple[str, ...], reading: Reading = USUAL) -> Condition:
@@ -131,7 +133,7 @@ class TextEncoder:
 
         Raises `PromptError` for emphasis that cannot be read and `OptionError` for a CLIP skip that is too deep.
         """
-        key = (texts, reading.emphasis, reading.clip_skip)
+        key = (texts, reading.emphasis, reading.clip_skip, reading.loras)
         if key not in self._kept:
             check_skip(self.towers, reading.clip_skip)
             self._kept[key] = self._encoded(texts, reading)

@@ -99,7 +99,9 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
         "settings": settings(record.config),
         "host": [(str(key), as_text(value)) for key, value in record.host.items()],
-        "command": command(record.config, str(record.host.get("embeddings_folder") or "")),
+        "command": command(
+            record.config, *(str(record.host.get(f"{kind}_folder") or "") for kind in ("embeddings", "loras"))
+        ),
         "config_json": json.dumps(dict(record.config), ensure_ascii=False, indent=1),
     }
 
@@ -125,7 +127,7 @@ def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
     matrix = correlations(record) if len(labels) <= MATRIX else None
     return {
         "tightness": rows,
-        "tight": [f"“{row.label}”" for row in rows if row.low > 0],
+        "tight": [f"“{row.label}”" for row in rows if row.held],
         "reach": _scale(min(row.low for row in rows), max(row.high for row in rows)) if rows else None,
         "matrix": None if matrix is None else [[round(float(v), 2) for v in line] for line in matrix],
         "labels": labels,

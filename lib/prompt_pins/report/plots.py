@@ -48,7 +48,7 @@ def _draw_progress(axes: Any, x: np.ndarray, generations: Sequence[Generation]) 
     axes.axhline(100.0, color=INK, linewidth=1.0, linestyle=":")
     axes.plot([0, *x], [100.0, *shares], color=RED, linewidth=1.6, marker="." if len(x) < 60 else "")
     axes.set_ylim(0.0, 1.05 * max(100.0, np.nanmax(shares)))
-    label(axes, "Loss of the best so far", "generation", "% of the original's")
+    label(axes, "Loss of the best so far", "generation", "% of the original's loss")
 
 
 def _draw_losses(axes: Any, x: np.ndarray, generations: Sequence[Generation]) -> None:

@@ -166,10 +166,10 @@ def _same(value: Any, default: Any) -> bool:
 _SPELLED = {"negative_prompt": "negative"}
 
 
-def command(config: Mapping[str, Any], embeddings: str = "") -> str:
+def command(config: Mapping[str, Any], embeddings: str = "", loras: str = "") -> str:
     """The command line that repeats a run: the prompt, and every option that is not at its default.
 
-    embeddings: the folder of the textual inversions that it was rendered with.
+    embeddings, loras: the folders of the textual inversions and LoRAs that it was rendered with.
     An empty value, which an earlier version's run may have where there is a default now, cannot be said on it.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
@@ -186,6 +186,7 @@ def command(config: Mapping[str, Any], embeddings: str = "") -> str:
         for item in value if isinstance(value, (list, tuple)) else [value]:
             parts += [flag, "=".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)]
     parts += ["--embeddings", embeddings] if embeddings else []
+    parts += ["--loras", loras] if loras else []
     return shlex.join(parts + (["--", prompt] if prompt.startswith("-") else []))
 
 

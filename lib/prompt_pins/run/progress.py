@@ -23,20 +23,22 @@ def share(candidates: Sequence[Candidate], best: ArrayLike | None, axes: Sequenc
     """The loss of the best so far (N,) as a share of the original's, on the same image seeds: 1 where they are alike.
 
     candidates: all so far, the original first.  None where one of the two has no loss, or the original's is 0, and
-    where there are too few candidates to tell.
+    where there are too few candidates to tell and the best is none of the original's generation.
     """
     scored = [candidate for candidate in candidates if candidate.loss is not None]
     original = candidates[0]
     if best is None or not original.loss:
         return None
+    alike = scored if not rotated else [candidate for candidate in scored if candidate.generation == 1]
+    losses = [candidate.loss or 0.0 for candidate in alike if np.allclose(candidate.weights, best)]
+    told = losses[0] / original.loss if losses else None
     if not rotated:
-        losses = [candidate.loss or 0.0 for candidate in scored if np.allclose(candidate.weights, best)]
-        return losses[0] / original.loss if losses else None
+        return told
     others = [candidate for candidate in scored if candidate.weights != original.weights]
     fitted = [*(candidate for candidate in others[:-LATEST] if candidate.generation == 1), *others[-LATEST:]]
     generations = np.array([candidate.generation for candidate in fitted])
     if len(fitted) < len(set(generations.tolist())) + 2 or not (generations == 1).any():
-        return None
+        return told
     scale = np.array([axis.scale for axis in axes])
     weights, found = np.array([c.weights for c in fitted]) / scale, np.array([c.loss or 0.0 for c in fitted])
     surface = Surface(weights, found, generations, np.asarray(best) / scale)

@@ -6,6 +6,7 @@ from .framing import FORMAT_VERSION
 from .journal import Journal, now, read_journal
 from .records import Candidate, Choice, Generation, Held, Likely, Record, from_json, replay, to_json
 from .weighed import Weighed
+from .wordings import Measured, Unchanged, Wording
 
 __all__ = [
     "FORMAT_VERSION",
@@ -16,10 +17,13 @@ __all__ = [
     "Held",
     "Journal",
     "Likely",
+    "Measured",
     "Record",
     "RunFolder",
     "Runs",
+    "Unchanged",
     "Weighed",
+    "Wording",
     "axes_json",
     "from_json",
     "now",

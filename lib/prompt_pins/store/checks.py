@@ -18,6 +18,7 @@ from ..errors import shorten
 from .axes import Axis
 from .records import Candidate, Choice, Generation, Held, Likely
 from .weighed import Weighed
+from .wordings import Measured, Unchanged, Wording
 
 LONGEST = 240  # bytes of a name in a run's folder
 INSIDE = Annotated[str, "a file or folder inside the run's"]
@@ -56,10 +57,15 @@ STATE: Shape = {
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
     "fell_back?": bool,
 }  # fmt: skip
-HEAD: Shape = {"config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM}
+OPTIONS: Shape = {"by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float}
+HEAD: Shape = {
+    "config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM,
+    "task?": str, "options?": OPTIONS,
+}  # fmt: skip
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
 PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}
 UNSEEN: Shape = {"images_original": tuple[INSIDE, ...], "images_pinned": tuple[INSIDE, ...], "seconds?": SECONDS}
+WORDING: Shape = {**_declared(Wording), "images?": tuple[INSIDE, ...]}
 
 LINES: Mapping[str, Shape] = {
     "run": HEAD,
@@ -71,6 +77,14 @@ LINES: Mapping[str, Shape] = {
     "choice": {**_declared(Choice), "evaluations?": COUNT, "seconds?": SECONDS},
     "held": {**_declared(Held), **UNSEEN},
     "weighed": {**_declared(Weighed), "axis": COUNT, "seeds": COUNT, "evaluations?": COUNT, "seconds?": SECONDS},
+    "unchanged": {**_declared(Unchanged), "images": tuple[INSIDE, ...], "evaluations": COUNT, "seconds?": SECONDS},
+    "word": {
+        **_declared(Measured),
+        "lowered?": WORDING,
+        "raised?": WORDING,
+        "evaluations": COUNT,
+        "seconds?": SECONDS,
+    },
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
     "resumed": {"kept?": COUNT},
@@ -119,6 +133,17 @@ class Checker:
                 yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
             if line["chosen"] not in self._scored:
                 yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
+        elif kind == "word":
+            sides = [line[name] for name in ("lowered", "raised") if name in line]
+            for side in sides:
+                counts = {len(side.get(name, ())) for name in ("moved", "fits", "spreads")}
+                table = side.get("changes", ())
+                if len(counts) > 1 or 0 < max(counts) < 3:
+                    yield "moved, fits and spreads have not one value for each of at least 3 seeds"
+                elif bool(max(counts)) == bool(table) or (table and len(table) < 2) or len(set(map(len, table))) > 1:
+                    yield "a side has neither values of its seeds nor a whole table of changes, or both"
+            if not sides:
+                yield "it has neither a lowered nor a raised side"
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
         elif kind == "weighed" and not line["axis"] < (self._size or 0):
