@@ -59,7 +59,8 @@ def interrupted(webui: Webui, meanwhile: Callable[[], None]) -> Any:
     searched = 0
     while job.is_alive() and searched < 10:
         meanwhile()
-        searched += "best" in (webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] or "")
+        text = webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] or ""
+        searched += re.search("generation [0-9]", text) is not None
         time.sleep(0.02)
     webui.call("/sdapi/v1/interrupt", {})
     job.join(HUNG)
@@ -124,12 +125,16 @@ def test_interrupted_while_the_model_is_asked(webui: Webui, place: Path) -> None
 
 @pytest.mark.parametrize("value", ["None", "Ignore"])
 def test_emphasis_that_is_off_is_said(webui: Webui, value: str) -> None:
-    webui.call("/sdapi/v1/options", {"emphasis": value})
+    if "emphasis" in webui.call("/sdapi/v1/options")[1]:
+        off, on = {"emphasis": value}, {"emphasis": "Original"}
+    else:  # before 1.8
+        off, on, value = {"enable_emphasis": False}, {"enable_emphasis": True}, "off"
+    webui.call("/sdapi/v1/options", off)
     try:
         words = webui.call("/prompt-pins/v1/plan", {"prompt": "a red circle"})[1]["words"]
         status, answer = webui.pin([{**SHORT, "target": BLUE}], **QUICK)
     finally:
-        webui.call("/sdapi/v1/options", {"emphasis": "Original"})
+        webui.call("/sdapi/v1/options", on)
     assert status == 200, answer
     lines = webui.journal(webui.runs()[0])
     for text in (words, str(told(answer)["comments"]), lines[0]["host"]["emphasis"]):
