@@ -82,8 +82,8 @@ def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
 def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
     """A host on which nothing was ever run, with the neighbours of `host/extension`; its log is `folder / "log.txt"`.
 
-    config: the content of its settings' file, None for none.  A real one has its own data folder, with its checkpoints
-    from `PROMPT_PINS_WEBUI`.  Tests that need it are skipped where hosts cannot be started.
+    config: the content of its settings' file, None for none.  A real one has its own data folder, with the checkpoints
+    and the other extensions of `PROMPT_PINS_WEBUI`.  Tests that need it are skipped where hosts cannot be started.
     """
     root = os.environ.get("PROMPT_PINS_WEBUI")
     if os.environ.get("PROMPT_PINS_WEBUI_URL") or (root is None and importlib.util.find_spec("gradio") is None):
@@ -96,6 +96,9 @@ def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
         return
     (folder / "extensions" / "neighbours" / "scripts").mkdir(parents=True)
     (folder / "extensions" / "prompt-pinning").symlink_to(STAND_IN.parents[3])
+    for other in (Path(root) / "extensions").iterdir():
+        if other.is_dir() and other.resolve() != STAND_IN.parents[3].resolve():
+            (folder / "extensions" / other.name).symlink_to(other.resolve())
     script = STAND_IN.parent / "extension" / "neighbours.py"
     (folder / "extensions" / "neighbours" / "scripts" / script.name).symlink_to(script)
     places = ["--data-dir", str(folder), "--ckpt-dir", str(Path(root) / "models" / "Stable-diffusion")]
@@ -153,12 +156,16 @@ def _started(command: list[str], place: Path, folder: Path, environment: dict[st
 
 
 def _answering(host: Webui, server: Server, folder: Path) -> Webui:
-    """The host, once it answers.  One that asks for a login is up, too."""
+    """The host, once it answers.  One that asks for a login is up, too.
+
+    A real one is asked no sooner than it says that it is up: a request between its server's start and its API's breaks
+    it ("Cannot add middleware after an application has started").
+    """
+    log = folder / "log.txt"
     while server.poll() is None:
-        try:
-            if host.call("/prompt-pins/v1/options")[0] in (200, 401):
+        with contextlib.suppress(OSError):
+            up = not host.real or "Startup time: " in log.read_text(errors="replace")
+            if up and host.call("/prompt-pins/v1/options")[0] in (200, 401):
                 return host
-        except OSError:
-            pass
         time.sleep(1)
-    raise AssertionError("the WebUI did not come up: " + (folder / "log.txt").read_text(errors="replace")[-4000:])
+    raise AssertionError("the WebUI did not come up: " + log.read_text(errors="replace")[-4000:])
