@@ -109,7 +109,7 @@ def test_the_webuis_denoiser_says_what_the_headless_hosts_does(
     local = {"target": [str(tmp_path / "target.png")], **webui.size}
     if (tmp_path / "mask.png").is_file():
         local["mask"] = str(tmp_path / "mask.png")
-    if lines[0]["host"]["version"].startswith("f"):  # Forge tells the network whole timesteps
+    if lines[0]["host"]["version"].startswith(("f", "classic")):  # Forge tells the network whole steps
         whole = NoiseLevels.timestep
         monkeypatch.setattr(NoiseLevels, "timestep", lambda levels, sigma: whole(levels, sigma).round())
     host = Entered()
@@ -119,8 +119,10 @@ def test_the_webuis_denoiser_says_what_the_headless_hosts_does(
     assert wanted is not None
     table, ours = np.array(found["misfits"]), np.array(wanted.misfits)
     assert table.shape == ours.shape and ours[1:].std() > 0.01
-    # what a mask keeps is the source's latents, which hosts draw from the encoder's answer: 0.014 in 12 draws
-    assert np.abs(table - ours).max() < (200 * SAME if case == "inpainting" else SAME)
+    # what a mask keeps is the source's latents, which hosts draw from the encoder's answer: 0.014 in 12 draws;
+    # Forge-classic computes with fewer bits: 0.015
+    rough = case == "inpainting" or lines[0]["host"]["version"] == "classic"
+    assert np.abs(table - ours).max() < (200 * SAME if rough else SAME)
 
 
 @pytest.mark.parametrize("what", ["only masked", "refiner"])
