@@ -279,3 +279,20 @@ def test_no_numbers_are_an_error(webui: Any, monkeypatch: pytest.MonkeyPatch) ->
     )
     with pytest.raises(HostError, match="no numbers"):
         looked(webui, job(webui))
+
+
+def test_a_schedule_that_is_left_empty_is_automatic(webui: Any) -> None:
+    compat = importlib.import_module("prompt_pins.webui.compat")
+    assert compat.schedule_name(SimpleNamespace(scheduler=None)) == "Automatic"  # of AUTOMATIC1111 1.9's API
+    assert compat.schedule_name(SimpleNamespace(scheduler="Exponential")) == "Exponential"
+
+
+def test_the_plots_axes_are_set_by_its_own_or_by_the_library_beside_it(
+    monkeypatch: pytest.MonkeyPatch, webui: Any
+) -> None:
+    compat = importlib.import_module("prompt_pins.webui.compat")
+    assert compat.axis_setter(SimpleNamespace(apply_field="own")) == "own"
+    assert compat.axis_setter(SimpleNamespace()) is None
+    monkeypatch.setitem(sys.modules, "lib_xyz", SimpleNamespace())  # of Forge-classic
+    monkeypatch.setitem(sys.modules, "lib_xyz.axis_application", SimpleNamespace(apply_field="beside"))
+    assert compat.axis_setter(SimpleNamespace()) == "beside"
