@@ -117,7 +117,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         load_loras(None, "<lora:x:1>")
     with pytest.raises(CheckpointError, match=r"is not a folder \(it does not exist"):
         load_loras(tmp_path / "none", "<lora:x:1>")
-    with pytest.raises(CheckpointError, match="is not a folder$"):
+    with pytest.raises(CheckpointError, match=r"is not a folder$"):
         load_loras(file(tmp_path / "x.safetensors"), "<lora:x:1>")
     os.mkfifo(tmp_path / "y.safetensors")
     with pytest.raises(CheckpointError, match=r"y\.safetensors is no file"):
