@@ -7,7 +7,7 @@ OUT ?= outputs/prompt_pins
 .PHONY: demo test test-webui fuzz soak chaos check clean
 
 demo: $(VENV)/installed
-	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --out $(OUT)
+	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --words --out $(OUT)
 
 test: $(VENV)/installed .venv-webui/installed check test-webui
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -26,7 +26,7 @@ from PIL import Image
 from prompt_pins.config import AnalysisOptions, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.store import Runs
-from prompt_pins.words.analyze import analyze
+from prompt_pins.words.analyze import start as analyze
 from prompt_pins.words.result import Analysis, AnalysisDone
 
 from benchmarks.search_tasks import world

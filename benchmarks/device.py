@@ -35,9 +35,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from prompt_pins.config import RenderOptions
 from prompt_pins.headless.autoencoder import DOWN
 from prompt_pins.headless.checkpoint import Checkpoint
+from prompt_pins.headless.condition import Condition
 from prompt_pins.headless.engine import HeadlessHost, find_sampler
 from prompt_pins.headless.noise_levels import NoiseLevels
-from prompt_pins.headless.predictor import Predict, Predictor
+from prompt_pins.headless.predictor import Predictor
 from prompt_pins.headless.settings import ZERO
 from prompt_pins.headless.towers import Tower
 from prompt_pins.host import Recipe
@@ -151,16 +152,16 @@ class Bench(HeadlessHost):
     @contextlib.contextmanager
     def by_row(self) -> Iterator[None]:
         """Every image through the network alone, so that an answer's bits do not depend on the size of the batch."""
-        whole: Predict = self._predictor
+        whole = self._predictor
 
-        def rows(x: Tensor, step: Tensor, vectors: Tensor) -> Tensor:
-            return torch.cat([whole(x[i : i + 1], step, vectors[i : i + 1]) for i in range(len(x))])
+        def rows(x: Tensor, step: Tensor, told: Condition) -> Tensor:
+            return torch.cat([whole(x[i : i + 1], step, told.row(i)) for i in range(len(x))])
 
         self._predictor = rows  # type: ignore[assignment]
         try:
             yield
         finally:
-            self._predictor = whole  # type: ignore[assignment]
+            self._predictor = whole
 
 
 class Clock:

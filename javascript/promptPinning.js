@@ -6,6 +6,7 @@
     const API = "prompt-pins/v1";
     const TABS = ["txt2img", "img2img"];
     const PLAN_DELAY = 600;
+    const TEXTS = ["vary_settings", "of_run"]; // that change a plan
 
     const byId = (id) => gradioApp().querySelector(`#${id}`);
     const control = (tab, name) => byId(`script_${tab}_prompt_pinning_${name}`);
@@ -13,6 +14,7 @@
     function valueOf(element) {
         const input = element && element.querySelector("textarea, input, select");
         if (!input) return undefined;
+        if (input.type === "radio") return element.querySelector("input:checked")?.value;
         if (input.type === "checkbox") return input.checked;
         if (input.type === "number") return input.value === "" ? undefined : Number(input.value);
         return input.value;
@@ -51,7 +53,7 @@
         const chosen = {};
         for (const option of options) {
             const value = valueOf(control(tab, option.name));
-            const counts = ["number", "flag", "choice"].includes(option.kind) || option.name === "vary_settings";
+            const counts = ["number", "flag", "choice"].includes(option.kind) || TEXTS.includes(option.name);
             if (counts && value !== undefined) chosen[option.name] = value;
         }
         const question = JSON.stringify({

@@ -35,7 +35,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "host", "store", "space", "search", "loss"}, {"numpy"}),
-    "words": ({"errors", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),
+    "words": ({"errors", "options", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
         {"errors", "options", "config", "store", "prompt", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
@@ -45,7 +45,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
             "errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "headless", "run", "words",
             "report",
         },
-        {"numpy", "torch", "typer", "rich", "tomli"},
+        {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),
     "webui": (
         {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "report"},

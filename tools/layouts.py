@@ -109,7 +109,7 @@ encoder."""
 
 
 def _text(config: dict[str, Any], layers: int = LAYERS) -> dict[str, Any]:
-    small = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "projection_dim": WIDTH}
+    small = {"hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "projection_dim": WIDTH}
     return {**config, **small, "num_hidden_layers": layers, "num_attention_heads": 1}
 
 

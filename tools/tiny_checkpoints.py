@@ -84,6 +84,8 @@ model:
       target: sgm.modules.diffusionmodules.denoiser.DiscreteDenoiser
       params:
         num_idx: 1000
+        weighting_config:
+          target: sgm.modules.diffusionmodules.denoiser_weighting.EpsWeighting
         scaling_config:
           target: sgm.modules.diffusionmodules.denoiser_scaling.EpsScaling
         discretization_config:
@@ -105,6 +107,8 @@ model:
         transformer_depth: {depths}
         context_dim: {context}
         spatial_transformer_attn_type: softmax
+        use_spatial_transformer: true
+        legacy: false
     conditioner_config:
       target: sgm.modules.GeneralConditioner
       params:
@@ -125,7 +129,7 @@ model:
               legacy: false
 {sizes}
     first_stage_config:
-      target: sgm.models.autoencoder.AutoencoderKL
+      target: sgm.models.autoencoder.AutoencoderKLInferenceWrapper
 {vae}
 """
 SIZE = """\
@@ -278,6 +282,7 @@ def write_diffusers(made: Tiny) -> None:
         "beta_schedule": "scaled_linear",
         "num_train_timesteps": 1000,
         "prediction_type": layout.prediction,
+        "steps_offset": 1,
     }
     pipeline = {"_class_name": "StableDiffusionXLPipeline" if len(made.texts) > 1 else "StableDiffusionPipeline"}
     files = {"scheduler/scheduler_config.json": scheduler, "model_index.json": pipeline}

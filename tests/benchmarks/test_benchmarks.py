@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import hyperbatch
+from benchmarks import hyperbatch, progress
 
 
 @pytest.mark.parametrize("sampler", ["DPM++ 2M", "DPM++ 2S a"])
@@ -19,3 +19,16 @@ def test_a_cell_of_the_table_of_hyperbatches(sampler):
     assert row["cpu_speedup"] > 0.0 and row["cpu_predicted_speedup"] > 0.0
     assert f"| {sampler} |" in hyperbatch.tables([{**row, "sampler": name} for name in hyperbatch.SAMPLERS])
     assert hyperbatch.summary([row])["even_8_20"] == [75, 160]
+
+
+def test_the_figure_of_progress_is_compared_by_ranks():
+    assert progress.correlation([3.0, 1.0, 2.0], [0.3, 0.1, 0.2]) == pytest.approx(1.0)
+    assert progress.correlation([1.0, 1.0, 2.0], [2.0, 2.0, 1.0]) == pytest.approx(-1.0)
+    weights = [[1.0, 1.0], [0.9, 1.2], [0.8, 1.1], [1.1, 1.3], [0.7, 0.9], [0.6, 1.4]]
+    done = [[1, index, row, 1.0 + (row[0] - 0.5) ** 2] for index, row in enumerate(weights)]
+    done += [[2, index, row, 3.0 + (row[0] - 0.5) ** 2] for index, row in enumerate(weights[::-1])]
+    row = {"candidates": done, "original": weights[0], "scale": [1.0, 1.0], "best": [weights[4], weights[5]]}
+    row |= {"held": [1.04, 1.01], "held_original": 1.25}
+    told, raw = (progress.compared([row], tell) for tell in (progress.figure, progress.losses))
+    assert told["within"] == told["median"] == pytest.approx(1.0) and told["worse"] == 0 and told["off"] < 0.05
+    assert raw["within"] < 0 and raw["worse"] == 1

@@ -325,7 +325,7 @@ def test_an_analysis_by_likelihood(command: Command) -> None:
     assert "by: 'guess' is not allowed" in command.refused(*words, "--by", "guess")
     code, printed, _ = command(*words, "--out", "runs", "--by", "likelihood")
     assert code == 0 and "misfit" in printed and "A hint" in printed
-    assert "likelihood" in Path("runs/analysis/00000000/index.html").read_text("utf-8")
+    assert "likelihood" in Path("runs/00000000/index.html").read_text("utf-8")
 
 
 EVIL = "\x1b]0;gone\x07\x9b31m\u202e\x7f"
@@ -360,7 +360,7 @@ def test_a_place_for_an_export_is_tried_first(command: Command, notation: str) -
 
 
 def test_an_embedding_is_baked_with_the_runs_own_inversions(command: Command, emb: Path) -> None:
-    from prompt_pins.headless import bake
+    from prompt_pins.cli import baking as bake
 
     command("pin", "zqpin, a red circle", *TINY, "-g", "1", "--embeddings", "emb", "--out", "runs")
     seen = []

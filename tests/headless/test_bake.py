@@ -12,11 +12,14 @@ from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import CheckpointError, OptionError, PromptError
 from prompt_pins.headless.bake import Bakery, bake_run, compare, own_checkpoint
+from prompt_pins.headless.checkpoint import load
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.inversion import Inversion, Words, extend, load_inversions, save_inversion
 from prompt_pins.host import Recipe
 from prompt_pins.store import RunFolder
 from safetensors.torch import load_file, save_file
+
+from tests.headless.tiny import Tiny
 
 JOB = RunConfig(prompt="x", steps=10, batch_size=8, cfg_scale=5.0, sampler="DPM++ 2M")
 PROMPT = "a (red:1.3) (blue:0.6) circle, white background"
@@ -131,3 +134,33 @@ def test_a_run_of_a_webui_is_baked_with_its_own_checkpoint_and_size(
     told = bake_run(elsewhere, real, tmp_path / "word.safetensors")
     assert sizes == [(64, 72)] and "as the word word" in told
     assert (tmp_path / "word.safetensors").is_file()
+
+
+def test_sdxls_words_have_a_vector_for_each_text_encoder(
+    tinies: dict[str, Tiny], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = load(tinies["sdxl"].file)
+    plain = HeadlessHost(model, "cpu")
+    ids = plain.reader.encoder.chunker.chunks("a red circle")[0].tokens[1:4]
+    rows = [tower.layer.token_embedding.weight[list(ids)].detach().clone() for tower in model.towers]
+    save_inversion(tmp_path / "zqpin.safetensors", Inversion("zqpin", tuple(rows)))
+    assert sorted(load_file(tmp_path / "zqpin.safetensors")) == ["clip_g", "clip_l"]
+    save_file({"one": rows[0]}, tmp_path / "single.safetensors")
+    save_file({"clip_l": rows[0], "clip_g": rows[1][:2]}, tmp_path / "uneven.safetensors")
+    words = load_inversions(tmp_path, tuple(tower.width for tower in model.towers))
+    assert [word.name for word in words] == ["zqpin"]
+    assert "single.safetensors (has vectors of 32 numbers; this model's have 32 and 32)" in caplog.text
+    assert "uneven.safetensors (holds more vectors for one text encoder" in caplog.text
+    job = dataclasses.replace(JOB, steps=2, width=64, height=64)
+    worded = HeadlessHost(model, "cpu", words).render(Recipe("(zqpin:1.3), white"), [1], job, False).images
+    assert (worded == plain.render(Recipe("(a red circle:1.3), white"), [1], job, False).images).all()
+
+
+def test_sdxl_is_baked_into_both(tinies: dict[str, Tiny], tmp_path: Path) -> None:
+    host = HeadlessHost(load(tinies["sdxl"].file), "cpu")
+    job = dataclasses.replace(JOB, steps=3, width=64, height=64)
+    prompt = Recipe("a (red:1.3) (blue:0.6) circle, white background")
+    baked = Bakery(host, prompt, job).bake(rounds=60)
+    assert [part.shape for part in baked.vectors] == [(75, 32), (75, 32)] and 0.0 < baked.gap < 0.8
+    mean, most = compare(host, prompt, Recipe("zqpin"), [Inversion("zqpin", baked.vectors)], job)
+    assert 0.0 < mean <= most < 1.0

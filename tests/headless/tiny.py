@@ -12,9 +12,20 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 from layouts import FULL, TINY, WIDTH
 from ldm_keys import ldm_weights, unet_blocks
-from tiny_checkpoints import Tiny, make
+from tiny_checkpoints import Tiny, make, write_beside
 
-__all__ = ["FULL", "LAYOUTS", "WIDTH", "Tiny", "ldm_weights", "make", "unet_blocks", "weights", "write_json"]
+__all__ = [
+    "FULL",
+    "LAYOUTS",
+    "WIDTH",
+    "Tiny",
+    "ldm_weights",
+    "make",
+    "unet_blocks",
+    "weights",
+    "write_beside",
+    "write_json",
+]
 LAYOUTS = tuple(TINY)
 
 

@@ -23,6 +23,7 @@ from prompt_pins.store import (
     Held,
     Likely,
     RunFolder,
+    Weighed,
     axes_json,
     events,
     to_json,
@@ -39,6 +40,7 @@ class Shape:
     """How large a synthetic run is, and what goes wrong in it.
 
     likely: what was known before the first image: "" (not asked), "nothing", "better" or "worse" than the original.
+    progress: whether generations have the figure.  measured: whether the pinned prompt's words are.
     """
 
     generations: int = 6
@@ -56,6 +58,8 @@ class Shape:
     levels: tuple[tuple[int, ...], ...] = ()
     keep_images: str = "all"
     likely: str = ""
+    progress: bool = True
+    measured: bool = False
 
     @property
     def tree(self) -> tuple[tuple[int, ...], ...]:
@@ -286,7 +290,8 @@ class SyntheticRun:
         if self.shape.objectives == 2:
             points = [(c.loss, float(np.linalg.norm(np.array(c.weights) - 1))) for c in self.candidates if c.loss]
             state["front"] = [[a, b] for a, b in points if not any(x < a and y < b for x, y in points)]
-        record = Generation(number, best.id, tuple(c.loss for c in done), state, {"wall": 5.5})
+        share = 0.95**number if self.shape.progress else None
+        record = Generation(number, best.id, tuple(c.loss for c in done), state, {"wall": 5.5}, share)
         self.journal.append(to_json(record))
         return events.GenerationDone(record)
 
@@ -300,6 +305,11 @@ class SyntheticRun:
             held = self._held(ranked[0])
             self.journal.append(to_json(held))
             yield events.Validated(held)
+        for axis in range(self.count if self.shape.measured else 0):
+            fit = (0.123 - 0.1 * (axis % 3), 0.1 - 0.1 * (axis % 3), 0.15)
+            weighed = Weighed(8, axis, ranked[0].weights[axis], 2.0, fit, fit, (0.3, 0.2, 0.4), 160, {"wall": 1.0})
+            self.journal.append(to_json(weighed))
+            yield events.WordWeighed(weighed, self.count - axis - 1)
         reason = f"no progress for 8 generations {HOSTILE}"
         self.journal.append({"kind": "finished", "reason": reason, "time": "2026-01-02T03:09:05+00:00"})
         yield events.RunFinished("finished", reason)

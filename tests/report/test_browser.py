@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from prompt_pins import report
 from prompt_pins.cli.serve import make_server
 from prompt_pins.store import Runs
+from prompt_pins.store.folder import ANALYSIS
 
 from tests.report.synthetic import Shape, SyntheticRun
 
-SHAPE = Shape(generations=12, population=4, batch=8, size=48, held=4, objectives=2, likely="better")
+SHAPE = Shape(generations=12, population=4, batch=8, size=48, held=4, objectives=2, likely="better", measured=True)
 LOADED = 5_000_000
 
 
@@ -24,8 +26,26 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of hostile words and an index."""
     root = tmp_path_factory.mktemp("runs")
     report.build(SyntheticRun(root / "00000003", SHAPE).write())
+    folder = root / "analysis" / "00000000"
+    folder.mkdir(parents=True)
+    (folder / ANALYSIS).write_text(json.dumps(analysis()), "utf-8")
+    report.build_analysis(folder)
     report.build_index(Runs(root))
     return root
+
+
+def analysis() -> dict[str, Any]:
+    """One of three words with the widest figures that there are."""
+    effect = {"mean": -0.123, "low": -0.456, "high": 0.456}
+    side = {"weight": 1.5, "prompt": "a", "negative_prompt": "", "images": [], "fit": effect, "spread": effect}
+    side["image"] = {**effect, "mean": 0.4}
+    word = {"side": "prompt", "weight": 1.0, "image": side["image"], "fit": effect, "lowered": side, "raised": side}
+    return {
+        "version": 3, "state": "finished", "reason": "", "host": {}, "time": "2026-01-02T03:04:05", "hint": "",
+        "fit": 0.3, "spread": 0.2, "seeds": [1, 2], "target_images": [], "images": [], "target_source": "images",
+        "config": {"prompt": "a cat"}, "options": {"by": "images", "analysis_seeds": 16, "analysis_step": 0.5},
+        "words": [{**word, "label": label} for label in ("a", "cat", "anti-disestablishmentarianism")],
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +131,36 @@ def test_light_and_dark_are_switched_by_keyboard_and_charts_follow(browser: Any,
         page.keyboard.press("Enter")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 23, 26)"
         assert page.locator("#chart-loss canvas").count() == 1
+
+
+def test_the_losses_are_behind_a_switch(browser: Any, runs: Path) -> None:
+    with opened(browser, f"{runs.as_uri()}/00000003/index.html") as (page, _):
+        page.wait_for_selector("#chart-loss canvas")
+        legend = page.locator("#chart-loss .u-legend")
+        assert "% of the original's loss" in legend.text_content() and "Best" not in legend.text_content()
+        page.check("#raw")
+        assert "Best" in legend.text_content() and "Mean ± std" in legend.text_content()
+        page.uncheck("#raw")
+        assert "% of the original's loss" in legend.text_content()
+
+
+def test_without_the_figure_the_losses_are_shown_and_there_is_no_switch(browser: Any, tmp_path: Path) -> None:
+    shape = Shape(generations=2, population=3, batch=2, size=16, held=0, progress=False)
+    root = report.build(SyntheticRun(tmp_path / "00000000", shape).write())
+    with opened(browser, root.as_uri()) as (page, _):
+        page.wait_for_selector("#chart-loss canvas")
+        assert "Best" in page.locator("#chart-loss .u-legend").text_content()
+        assert not page.locator("#switch").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_column_of_a_table_is_cut_off(browser: Any, runs: Path, width: int) -> None:
+    for name in ("analysis/00000000/index.html", "00000003/index.html"):
+        with opened(browser, f"{runs.as_uri()}/{name}", width) as (page, _):
+            page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+            cut = "[...document.querySelectorAll('.scroll')].filter(n => n.scrollWidth > n.clientWidth + 1)"
+            assert page.evaluate(f"{cut}.filter(n => n.querySelector('.stack')).length") == 0, name
+            assert page.evaluate("document.querySelectorAll('.stack tbody tr').length") > 1, name
 
 
 def test_a_long_run_shows_few_rows_and_loads_little(browser: Any, tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 from prompt_pins import report
 from prompt_pins.report.first import SHOWN, first
 from prompt_pins.report.view import seconds_of
-from prompt_pins.store import Axis, Candidate, Generation, Likely, Record, replay
-from prompt_pins.store.records import axes_json, to_json
+from prompt_pins.store import Axis, Candidate, Generation, Likely, Record, axes_json, replay, to_json
 
 from tests.report.synthetic import HOSTILE, WORDS, Shape, SyntheticRun
 

@@ -70,4 +70,4 @@ def test_what_is_no_analysis_is_left_out(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "index.html").write_text("")
         (folder / "analysis.json").write_text(text)
-    assert "Analyses" not in report.build_index(Runs(tmp_path)).read_text("utf-8")
+    assert "data-run" not in report.build_index(Runs(tmp_path)).read_text("utf-8")

@@ -42,6 +42,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "images, half batches": {"batch_size": 4, "generations": 20, "early_generations": 2, "max_images": 14},
     "settings": {"vary_settings": ("cfg_scale:3~9",), "image_format": "jpg"},
     "targets of its own, no contest": {"target": (), "finalists": 0},
+    "words": {"words": True, "negative_prompt": "green", "weight_low": 0.9, "image_format": "jpg"},
     "two losses": {"loss_objectives": ("flip:1", "colour:1"), "held_out": 0},
 }  # fmt: skip
 

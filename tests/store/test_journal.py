@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from prompt_pins.errors import JournalError, MovedError, StoreError
-from prompt_pins.store import Candidate, Generation, Journal, Runs, read_journal, replay, to_json
+from prompt_pins.store import Candidate, Generation, Journal, Runs, Weighed, read_journal, replay, to_json
 from prompt_pins.store.files import check_place, whole_file, write_text
 from prompt_pins.store.folder import save_image
 
@@ -316,3 +316,25 @@ def test_a_journal_that_goes_away_is_not_written_to_any_more(tmp_path: Path, wha
     folder.close()
     assert len(journal.records) == len(caught.value.record.candidates) + 1 == 2
     assert not (folder.path / "a").exists() and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, ""),
+        ({"axis": 1}, "axis is 1, and the candidates before have 1 values"),
+        ({"axis": -1}, "axis is -1"),
+        ({"fit": [0.1, 0.2]}, "fit is"),
+        ({"value": "x"}, "value is"),
+    ],
+)
+def test_a_measured_word_is_read_back_or_its_fault_is_named(tmp_path: Path, change: dict, fault: str) -> None:
+    measured = Weighed(8, 0, 1.2, 0.7, (0.1, 0.0, 0.2), (0.0, -0.1, 0.1), (0.3, 0.2, 0.4), 160)
+    candidate = to_json(Candidate(1, 0, "a", (1.0,), "", "", 0.5, 0.5, None, "", (), 8))
+    path = tmp_path / "journal.jsonl"
+    write(path, HEAD, candidate, {**to_json(measured), **change})
+    if fault:
+        with pytest.raises(JournalError, match="line 3.* is no weighed record: " + fault):
+            read_journal(path)
+    else:
+        assert replay(read_journal(path)).weighed == (measured,)

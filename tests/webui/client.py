@@ -26,12 +26,14 @@ class Webui:
     """A running WebUI.
 
     pixels: width and height of the tests' images.  real: it is no stand-in.  root: where its `models` are, if known.
+    checkpoint: what it renders with, as the headless host names it; "": the embedded model.
     """
 
     url: str
     pixels: int = 128
     real: bool = True
     root: Path | None = None
+    checkpoint: str = ""
 
     @property
     def size(self) -> dict[str, int]:

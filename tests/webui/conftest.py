@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.headless.tiny import make, write_beside
 from tests.patience import HUNG
 from tests.webui.client import Webui
 
@@ -81,8 +82,8 @@ def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
 def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
     """A host on which nothing was ever run, with the neighbours of `host/extension`; its log is `folder / "log.txt"`.
 
-    config: the content of its settings' file, None for none.  A real one has its own data folder, with its checkpoints
-    from `PROMPT_PINS_WEBUI`.  Tests that need it are skipped where hosts cannot be started.
+    config: the content of its settings' file, None for none.  A real one has its own data folder, with the checkpoints
+    and the other extensions of `PROMPT_PINS_WEBUI`.  Tests that need it are skipped where hosts cannot be started.
     """
     root = os.environ.get("PROMPT_PINS_WEBUI")
     if os.environ.get("PROMPT_PINS_WEBUI_URL") or (root is None and importlib.util.find_spec("gradio") is None):
@@ -95,6 +96,9 @@ def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
         return
     (folder / "extensions" / "neighbours" / "scripts").mkdir(parents=True)
     (folder / "extensions" / "prompt-pinning").symlink_to(STAND_IN.parents[3])
+    for other in (Path(root) / "extensions").iterdir():
+        if other.is_dir() and other.resolve() != STAND_IN.parents[3].resolve():
+            (folder / "extensions" / other.name).symlink_to(other.resolve())
     script = STAND_IN.parent / "extension" / "neighbours.py"
     (folder / "extensions" / "neighbours" / "scripts" / script.name).symlink_to(script)
     places = ["--data-dir", str(folder), "--ckpt-dir", str(Path(root) / "models" / "Stable-diffusion")]
@@ -102,6 +106,36 @@ def fresh(folder: Path, config: str | None = None) -> Iterator[Webui]:
     command = [_python(root), "launch.py", *FLAGS, *places, "--port", str(port)]
     with _started(command, Path(root), folder, {}) as server:
         yield _answering(Webui(f"http://127.0.0.1:{port}"), server, folder)
+
+
+@contextlib.contextmanager
+def modelled(folder: Path, layout: str, flags: Sequence[str]) -> Iterator[Webui]:
+    """A real host with a small checkpoint of a layout and nothing else; what it makes of prompts is in `conditionings`.
+
+    Tests that need it are skipped where there is none to be started.
+    """
+    root = os.environ.get("PROMPT_PINS_WEBUI")
+    if os.environ.get("PROMPT_PINS_WEBUI_URL") or root is None:
+        pytest.skip("there is no real WebUI that can be started anew")
+    made = make(layout, folder / "checkpoints")
+    write_beside(folder / "checkpoints")
+    (folder / "conditionings").mkdir()
+    (folder / "extensions" / "models" / "scripts").mkdir(parents=True)
+    (folder / "extensions" / "prompt-pinning").symlink_to(STAND_IN.parents[3])
+    script = STAND_IN.parent / "extension" / "small_models.py"
+    (folder / "extensions" / "models" / "scripts" / script.name).symlink_to(script)
+    own = {"PROMPT_PINS_OPEN_CLIP": str(folder / "checkpoints" / "open_clip")}
+    own["PROMPT_PINS_CONDITIONINGS"] = str(folder / "conditionings")
+    (folder / "config.json").write_text('{"show_progress_type": "Approx cheap", "samples_format": "png"}')
+    port = _free_port()
+    places = ["--data-dir", str(folder), "--ckpt-dir", str(folder / "checkpoints"), "--port", str(port)]
+    command = [_python(root), "launch.py", *FLAGS, *flags, *places]
+    with _started(command, Path(root), folder, own) as server:
+        host = Webui(f"http://127.0.0.1:{port}", pixels=64, root=folder, checkpoint=str(made.file))
+        # a request that comes before the routes are there ends a slow host
+        while server.poll() is None and "Startup time" not in (folder / "log.txt").read_text(errors="replace"):
+            time.sleep(1)
+        yield _answering(host, server, folder)
 
 
 def _python(root: str) -> str:
@@ -122,12 +156,16 @@ def _started(command: list[str], place: Path, folder: Path, environment: dict[st
 
 
 def _answering(host: Webui, server: Server, folder: Path) -> Webui:
-    """The host, once it answers.  One that asks for a login is up, too."""
+    """The host, once it answers.  One that asks for a login is up, too.
+
+    A real one is asked no sooner than it says that it is up: a request between its server's start and its API's breaks
+    it ("Cannot add middleware after an application has started").
+    """
+    log = folder / "log.txt"
     while server.poll() is None:
-        try:
-            if host.call("/prompt-pins/v1/options")[0] in (200, 401):
+        with contextlib.suppress(OSError):
+            up = not host.real or "Startup time: " in log.read_text(errors="replace")
+            if up and host.call("/prompt-pins/v1/options")[0] in (200, 401):
                 return host
-        except OSError:
-            pass
         time.sleep(1)
-    raise AssertionError("the WebUI did not come up: " + (folder / "log.txt").read_text(errors="replace")[-4000:])
+    raise AssertionError("the WebUI did not come up: " + log.read_text(errors="replace")[-4000:])

@@ -179,3 +179,105 @@ def test_reloading_the_page_registers_nothing_twice(page: Any, webui: Webui) -> 
     page.wait_for_selector("#txt2img_generate")
     assert page.locator("#tabs > .tab-nav button:has-text('Prompt pins')").count() == 1
     assert page.locator(SCRIPT + "generations").count() == 1
+
+
+MEASURE = "#script_txt2img_prompt_pinning_task input[type=radio]"
+
+
+def prepare_words(page: Any) -> None:
+    """A small job that measures words."""
+    prepare(page, 2)
+    page.locator(MEASURE).nth(1).check()
+    page.wait_for_timeout(SETTLED)
+    page.click("#script_txt2img_prompt_pinning_group_measure_words > .label-wrap")
+    fill(page, SCRIPT + "analysis_seeds input", 8)
+
+
+def compared(page: Any) -> None:
+    """Select the two newest analyses."""
+    rows = page.locator("#prompt_pins_runs tr[data-run]:has(.prompt-pins-words)")
+    rows.nth(1).click()
+    page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
+    rows.nth(0).click(modifiers=["Control"])
+    page.wait_for_timeout(2 * SETTLED)
+    page.click("#prompt_pins_compare")
+    page.frame_locator("#prompt_pins_report iframe").locator("h2:has-text('What changed')").wait_for()
+
+
+def test_words_from_the_page(page: Any, webui: Webui) -> None:
+    prepare_words(page)
+    page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('5 words · 88 images')")
+    keep(page, "words-script")
+    page.click("#txt2img_generate")
+    page.wait_for_function("/word .* images .* left .* Interrupt keeps everything/.test(document.body.innerText)")
+    keep(page, "words-progress")
+    logged(page, "Prompt pins analysis")
+    page.wait_for_selector("#txt2img_gallery img")
+    page.wait_for_timeout(SETTLED)
+    keep(page, "words-result")
+    found = webui.runs(task="words")[0]
+    assert found["state"] == "finished" and len(found["moves"]) == 5
+    assert "the image" in page.inner_text("#html_log_txt2img")
+
+
+def test_words_are_interrupted_and_go_on_from_the_tab(page: Any, webui: Webui) -> None:
+    prepare_words(page)
+    fill(page, SCRIPT + "analysis_seeds input", 64)
+    page.click("#txt2img_generate")
+    page.wait_for_function("document.body.innerText.includes('word 1/')")
+    page.click("#txt2img_interrupt")
+    page.wait_for_timeout(200)
+    if page.is_visible("#txt2img_interrupting"):
+        page.click("#txt2img_interrupting")
+    logged(page, "stopped")
+    stopped = webui.runs(task="words")[0]
+    assert stopped["state"] == "stopped" and 0 < len(stopped["moves"]) < 5
+    open_tab(page)
+    page.click(f"#prompt_pins_runs tr[data-run='txt2img/{stopped['run']}']")
+    page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
+    page.click("#prompt_pins_resume")
+    page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
+    page.wait_for_timeout(3 * SETTLED)
+    assert page.locator(MEASURE).nth(1).is_checked()
+    page.click("#txt2img_generate")
+    logged(page, "finished")
+    again = webui.runs(task="words")[0]
+    assert (again["run"], again["state"], len(again["moves"])) == (stopped["run"], "finished", 5)
+
+
+def test_the_words_of_a_finished_run_from_the_tab(page: Any, webui: Webui) -> None:
+    small = {"generations": 1, "lambda_": 3, "held_out": 0, "finalists": 0, "target": [encoded((220, 40, 40))]}
+    assert webui.pin([small], steps=4, batch_size=2, prompt="a red circle")[0] == 200
+    run = webui.runs(task="pin")[0]
+    open_tab(page)
+    page.click(f"#prompt_pins_runs tr[data-run='txt2img/{run['run']}']")
+    page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
+    page.click("#prompt_pins_measure")
+    page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
+    page.wait_for_timeout(3 * SETTLED)
+    assert page.input_value("#txt2img_prompt textarea") == run["pinned"]["prompt"]
+    page.click("#txt2img_generate")
+    logged(page, "Prompt pins analysis")
+    words = webui.runs(task="words")[0]
+    assert words["prompt"] == run["pinned"]["prompt"] and words["config"]["steps"] == 4
+    assert words["target"]["source"] == "images"
+
+
+@pytest.mark.parametrize("page", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], indirect=True)
+def test_two_analyses_are_compared_in_the_tab(page: Any, webui: Webui, request: Any) -> None:
+    words = {"task": "words", "analysis_seeds": 8, "target": [encoded((220, 40, 40))]}
+    job = {"steps": 4, "batch_size": 4, "prompt": "a red circle, white background"}
+    made = [run for run in webui.runs(task="words") if run["prompt"] == job["prompt"] and run["images"] == 88]
+    for scale in (2, 6)[: max(0, 2 - len(made))]:
+        assert webui.pin([words], **job, cfg_scale=scale)[0] == 200
+    open_tab(page)
+    shape = "-".join(map(str, request.node.callspec.params["page"]))
+    page.locator("#prompt_pins_runs tr[data-run]:has(.prompt-pins-words)").first.click()
+    page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
+    page.wait_for_timeout(2 * SETTLED)
+    keep(page, "words-tab-" + shape)
+    choose(page, "#prompt_pins_task", "analyses")
+    page.wait_for_function("!document.querySelector('#prompt_pins_runs tr[data-run]:not(:has(.prompt-pins-words))')")
+    compared(page)
+    page.wait_for_timeout(SETTLED)
+    keep(page, "words-compared-" + shape)

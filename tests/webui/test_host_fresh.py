@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prompt_pins.run.likely import ASKING
 
 from tests.patience import HUNG
 from tests.webui.client import Webui, encoded
@@ -58,7 +59,8 @@ def interrupted(webui: Webui, meanwhile: Callable[[], None]) -> Any:
     searched = 0
     while job.is_alive() and searched < 10:
         meanwhile()
-        searched += "best" in (webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] or "")
+        text = webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] or ""
+        searched += re.search("generation [0-9]", text) is not None
         time.sleep(0.02)
     webui.call("/sdapi/v1/interrupt", {})
     job.join(HUNG)
@@ -93,14 +95,46 @@ def test_settings_and_their_file_are_as_they_were(config: str | None, tmp_path: 
         assert settings(webui, tmp_path) == before
 
 
+def test_interrupted_while_the_model_is_asked(webui: Webui, place: Path) -> None:
+    prompt = "a red circle and a blue square on a white background " * 4
+    options = {**SHORT, "generations": 1, "target": BLUE, "start": "likely"}
+    webui.render(**QUICK)
+    before = settings(webui, place), webui.call("/sdapi/v1/samplers")[1]
+    ended: list[Any] = []
+    job = threading.Thread(target=lambda: ended.append(webui.pin([options], prompt=prompt, **QUICK)))
+    job.start()
+    asked = 0
+    while job.is_alive() and asked < 5:
+        asked += webui.call("/sdapi/v1/progress?skip_current_image=true")[1]["textinfo"] == ASKING
+        time.sleep(0.02)
+    webui.call("/sdapi/v1/interrupt", {})
+    job.join(HUNG)
+    status, answer = ended[0]
+    assert status == 200 and "interrupted" in told(answer)["reason"] and not answer["images"], answer
+    run = webui.runs()[0]
+    assert run["state"] == "stopped" and asked == 5
+    assert [line["kind"] for line in webui.journal(run)] == ["run", "target", "stopped"]
+    assert (settings(webui, place), webui.call("/sdapi/v1/samplers")[1]) == before
+    status, resumed = webui.pin([{"resume": run["run"]}], prompt=prompt, **QUICK)
+    assert status == 200 and told(resumed)["state"] == "finished", resumed
+    found = [line["misfits"] for line in webui.journal(webui.runs()[0]) if line["kind"] == "likely"]
+    status, whole = webui.pin([options], prompt=prompt, **QUICK)
+    assert status == 200 and whole["images"] == resumed["images"]
+    assert [line["misfits"] for line in webui.journal(webui.runs()[0]) if line["kind"] == "likely"] == found != []
+
+
 @pytest.mark.parametrize("value", ["None", "Ignore"])
 def test_emphasis_that_is_off_is_said(webui: Webui, value: str) -> None:
-    webui.call("/sdapi/v1/options", {"emphasis": value})
+    if "emphasis" in webui.call("/sdapi/v1/options")[1]:
+        off, on = {"emphasis": value}, {"emphasis": "Original"}
+    else:  # before 1.8
+        off, on, value = {"enable_emphasis": False}, {"enable_emphasis": True}, "off"
+    webui.call("/sdapi/v1/options", off)
     try:
         words = webui.call("/prompt-pins/v1/plan", {"prompt": "a red circle"})[1]["words"]
         status, answer = webui.pin([{**SHORT, "target": BLUE}], **QUICK)
     finally:
-        webui.call("/sdapi/v1/options", {"emphasis": "Original"})
+        webui.call("/sdapi/v1/options", on)
     assert status == 200, answer
     lines = webui.journal(webui.runs()[0])
     for text in (words, str(told(answer)["comments"]), lines[0]["host"]["emphasis"]):
@@ -129,6 +163,16 @@ def test_a_template_is_expanded_once_before_the_run(webui: Webui, place: Path) -
     assert len({line["loss"] for line in candidates}) == len(candidates) > 2
     assert not any("{" in text for text in json.loads(answer["info"])["infotexts"])
     assert "TypeError" not in (place / "log.txt").read_text(errors="replace")
+
+
+def test_an_expander_that_fails_stands_in_the_way_of_templates_only(webui: Webui) -> None:
+    broken = beside(**{"dynamic prompts v0.0 (imitated)": [True, True]})
+    status, answer = webui.pin([{**SHORT, "target": BLUE}], prompt="a red circle", **QUICK, **broken)
+    assert status == 200, answer
+    assert any("dp_ignore_whitespace" in text for text in told(answer)["comments"])
+    for own in ({"prompt": "a {red|blue} circle"}, {"prompt": "a __colour__ circle"}):
+        status, answer = webui.pin([{**SHORT, "target": BLUE}], **own, **QUICK, **broken)
+        assert status == 422 and "dp_ignore_whitespace" in answer["detail"], answer
 
 
 def test_a_neighbour_that_rewrites_prompts_unasked_is_noticed(webui: Webui) -> None:

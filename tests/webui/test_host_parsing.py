@@ -35,7 +35,7 @@ def test_a_candidate_is_the_hosts_own_image(webui: Webui, job: dict[str, Any]) -
     if "refiner_switch_at" in job:
         if not webui.real:
             pytest.skip("the stand-in has one checkpoint")
-        loaded = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"]
+        loaded = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"] or "prompt-pins-embedded"
         others = [model for model in webui.call("/sdapi/v1/sd-models")[1] if model["model_name"] not in loaded]
         if not others:
             pytest.skip("a second checkpoint is needed")

@@ -111,7 +111,7 @@ def test_image_to_image_and_inpainting(webui: Webui, fill: int, masked: bool) ->
 def test_a_refiner_takes_over_while_the_tree_grows(webui: Webui, name: str, at: float) -> None:
     if not webui.real:
         pytest.skip("the stand-in has one checkpoint")
-    loaded = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"]
+    loaded = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"] or "prompt-pins-embedded"
     others = [model for model in webui.call("/sdapi/v1/sd-models")[1] if model["model_name"] not in loaded]
     if not others:
         pytest.skip("a second checkpoint is needed")

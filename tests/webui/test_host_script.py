@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import urllib.error
@@ -231,7 +232,7 @@ def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
     job.start()
     while job.is_alive():
         progress = webui.call("/sdapi/v1/progress?skip_current_image=true")[1]
-        if progress["state"]["job"] and "best" in (progress["textinfo"] or ""):
+        if progress["state"]["job"] and re.search("generation (?!1/)[0-9]", progress["textinfo"] or ""):
             break
         time.sleep(0.1)
     webui.call("/sdapi/v1/interrupt", {})

@@ -13,7 +13,7 @@ import pytest
 from prompt_pins.config import RunConfig
 from prompt_pins.run import likely
 from prompt_pins.run.plan import make_plan
-from prompt_pins.store import Candidate, Likely, Runs, axes_json, events, to_json
+from prompt_pins.store import Candidate, Generation, Likely, Runs, Weighed, axes_json, events, to_json
 
 LIKELY = Likely(
     ((1.0, 1.0), (1.1, 1.1), (1.0, 1.0), (1.0, 1.0)), (0.3, 0.3, 0.3), 32, (0.4, 1.0, 1.0), 0.2, "(a:0.4) red cat"
@@ -117,3 +117,25 @@ def test_the_outlook_counts_it(webui: Any) -> None:
         for start in ("likely", "original")
     }
     assert "32 evaluations before the first image" in told["likely"] and "before" not in told["original"]
+
+
+def test_it_tells_how_far_the_search_has_come(webui: Any, state: Any, tmp_path: Path) -> None:
+    listener, config, _ = begun(webui)
+    started(listener, config, tmp_path)
+    listener.handle(events.CandidateDone(DONE, None))
+    assert " · 100 % of the original's loss · " in state.textinfo
+    listener.handle(events.GenerationDone(Generation(1, DONE.id, (0.5,), {"best": list(DONE.weights)}, {}, 0.53)))
+    listener.handle(events.CandidateDone(DONE, None))
+    assert " · 53 % of the original's loss · " in state.textinfo and listener.curve == [0.53]
+    listener.handle(events.GenerationDone(Generation(2, DONE.id, (0.5,), {"best": list(DONE.weights)}, {}, None)))
+    listener.handle(events.CandidateDone(DONE, None))
+    assert " · best loss 0.5000 · " in state.textinfo and listener.curve == [0.53]
+
+
+def test_measuring_the_words_is_ahead_and_is_told(webui: Any, state: Any, tmp_path: Path) -> None:
+    _, _, without = begun(webui)
+    listener, config, renders = begun(webui, words=True)
+    assert renders - without == 7 * 4  # 3 words, both sides, and the prompt itself; 8 seeds, 2 a batch
+    started(listener, config, tmp_path)
+    listener.handle(events.WordWeighed(Weighed(8, 0, 1.0, 0.5, *[(0.1, 0.0, 0.2)] * 3), 5))
+    assert state.textinfo == "measuring the pinned prompt's words: 5 wordings ahead"

@@ -15,7 +15,7 @@ from prompt_pins.errors import HostInterrupted, OptionError, PromptError, Target
 from prompt_pins.host import Batch, Recipe
 from prompt_pins.store import Runs
 from prompt_pins.store.folder import ANALYSIS
-from prompt_pins.words.analyze import analyze
+from prompt_pins.words.analyze import start as analyze
 from prompt_pins.words.result import AnalysisDone, AnalysisStarted, WordMeasured
 
 from benchmarks.analysis import measure, tasks

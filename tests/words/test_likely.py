@@ -16,7 +16,7 @@ from prompt_pins.host import Batch, Misfits, Recipe, View
 from prompt_pins.run.likely import FIRST_SEED
 from prompt_pins.store import Runs
 from prompt_pins.store.folder import ANALYSIS
-from prompt_pins.words.analyze import analyze
+from prompt_pins.words.analyze import start as analyze
 from prompt_pins.words.result import AnalysisDone, AnalysisStarted, WordMeasured
 
 from benchmarks.analysis import compared, measure, tasks

@@ -1,39 +1,211 @@
-"""What the terminal shows of an analysis.  Imports rich."""
+"""Analyses on the command line: what is asked for, the work with a bar, what is said of it.  Imports rich, typer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.cells import cell_len
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..store import RunFolder
+from ..config import AnalysisOptions, RunConfig
+from ..errors import OptionError, PinError, StoreError
+from ..store import RunFolder, Runs
+from ..words import compare as comparing
+from ..words.analyze import start
+from ..words.earlier import Earlier, check_paired, of_analysis, of_run
 from ..words.effects import Effect
 from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
-from .terminal import Terminal, shown
+from . import threads
+from .arguments import absolute, analysis_options, merged, read_config
+from .running import FAILED, built, signals
+from .terminal import Terminal, complain, emit, quoted, shown
+
+if TYPE_CHECKING:
+    from ..headless.engine import HeadlessHost
 
 
-def follow(console: Terminal, events: Iterator[Event]) -> tuple[RunFolder, Analysis]:
-    """Work through an analysis with a bar, and give its folder and result."""
+MODEL = {"checkpoint", "vae"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What `analyze` was asked for.
+
+    source: the run or the analysis that gives prompt, target and settings.  against: what is compared with.
+    given: whether the command line names a target.  moved: whether it names a model of its own, or a prompt, which may
+    have other LoRAs.
+    """
+
+    config: RunConfig
+    options: AnalysisOptions
+    runs: Runs
+    source: Earlier | None
+    against: Earlier | None
+    given: bool = False
+    moved: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        prompt: str | None,
+        config: Path | None,
+        runs: Runs,
+        run: str | None,
+        against: str | None,
+        options: dict[str, Any],
+    ) -> Order:
+        """Raises `PinError`."""
+        if run is not None and prompt is not None:
+            raise OptionError("prompt", prompt, "none beside --run, whose pinned prompt is measured")
+        other = None if against is None else of_analysis(runs.find(against))
+        source = other if run is None else of_run(runs.find(run))
+        own = {name: options.pop(name) for name in vars(AnalysisOptions()) if options.get(name) is not None}
+        chosen = analysis_options({**(other.options if other else {}), **own})
+        if source is None:
+            return cls(merged(prompt, config, options), chosen, runs, None, None)
+        given = {**(read_config(config) if config is not None else {}), **options}
+        given = {name: value for name, value in given.items() if value is not None}
+        values = {**source.values, **given, **({} if prompt is None else {"prompt": prompt})}
+        values["checkpoint"] = absolute(values["checkpoint"])
+        found = RunConfig.from_dict(values)
+        return cls(
+            found, chosen, runs, source, other, bool(found.target), prompt is not None or bool(MODEL & set(given))
+        )
+
+    def host(self, device: str | None, embeddings: Path | None, loras: Path | None) -> HeadlessHost:
+        """The host of the earlier run or analysis, if there is one; another where the command line asks for it."""
+        from ..headless.opening import open_host, reopen_host
+
+        record = None if self.source is None else self.source.record
+        if record is not None and not self.moved and loras is None:
+            threads.restore(record.host.get("threads"))
+            return reopen_host(record, device or record.host.get("device"), embeddings)
+        known = [] if record is None else [record.host.get(f"{name}_folder") for name in ("embeddings", "loras")]
+        own = [Path(folder) if folder else None for folder in known] or [None, None]
+        config, folders = self.config, [given or folder for given, folder in zip((embeddings, loras), own)]
+        return open_host(config.checkpoint, device, folders[0], vae=config.vae, loras=folders[1], prompt=config.prompt)
+
+    def begin(self, host: HeadlessHost) -> Iterator[Event]:
+        """The events.  Raises `PinError`."""
+        if self.against is not None:
+            check_paired(self.against, self.config, self.options, host)
+        targets = () if self.source is None or self.given else self.source.targets(self.config, host)
+        wanted = self.against.split if self.against else ()
+        return start(self.config, self.options, host, self.runs, targets, wanted)
+
+
+def measure_to_the_end(
+    events: Iterator[Event],
+    host: HeadlessHost,
+    against: Earlier | None = None,
+    as_json: bool = False,
+    again: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Work through an analysis; its page is written whatever ends it.
+
+    again: options that are needed to go on, where they are not empty.
+    """
+    from ..report import build_index
+
+    console, received = Terminal(stderr=as_json), list[int]()
     folder: RunFolder | None = None
-    result: Analysis | None = None
+    failure: Exception | None = None
+    told: Analysis | None = None
+    with signals(host, received):
+        try:
+            for place, found in follow(console, events):
+                folder, told = place, found
+        except (PinError, OSError) as error:
+            if folder is None:
+                raise
+            failure = error
+        if folder is None:
+            raise StoreError("the analysis did not begin")
+        try:
+            page = built(folder)
+            build_index(Runs(folder.path.parent))
+        except (PinError, OSError) as error:
+            failure = failure or error
+    if told is not None and failure is None:
+        if as_json:
+            emit(json.dumps(told.to_json(), ensure_ascii=False))
+        else:
+            console.print(table(told, console.width))
+            if told.hint:
+                console.say(told.hint)
+        console.say(f"report: {page}")
+        if against is not None and told.words:
+            compared(console, against.folder, folder)
+    if failure is not None:
+        complain(failure)
+    if failure is not None or received or (told is not None and told.state != "finished"):
+        words = [str(word) for flag, value in again.items() if value for word in (flag, value)]
+        console.say(f"to go on: prompt-pins resume {' '.join([quoted(folder.path), *map(quoted, words)])}")
+        raise typer.Exit(128 + received[0] if received else FAILED)
+
+
+def follow(console: Terminal, events: Iterator[Event]) -> Iterator[tuple[RunFolder, Analysis | None]]:
+    """Work through an analysis with a bar, and give its folder, and its result in the end."""
     columns = (TextColumn("words"), MofNCompleteColumn(), BarColumn(bar_width=None), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=None)
         for event in events:
             if isinstance(event, AnalysisStarted):
                 folder = event.folder
-                bar.update(task, total=event.words)
+                bar.update(task, total=event.words, completed=len(event.record.words))
+                yield folder, None
             elif isinstance(event, WordMeasured):
-                bar.advance(task)
+                bar.update(task, total=event.of, completed=event.done)
             elif isinstance(event, AnalysisDone):
-                result = event.result
-    assert folder is not None and result is not None
-    return folder, result
+                yield folder, event.result
 
 
+def compared(console: Terminal, before: RunFolder, after: RunFolder, as_json: bool = False) -> None:
+    """Compare two analyses: a table, and a page in the folder of the second."""
+    from ..report import build_comparison
+
+    found = comparing.compare(before, after)
+    page = build_comparison(found.to_json(), before.path, after.path)
+    if as_json:
+        emit(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        for change in found.changes:
+            console.say(f"changed: {change.what}: {change.before} → {change.after}")
+        console.print(differences(found, console.width))
+    console.say(f"comparison: {page}")
+
+
+def differences(found: comparing.Comparison, width: int = 200) -> Table:
+    """The words, those that differ most first.  A star: the interval leaves out zero."""
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    drawn.add_column("word", overflow="fold")
+    what = "image" if found.by == "images" else "misfit"
+    names = (f"{what} moves by", "before", "now", "fit ↓" if found.by == "images" else "misfit ↓", "↑")
+    shows = names if width >= WIDE else names[:1]
+    for name in shows:
+        drawn.add_column(name, justify="right", no_wrap=True)
+    for row in found.words:
+        star = "*" if row.image.proven else " "
+        figures = [
+            Text(f"{row.image.mean:+.3f}{star} [{row.image.low:+.3f}, {row.image.high:+.3f}]"),
+            Text(f"{row.before:.3f}"),
+            Text(f"{row.after:.3f}"),
+            _shown(row.lowered),
+            _shown(row.raised),
+        ]
+        drawn.add_row(Text(shown(row.label)), *figures[: len(shows)])
+    return drawn
+
+
+WIDE = 80
 FIGURES = {
     "images": ("image moves by", "fit ↓", "fit ↑", "spread ↓", "spread ↑"),
     "likelihood": ("misfit moves by", "misfit ↓", "misfit ↑"),

@@ -7,48 +7,39 @@ Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing w
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.table import Table
 
-from ..config import RenderOptions
+from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
-from ..store import RunFolder, Runs
-from . import threads
-from .arguments import analysis_options, merged, some_path, with_analysis_options, with_options
-from .running import FAILED, draw_again, run_to_the_end, signals
+from ..store import Runs
+from . import facts, threads
+from .arguments import merged, some_path, with_analysis_options, with_options
+from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
+from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
-OUT = Path("outputs/prompt_pins")
 BAD_INPUT = 2
 LONGEST = 500  # characters of a message about the command line, which may quote an argument of any length
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
 
-Out = Annotated[
-    Path,
-    typer.Option("--out", parser=lambda text: some_path(text) or OUT, metavar="PATH", help="The folder of all runs."),
-]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's number below --out, or its folder.")]
-Device = Annotated[Optional[str], typer.Option("--device", help="cpu or cuda; by itself: CUDA where there is one.")]
-ConfigFile = Annotated[
-    Optional[Path], typer.Option("--config", parser=some_path, metavar="PATH", help="A TOML file of options.")
-]
-Embeddings = Annotated[
-    Optional[Path],
-    typer.Option(
-        "--embeddings", parser=some_path, metavar="PATH", help="A folder of textual inversions (.safetensors)."
-    ),
-]
-Loras = Annotated[
-    Optional[Path],
-    typer.Option("--loras", parser=some_path, metavar="PATH", help="The folder of the LoRAs that the prompt names."),
-]
+
+def _version(given: bool) -> None:
+    if given:
+        emit(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
+) -> None:
+    """Find the emphasis weights that pin a Stable Diffusion prompt to a visual target."""
 
 
 @app.command()
@@ -82,10 +73,12 @@ def resume(
         str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
     ] = "",
 ) -> None:
-    """Go on with a run that was interrupted or killed, exactly where it was, with what it was rendered with."""
+    """Go on with a run or an analysis that was interrupted or killed, exactly where it was, with what it began with."""
     from ..config import RunConfig
     from ..headless.opening import reopen_host
     from ..run import pin as loop
+    from ..words import analyze as measuring
+    from .analyzing import measure_to_the_end
 
     folder = Runs(out).find(run)
     record = folder.record()
@@ -96,7 +89,10 @@ def resume(
     threads.restore(record.host.get("threads"))
     host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint, loras=loras)
     again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--loras": loras, "--device": device}
-    run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
+    if record.task == measuring.TASK:
+        measure_to_the_end(measuring.resume(folder, host), host, again=again)
+    else:
+        run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
 
 @app.command()
@@ -108,37 +104,42 @@ def analyze(
     device: Device = None,
     embeddings: Embeddings = None,
     loras: Loras = None,
+    run: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="RUN", help="Measure this finished run's pinned prompt, with its own target and settings."
+        ),
+    ] = None,
+    against: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="ANALYSIS",
+            help="Measure what this analysis measured, under the options that are given, and compare the two.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     **options: Any,
 ) -> None:
     """Measure which words hold the image and which let it drift, without a search."""
-    from ..headless.opening import open_host
-    from ..report import build_analysis, build_index
-    from ..words import analyze as measuring
-    from .analyzing import follow, table
+    from .analyzing import Order, measure_to_the_end
 
-    chosen = analysis_options(options)
-    settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae, loras=loras, prompt=settings.prompt)
-    console, received = Terminal(stderr=as_json), list[int]()
-    with signals(host, received):
-        events = measuring.analyze(settings, chosen, host, Runs(out / "analysis"))
-        try:
-            folder, result = follow(console, events)
-            page = build_analysis(folder.path)
-            build_index(Runs(out))
-        except PinError as error:  # something is left behind by now
-            complain(error)
-            raise typer.Exit(FAILED) from error
-    if as_json:
-        emit(json.dumps(result.to_json(), ensure_ascii=False))
-    else:
-        console.print(table(result, console.width))
-        if result.hint:
-            console.say(result.hint)
-    console.say(f"report: {page}")
-    if received:
-        raise typer.Exit(128 + received[0])
+    order = Order.of(prompt, config, Runs(out), run, against, options)
+    host = order.host(device, embeddings, loras)
+    events, again = order.begin(host), {"--embeddings": embeddings, "--loras": loras, "--device": device}
+    measure_to_the_end(events, host, order.against, as_json, again)
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="ANALYSIS", help="An analysis's number below --out, or its folder.")],
+    after: Annotated[str, typer.Argument(metavar="OTHER", help="Another one of the same prompt.")],
+    out: Out = OUT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two analyses of one prompt, word by word: what changed, and what is proven."""
+    from .analyzing import compared
+
+    compared(Terminal(stderr=as_json), Runs(out).find(before), Runs(out).find(after), as_json)
 
 
 @app.command()
@@ -163,10 +164,11 @@ def export(
     from ..report import notations
     from ..report.view import verdict
     from ..store.files import check_place, write_text
+    from .baking import baked
 
     folder = Runs(out).find(run)
     if notation == "embedding":
-        emit(_bake(folder, to, checkpoint, device, embeddings, loras))
+        emit(baked(folder, to, checkpoint, device, embeddings, loras))
         return
     if to is not None:
         check_place(to)
@@ -180,24 +182,6 @@ def export(
         emit(text, newline=False)
     else:
         write_text(to, text)
-
-
-def _bake(folder: RunFolder, to: Path | None, checkpoint: str, device: str | None, *folders: Path | None) -> str:
-    """Bake a run's pinned prompt, once it is sure that there is a place for it; says what was made."""
-    from ..headless.bake import bake_run, baked_files, own_checkpoint
-    from ..headless.opening import open_host, reopen_host
-
-    record, (embeddings, loras) = folder.record(), folders
-    if to is None:
-        raise OptionError("to", "", "a file whose name ends in .safetensors")
-    baked_files(record, to)
-    if checkpoint and record.host.get("name") != "headless":
-        prompt = record.exportable().prompt
-        host = open_host(checkpoint, device, embeddings, precise=True, loras=loras, prompt=prompt)
-    else:
-        own_checkpoint(record)
-        host = reopen_host(record, device, embeddings, precise=True, checkpoint=checkpoint, loras=loras)
-    return bake_run(record, host, to)
 
 
 @app.command()
@@ -224,69 +208,17 @@ def serve(
 
 @app.command()
 def report(run: RunName, out: Out = OUT) -> None:
-    """Rebuild a run's report from its journal."""
-    from ..report import build, build_index
+    """Rebuild the report of a run, or of an analysis, from its journal."""
+    from ..report import build_index
+    from .running import built
 
     folder = Runs(out).find(run)
-    emit(str(build(folder)))
+    emit(str(built(folder)))
     build_index(Runs(folder.path.parent))
 
 
-@app.command()
-def samplers() -> None:
-    """List the samplers."""
-    from ..headless.engine import samplers as listed
-
-    table = Table("name", "kind", "model calls a step", box=None)
-    for sampler in listed():
-        kind = "stochastic" if sampler.stochastic else "deterministic"
-        table.add_row(sampler.name, kind, "2" if sampler.second_order else "1")
-    Terminal().print(table)
-
-
-@app.command()
-def hyperbatch(
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images of the batch.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", "-s", help="Sampling steps.")] = 20,
-    fork_policy: Annotated[
-        str, typer.Option("--fork-policy", help="twin, even, early, late, none, or fork steps: 5,10,15.")
-    ] = RenderOptions.fork_policy,
-    fork_strength: Annotated[
-        Optional[float], typer.Option("--fork-strength", help="Of a deterministic sampler.")
-    ] = None,
-    prompt: Annotated[
-        Optional[str], typer.Option("--prompt", help="Measure the diversity of this prompt's images.")
-    ] = None,
-    sampler: Annotated[str, typer.Option("--sampler", help="The sampler to measure.")] = "DPM++ 2M - Hyperbatch",
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="The model to measure on; none: the small one.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Device = None,
-    loras: Loras = None,
-) -> None:
-    """Draw a hyperbatch's tree and say what it saves; with --prompt also what it costs in diversity."""
-    from ..config import RunConfig
-    from ..headless.opening import open_host
-    from .measure import measured, planned
-
-    values: dict[str, Any] = {"batch_size": batch_size, "steps": steps, "fork_policy": fork_policy, "sampler": sampler}
-    values |= {} if fork_strength is None else {"fork_strength": fork_strength}
-    config = RunConfig.from_dict({**values, "prompt": prompt or "-", "checkpoint": checkpoint})
-    meter = (
-        planned(config)
-        if prompt is None
-        else measured(config, open_host(checkpoint, device, loras=loras, prompt=prompt))
-    )
-    emit(json.dumps(meter.to_json()) if as_json else meter.text())
-
-
-@app.command()
-def convert(
-    prompt: Annotated[str, typer.Argument(help="A prompt in Compel's notation: word++, (a phrase)1.3, word--.")],
-) -> None:
-    """Turn a prompt in Compel's notation into the WebUI's syntax."""
-    from ..prompt.compel import to_a1111
-
-    emit(to_a1111(prompt))
+for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert):
+    app.command()(command)
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import time
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..report.view import unseen, verdict
-from ..run import likely
+from ..report.view import standing, unseen, verdict
+from ..run import likely, weighing
 from ..run.plan import Plan
-from ..store import Likely, Record, events
+from ..store import Candidate, Generation, Likely, Record, events
 from .terminal import Terminal
 
 
@@ -20,8 +20,7 @@ class Screen:
         self.console, self.plan = console, plan
         self.images = 0
         self.started = time.perf_counter()
-        self.first: float | None = None
-        self.best: float | None = None
+        self.standing = ""
         self.bar = Progress(
             TextColumn("generation"),
             MofNCompleteColumn(),
@@ -49,14 +48,16 @@ class Screen:
         elif isinstance(event, events.CandidateDone):
             candidate = event.candidate
             self.images += len(candidate.images) if candidate.evaluations else 0
-            self._first(candidate.loss)
+            self._scored(candidate)
             done = candidate.generation - 1 + (candidate.index + 1) / self.plan.rows
             self.bar.update(self.task, completed=min(done, self.plan.generations), description=self._words())
         elif isinstance(event, events.GenerationDone):
-            self.best = event.generation.state["best_loss"]
+            self._settle(event.generation)
             self._line(event.generation.generation)
         elif isinstance(event, events.Chosen):
             self.bar.update(self.task, description="comparing with the original on unseen seeds")
+        elif isinstance(event, events.WordWeighed):
+            self.bar.update(self.task, description=weighing.in_words(event.ahead))
 
     def _ask(self) -> None:
         if self.plan.before:
@@ -79,22 +80,26 @@ class Screen:
         )
         self.bar.start()
         for candidate in record.candidates:
-            self._first(candidate.loss)
+            self._scored(candidate)
         if record.target_source and record.likely is None and not record.candidates:
             self._ask()
         if record.generations:
-            self.best = record.generations[-1].state.get("best_loss")
+            self._settle(record.generations[-1])
             self.console.say(f"resumed after generation {len(record.generations)}")
 
-    def _first(self, loss: float | None) -> None:
-        if self.first is None:
-            self.first = self.best = loss
+    def _scored(self, candidate: Candidate) -> None:
+        """Until the first generation is done, the original is the best so far."""
+        if not self.standing and candidate.loss is not None:
+            is_original = (candidate.generation, candidate.index) == (1, 0)
+            self.standing = standing(1.0) if is_original else "the original could not be scored"
+
+    def _settle(self, generation: Generation) -> None:
+        loss = generation.state.get("best_loss")
+        self.standing = standing(generation.progress) or ("" if loss is None else f"best loss {loss:.4f}")
 
     def _words(self) -> str:
         speed = self.images / max(time.perf_counter() - self.started, 1e-9)
-        if self.best is None or self.first is None:
-            return f"no candidate could be scored  {speed:.1f} img/s"
-        return f"best {self.best:.4f} (original {self.first:.4f})  {speed:.1f} img/s"
+        return f"{self.standing or 'no candidate could be scored'}  {speed:.1f} img/s"
 
 
 def summary(console: Terminal, record: Record) -> None:

@@ -72,6 +72,7 @@ def _close(
 ) -> None:
     """The end of a run: the index, a summary, and how to go on where it is not whole."""
     from ..report import build_index
+    from ..report.answer import sentences
     from .progress import summary
 
     moved = failure if isinstance(failure, MovedError) else None
@@ -88,6 +89,8 @@ def _close(
     summary(console, record)
     if moved is None:
         console.say(f"report: {folder.path / 'index.html'}")
+        for line in sentences(record):
+            console.say(line)
     if console.lost is not None:
         failure = failure or PinError(f"the output cannot be written ({reason(console.lost)})")
         console = Terminal(stderr=True)
@@ -100,14 +103,27 @@ def _close(
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 
+def built(folder: RunFolder) -> Path:
+    """The page of a run or an analysis, from its journal."""
+    from ..report import build, build_analysis
+    from ..store.folder import ANALYSIS
+    from ..words.analyze import TASK
+    from ..words.result import result
+
+    record = folder.record()
+    if record.task != TASK:
+        return build(folder)
+    folder.save_json(ANALYSIS, result(record).to_json())
+    return build_analysis(folder.path)
+
+
 def draw_again(folder: RunFolder) -> None:
     """What is left to do for a finished run: its report, which a killed process may have left half drawn."""
-    from ..report import build
-
-    console = Terminal()
-    console.say("this run is finished; its report is drawn again")
-    build(folder)
-    _close(console, folder, [], None)
+    console, task = Terminal(), folder.record().task
+    console.say(f"this {'run' if task == 'pin' else 'analysis'} is finished; its report is drawn again")
+    built(folder)
+    if task == "pin":
+        _close(console, folder, [], None)
 
 
 @contextlib.contextmanager

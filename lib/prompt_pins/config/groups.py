@@ -19,8 +19,9 @@ class PromptOptions:
     vary: str = option(
         "words",
         label="Vary",
-        choices=("words", "phrases", "groups"),
-        help="What carries one weight: each word, each comma-separated phrase, or each group already in brackets.",
+        choices=("words", "phrases", "groups", "auto"),
+        help="What carries one weight: each word, each comma-separated phrase, or each group already in brackets. auto "
+        "is for measuring words: phrases first, then the words of those that matter.",
     )
     vary_prompt: bool = option(True, label="Vary the prompt", help="Search the weights of the prompt's words.")
     vary_negative: bool = option(
@@ -225,6 +226,12 @@ class OutputOptions:
         low=0,
         high=4096,
         help="After the search the original and the pinned prompt are compared on this many unseen seeds.",
+    )
+    words: bool = option(
+        False,
+        label="Measure the words",
+        help="At the end, measure which words hold the pinned prompt's images: each word alone at a lower and a higher "
+        "weight, on 8 seeds that the search never saw.",
     )
     image_format: str = option(
         "png", label="Image format", choices=("png", "jpg", "webp"), help="The format in which images are kept."

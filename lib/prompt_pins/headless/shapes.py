@@ -40,8 +40,8 @@ def unet_config(shapes: Shapes, upcast: bool, heads: int = 0, head_width: int = 
     if not (heads or head_width):
         if channels[0] != WIDE:
             raise CheckpointError(
-                f"checkpoint: its UNet has {channels[0]} channels, where Stable Diffusion's own have {WIDE}; such a one "
-                "needs the yaml beside it that says num_heads or num_head_channels"
+                f"checkpoint: its UNet has {channels[0]} channels, where Stable Diffusion's own have {WIDE}; such "
+                "a one needs the yaml beside it that says num_heads or num_head_channels"
             )
         heads, head_width = (0, HEAD) if linear else (8, 0)
     config: dict[str, Any] = {

@@ -5,8 +5,9 @@ and matplotlib.
 """
 
 from .build import build
+from .compared import build_comparison
 from .index import build_index
 from .live import LiveReport
-from .measured import build_analysis
+from .measured import build_analysis, draw_heat
 
-__all__ = ["LiveReport", "build", "build_analysis", "build_index"]
+__all__ = ["LiveReport", "build", "build_analysis", "build_comparison", "build_index", "draw_heat"]

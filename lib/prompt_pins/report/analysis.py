@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ from ..search.surface import within
 from ..store import Candidate, Record
 
 RESAMPLES = 400
+CONFIDENCE = 0.95
 MOST = 1000  # candidates that are looked at: the last ones, near the end of the search
 WORK = 4e9  # multiplications that an analysis may cost; larger ones are resampled less often
 RIDGE = 1e-6
@@ -30,6 +32,7 @@ class Tightness:
     """One axis's curvature of the loss (loss per squared unit of its scale) and its 95 % interval.
 
     std: the search's own standard deviation of it at the end; small for words that it holds tightly.
+    held: whether the curvature is above zero by more than the errors of all axes together allow (Bonferroni).
     """
 
     label: str
@@ -37,6 +40,7 @@ class Tightness:
     low: float
     high: float
     std: float | None
+    held: bool
 
 
 def fit_curvatures(weights: ArrayLike, losses: ArrayLike, centre: ArrayLike) -> Array:
@@ -63,7 +67,8 @@ def curvature_intervals(
     for _ in range(resamples):
         rows = rng.integers(len(target), size=len(target))
         drawn.append(_solve(design[rows], target[rows]))
-    low, high = np.percentile(np.array(drawn), (2.5, 97.5), axis=0)
+    tail = 50.0 * (1.0 - CONFIDENCE)
+    low, high = np.percentile(np.array(drawn), (tail, 100.0 - tail), axis=0)
     return _solve(design, target), low, high
 
 
@@ -108,8 +113,12 @@ def tightness(record: Record, labels: Sequence[str], std: Sequence[float | None]
     curvature, low, high = curvature_intervals(
         weights, losses, np.array(best.weights) / scale, rng, resamples, _groups(record, done)
     )
+    tail = (1.0 - CONFIDENCE) / 2.0
+    errors = (high - low) / (2.0 * NormalDist().inv_cdf(1.0 - tail))
+    sure = curvature > errors * NormalDist().inv_cdf(1.0 - tail / len(labels))
     rows = [
-        Tightness(label, float(curvature[i]), float(low[i]), float(high[i]), std[i]) for i, label in enumerate(labels)
+        Tightness(label, float(curvature[i]), float(low[i]), float(high[i]), std[i], bool(sure[i]))
+        for i, label in enumerate(labels)
     ]
     return tuple(sorted(rows, key=lambda row: -row.curvature))
 

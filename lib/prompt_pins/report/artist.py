@@ -20,7 +20,7 @@ from .images import Thumbs, read_images
 from .quick import QuickPlotter
 from .stats import BatchStats, read_stats
 from .summary import summary
-from .view import distance
+from .view import distance, standing
 
 SUMMARY_SIDE = 256  # longest side of the frames of `summary.gif`
 MOSAIC_SIDE = 512
@@ -146,13 +146,14 @@ class Artist:
             return
         by_id = {c.id: c for c in reversed(record.candidates) if c.loss is not None}
         winners = [(g.generation, by_id[g.best]) for g in record.generations if g.best in by_id]
+        told = {g.generation: standing(g.progress) for g in record.generations}
         most = max((len(candidate.images) for _, candidate in winners), default=0)
         frames = []
         for place in spread_evenly(range(len(winners)), 100):
             number, candidate = winners[place]
             images = read_images(self.root / candidate.folder, candidate.images, MOSAIC_SIDE)
             if images:
-                words = f"generation {number}   loss {candidate.loss:.4f}"
+                words = f"generation {number}   {told[number] or f'loss {candidate.loss:.4f}'}"
                 frames.append(caption(mosaic(images, MOSAIC_SIDE, most), words))
         if frames:
             frames = [frame for frame in frames if frame.shape == frames[0].shape]

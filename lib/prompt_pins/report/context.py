@@ -10,7 +10,7 @@ from typing import Any
 
 from ..store import Candidate, Generation, Record
 from ..store.folder import map_name
-from . import notations
+from . import answer, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
 from .images import Thumbs
@@ -79,6 +79,11 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "changed": [word for side in parts.values() for word in side if word.changed],
         "variables": found,
         **_analysis(record, found),
+        "answer": answer.groups(record),
+        "in_line": answer.in_line,
+        "told": answer.told(record),
+        "weighed_seeds": record.weighed[0].seeds if record.weighed else 0,
+        "progress": next((g.progress for g in reversed(record.generations) if g.progress is not None), None),
         "place": place,
         "bounds": _bounds(found),
         "levels": levels,
@@ -117,11 +122,12 @@ def _analysis(record: Record, found: Sequence[Variable]) -> dict[str, Any]:
     """Tightness and correlations of the words, once the search is over."""
     labels = [variable.label for variable in found]
     if record.state == "running" or not labels:
-        return {"tightness": (), "reach": None, "matrix": None, "labels": labels}
+        return {"tightness": (), "tight": (), "reach": None, "matrix": None, "labels": labels}
     rows = tightness(record, [variable.axis.scaled_label for variable in found], [variable.std for variable in found])
     matrix = correlations(record) if len(labels) <= MATRIX else None
     return {
         "tightness": rows,
+        "tight": [f"“{row.label}”" for row in rows if row.held],
         "reach": _scale(min(row.low for row in rows), max(row.high for row in rows)) if rows else None,
         "matrix": None if matrix is None else [[round(float(v), 2) for v in line] for line in matrix],
         "labels": labels,
@@ -197,7 +203,7 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
     best = {(g.generation, g.best) for g in record.generations}
     rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
     parts = (part is not None for part in (record.likely, record.choice, record.held))
-    done = (record.state, len(rows), len(record.generations), *parts)
+    done = (record.state, len(rows), len(record.generations), *parts, len(record.weighed))
     return {
         "version": " ".join(map(str, done)),
         "state": record.state,

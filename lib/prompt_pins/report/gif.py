@@ -163,15 +163,21 @@ def _columns(count: int) -> int:
 
 def caption(frame: np.ndarray, text: str) -> np.ndarray:
     """The frame with a dark line of text under it."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     band = 20
     height, width = frame.shape[:2]
     image = Image.new("RGB", (width, height + band), (24, 24, 24))
     image.paste(Image.fromarray(frame), (0, 0))
-    try:
-        font = ImageFont.load_default(size=14)
-    except TypeError:  # Pillow before 10.1 has one size only
-        font = ImageFont.load_default()
-    ImageDraw.Draw(image).text((5, height + 2), text, fill="white", font=font)
+    ImageDraw.Draw(image).text((5, height + 2), text, fill="white", font=small_type())
     return np.asarray(image)
+
+
+def small_type() -> Any:
+    """The font of lines that are drawn into pictures."""
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.load_default(size=14)
+    except TypeError:  # Pillow before 10.1 has one size only
+        return ImageFont.load_default()

@@ -13,23 +13,24 @@ from ..store.checks import Shape, fault
 from ..store.files import inside, read_json, write_text
 from ..store.folder import ANALYSIS, JOURNAL, has
 from . import pages
-from .summary import summarised
+from .summary import MOST, UNREADABLE, summarised
 
 ANALYSED: Shape = {"words": tuple[Any, ...], "config": {"prompt": str}}
+FIRST = "original/00000.png"
+"""The first image of an analysis."""
 PICTURES = ("best.gif", "evolution.gif")
-ANALYSES = (1, 2, 3)  # the versions of their files that the list can read
+ANALYSES = (1, 2, 3, 4)  # the versions of their files that the list can read
 
 
 def build_index(runs: Runs) -> Path:
-    """Write the index of all runs, newest first; a run whose journal is damaged is listed with the reason.
+    """Write the index of all runs and analyses, newest first; one whose journal is damaged is listed with the reason.
 
     Returns the page's path.  Raises `StoreError` if it cannot be written.
     """
     found = [_entry(RunFolder(runs.root / f"{number:08d}")) for number in reversed(runs.numbers())]
-    rows = [entry for entry in found if entry is not None]
+    rows = [*(entry for entry in found if entry is not None), *_analyses(runs.root)]
     values = {
         "rows": rows,
-        "analyses": _analyses(runs.root),
         "data": pages.script_json([_compared(entry) for entry in rows]),
     }
     path = inside(runs.root, "index.html")
@@ -38,7 +39,7 @@ def build_index(runs: Runs) -> Path:
 
 
 def _analyses(root: Path) -> list[dict[str, Any]]:
-    """The analyses below `analysis/`, newest first; one that cannot be read is left out."""
+    """The analyses below `analysis/`, where earlier versions put them, newest first, without those it cannot read."""
     found, numbers = [], list[int]()
     with contextlib.suppress(StoreError):
         numbers = Runs(root / "analysis").numbers()
@@ -46,13 +47,12 @@ def _analyses(root: Path) -> list[dict[str, Any]]:
         folder = root / "analysis" / f"{number:08d}"
         value = read_json(folder / ANALYSIS) if os.path.isfile(folder / "index.html") else None
         if value is not None and value.get("version") in ANALYSES and not fault(value, ANALYSED):
-            words = [word.get("label") for word in value["words"] if isinstance(word, dict)]
-            found.append({"name": folder.name, "prompt": value["config"]["prompt"], "words": words, **_when(value)})
+            words = [str(word.get("label")) for word in value["words"] if isinstance(word, dict)]
+            about = {"run": folder.name, "link": f"analysis/{folder.name}", "prompt": value["config"]["prompt"]}
+            said = {name: str(value.get(name, "")) for name in ("state", "reason")}
+            moves = {"task": "words", "moves": words[:MOST], "started": str(value.get("time", ""))}
+            found.append({**UNREADABLE, **about, **said, **moves, "picture": "", "target": ""})
     return found
-
-
-def _when(value: dict[str, Any]) -> dict[str, str]:
-    return {"state": str(value.get("state", "")), "time": str(value.get("time", ""))[:16].replace("T", " ")}
 
 
 def _entry(folder: RunFolder) -> dict[str, Any] | None:
@@ -63,8 +63,9 @@ def _entry(folder: RunFolder) -> dict[str, Any] | None:
     if value["state"] == "unreadable":
         value["state"] = "damaged"
     target = next(filter(None, (_picture(folder, name) for name in value["target"]["images"])), "")
-    picture = next(filter(None, (_picture(folder, name) for name in PICTURES)), "")
-    return {**value, "target": target, "picture": picture}
+    pictures = (FIRST,) if value["task"] == "words" else PICTURES
+    picture = next(filter(None, (_picture(folder, name) for name in pictures)), "")
+    return {**value, "link": value["run"], "target": target, "picture": picture}
 
 
 def _picture(folder: RunFolder, name: str) -> str:
@@ -84,6 +85,7 @@ def _compared(entry: dict[str, Any]) -> dict[str, Any]:
     config = entry.get("config") or {}
     return {
         "run": entry["run"],
+        "moves most": ", ".join(entry["moves"]),
         "pinned prompt": pinned.get("prompt", ""),
         "negative prompt": pinned.get("negative_prompt", ""),
         "fit before": original.get("fit"),

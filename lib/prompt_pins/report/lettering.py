@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import re
 
+from ..errors import StoreError
+
 OWN = "DejaVu Sans"
 """The font that comes with matplotlib."""
 WIDE = re.compile(r"CJK|Han Sans|WenQuanYi|Gothic|Hei\b|Hiragino|PingFang|Meiryo|YaHei|Unicode|^Noto Sans|^Unifont")
@@ -26,6 +28,24 @@ def families(text: str) -> list[str] | None:
         if not missing:
             return chosen or [OWN]
     return None
+
+
+def font_files(text: str) -> list[tuple[str, frozenset[int]]]:
+    """Font files that have the characters of a text, as far as any has, each with its code points; our own first.
+
+    Raises `StoreError` where matplotlib, which comes with a font, is not installed.
+    """
+    try:
+        missing, found = set(map(ord, text)), list[tuple[str, frozenset[int]]]()
+        for family in (OWN, *_others()):
+            if not found or missing & _characters(family):
+                found.append((_paths()[family], _characters(family)))
+                missing -= _characters(family)
+            if not missing:
+                break
+        return found
+    except ImportError as error:
+        raise StoreError(f"pictures of words: matplotlib is needed ({error})") from None
 
 
 @functools.cache

@@ -122,6 +122,8 @@ class LiveReport:
             self._record = dataclasses.replace(record, choice=event.choice)
         elif isinstance(event, events.Validated):
             self._record = dataclasses.replace(record, held=event.held)
+        elif isinstance(event, events.WordWeighed):
+            self._record = dataclasses.replace(record, weighed=(*record.weighed, event.weighed))
 
     # on the thread
 

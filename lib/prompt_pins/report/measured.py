@@ -14,9 +14,11 @@ from ..options import declarations, defaults
 from ..store.files import write_text
 from ..store.folder import ANALYSIS
 from . import pages
+from .heat import heat, kind, picture, sentences
 from .images import Thumbs
 from .view import as_text, settings
 
+HEAT = "heat.png"
 SIDES = ("lowered", "raised")
 HEADS = {
     "images": (
@@ -29,10 +31,7 @@ HEADS = {
 
 def build_analysis(root: Path) -> Path:
     """Write the page of the analysis in `root`, and return its path.  Raises `StoreError`."""
-    try:
-        value = json.loads((root / ANALYSIS).read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{root / ANALYSIS}: cannot be read ({error})") from error
+    value = _read(root)
     thumbs = Thumbs(root)
     most = max([_high(word["image"]) for word in value["words"]] + [1e-6])
     page = root / "index.html"
@@ -40,6 +39,7 @@ def build_analysis(root: Path) -> Path:
     likely = options["by"] == "likelihood"
     values = {
         "name": root.name,
+        "home": "../../index.html" if root.parent.name == "analysis" else "../index.html",
         "a": {**value, "options": options},
         "likely": likely,
         "heads": HEADS[options["by"]],
@@ -49,6 +49,8 @@ def build_analysis(root: Path) -> Path:
         "targets": _pictures(thumbs, value["target_images"], "Target"),
         "original": _pictures(thumbs, value["images"], "Unchanged prompt, image"),
         "words": [_word(word, thumbs, most, likely) for word in value["words"]],
+        "heat": heat(value.get("axes", ()), value["words"], likely),
+        "sentences": sentences(value["words"], likely),
         "settings": [
             *((group, rows) for group, rows in settings(value["config"]) if group in AnalysisOptions.RUN_GROUPS),
             (AnalysisOptions.GROUP, _options(options)),
@@ -57,6 +59,33 @@ def build_analysis(root: Path) -> Path:
     }
     write_text(page, pages.render("analysis.html", values))
     return page
+
+
+def draw_heat(root: Path) -> Path:
+    """Draw the prompt of the analysis in `root` as a heat of its words, with what they do.  Raises `StoreError`."""
+    value = _read(root)
+    likely = value["options"].get("by") == "likelihood"
+    words = value["words"]
+    target = "the target" if value["target_source"] == "images" else "the prompt's own first batch"
+    seeds = "by likelihood" if likely else f"{len(value['seeds'])} seeds"
+    title = f"Analysis {root.name} · {seeds} · against {target} · stronger colour: moves more"
+    return picture(heat(value.get("axes", ()), words, likely), sentences(words, likely), title, root / HEAT)
+
+
+def told(root: Path) -> dict[str, Any]:
+    """The analysis in a few lines: its words with what they do, and the sentences.  Raises `StoreError`."""
+    value = _read(root)
+    likely = value["options"].get("by") == "likelihood"
+    words = [{"word": word["label"], "moves": word["image"], "does": kind(word, likely)} for word in value["words"]]
+    return {"words": words, "sentences": [said.text for said in sentences(value["words"], likely)]}
+
+
+def _read(root: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads((root / ANALYSIS).read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{root / ANALYSIS}: cannot be read ({error})") from error
+    return value
 
 
 def _options(values: Mapping[str, Any]) -> list[tuple[str, str, bool]]:

@@ -15,6 +15,8 @@ from markupsafe import Markup
 HERE = Path(__file__).parent
 SECTIONS = (
     "head",
+    "answer",
+    "progress",
     "pictures",
     "unseen",
     "prompt",

@@ -24,7 +24,10 @@ def draw_search(path: Path, generations: Sequence[Generation], space: Sequence[A
         plain(axes)
         axes.xaxis.get_major_locator().set_params(integer=True)
     x = np.array([g.generation for g in generations])
-    _draw_losses(panels[0], x, generations)
+    if any(g.progress is not None for g in generations):
+        _draw_progress(panels[0], x, generations)
+    else:
+        _draw_losses(panels[0], x, generations)
     _draw_steps(panels[1], x, generations)
     scale, labels = np.array([axis.scale for axis in space]), [axis.scaled_label for axis in space]
     for axes, key, title, unit in (
@@ -38,6 +41,14 @@ def draw_search(path: Path, generations: Sequence[Generation], space: Sequence[A
 
 
 _QUARTERS = ((0.07, 0.57, 0.36, 0.37), (0.55, 0.57, 0.36, 0.37), (0.07, 0.08, 0.36, 0.37), (0.55, 0.08, 0.36, 0.37))
+
+
+def _draw_progress(axes: Any, x: np.ndarray, generations: Sequence[Generation]) -> None:
+    shares = np.array([_number(g.progress) for g in generations]) * 100.0
+    axes.axhline(100.0, color=INK, linewidth=1.0, linestyle=":")
+    axes.plot([0, *x], [100.0, *shares], color=RED, linewidth=1.6, marker="." if len(x) < 60 else "")
+    axes.set_ylim(0.0, 1.05 * max(100.0, np.nanmax(shares)))
+    label(axes, "Loss of the best so far", "generation", "% of the original's loss")
 
 
 def _draw_losses(axes: Any, x: np.ndarray, generations: Sequence[Generation]) -> None:

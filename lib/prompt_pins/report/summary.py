@@ -9,13 +9,16 @@ from ..errors import PinError
 from ..store import Candidate, Record, RunFolder, axes_json
 from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
-from . import first
+from ..store.wordings import shown
+from . import answer, first
 from .view import gain, seconds_of, verdict
 
 SUMMARY_VERSION = 3
+MOST = 5  # words of an analysis that a list names
 KEPT: Shape = {
     **dict.fromkeys(("run", "state", "reason", "started", "prompt", "negative_prompt", "verdict"), str),
     **dict.fromkeys(("images", "evaluations", "generations", "candidates"), COUNT),
+    "task?": str, "moves?": tuple[str, ...],
     "seconds": float, "gain?": float, "config": CONFIG, "host": HOST, "axes": AXES,
     "original?": {"fit?": float},
     "pinned?": {"folder": INSIDE, "prompt": str, "loss?": float, "fit?": float, "weights": tuple[float, ...]},
@@ -25,7 +28,8 @@ KEPT: Shape = {
 """What is read of a `run.json`, nulls aside."""
 UNREADABLE: Mapping[str, Any] = {
     "state": "unreadable", "started": "", "prompt": "", "negative_prompt": "", "original": None, "pinned": None,
-    "verdict": "", "held": None, "gain": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
+    "verdict": "", "task": "pin", "moves": [],
+    "held": None, "gain": None, "images": 0, "generations": 0, "target": {"source": "", "images": []},
 }  # fmt: skip
 
 
@@ -54,17 +58,20 @@ def summary(name: str, record: Record) -> dict[str, Any]:
 
     pinned: the result; where the run found nothing, the original, and `verdict` says so, with the figures.
     rejected: the contest's winner then.
+    task: "pin", or "words" for an analysis.  moves: its words that move the image most.
     """
     held = record.held
-    best, original = record.best, record.original
+    best, original, words = record.best, record.original, record.task == "words"
     return {
         "version": SUMMARY_VERSION,
         "run": name,
+        "task": record.task,
+        "moves": moves(record) if words else [],
         "state": record.state,
         "reason": record.reason,
         "started": record.started,
         "ended": record.ended,
-        "seconds": round(seconds_of(record), 3),
+        "seconds": round(seconds_of(record) + sum(row.seconds.get("wall", 0.0) for row in _measured(record)), 3),
         "prompt": record.config.get("prompt", ""),
         "negative_prompt": record.config.get("negative_prompt", ""),
         "original": _candidate(original),
@@ -72,6 +79,8 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "verdict": verdict(record),
         "rejected": _candidate(record.winner) if record.found_nothing else None,
         "likely": first.summary(record),
+        "progress": record.generations[-1].progress if record.generations else None,
+        "words": answer.summary(record),
         "gain": gain(original.fit, best.fit) if original and best else None,
         "held": None
         if held is None
@@ -84,14 +93,24 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "generations": len(record.generations),
         "candidates": len(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates),
-        "images": sum(len(c.images) for c in record.candidates if c.evaluations),
-        "evaluations": record.evaluations,
+        "images": record.rendered if words else sum(len(c.images) for c in record.candidates if c.evaluations),
+        "evaluations": sum(row.evaluations for row in _measured(record)) if words else record.evaluations,
         "target": {"source": record.target_source, "images": list(record.target_images)},
         "axes": axes_json(record.axes)["axes"],
         "plan": dict(record.plan),
         "host": dict(record.host),
         "config": dict(record.config),
     }
+
+
+def moves(record: Record) -> list[str]:
+    """The words of an analysis that move the image most."""
+    return [word.label for word in sorted(shown(record.words), key=lambda word: -word.mean)[:MOST]]
+
+
+def _measured(record: Record) -> list[Any]:
+    """What an analysis has measured."""
+    return [*([record.unchanged] if record.unchanged else []), *record.words] if record.task == "words" else []
 
 
 def _candidate(candidate: Candidate | None) -> dict[str, Any] | None:

@@ -83,6 +83,7 @@ def series(generations: Sequence[Generation]) -> dict[str, Row]:
     pairs = [(mean, std) for mean, std in zip(means, stds)]
     return {
         "generation": [g.generation for g in generations],
+        **_progress(generations),
         "best": [_short(min(row, default=None)) for row in rows],
         "mean": [_short(mean) for mean in means],
         "upper": [_short(m + s) if m is not None and s is not None else None for m, s in pairs],
@@ -90,6 +91,13 @@ def series(generations: Sequence[Generation]) -> dict[str, Row]:
         "step_size": [_short(g.state.get("step_size")) for g in generations],
         "axis_ratio": [_short(g.state.get("axis_ratio")) for g in generations],
     }
+
+
+def _progress(generations: Sequence[Generation]) -> dict[str, Row]:
+    """The curve of progress in percent, from the original's 100 before the first generation on; empty without it."""
+    known = [(g.generation, _short(100.0 * g.progress)) for g in generations if g.progress is not None]
+    points = [(0, 100.0), *known] if known else []
+    return {"told": [number for number, _ in points], "progress": [value for _, value in points]}
 
 
 def _short(value: Any) -> float | None:
@@ -188,7 +196,8 @@ def _plain(value: Any) -> Any:
 
 def seconds_of(record: Record) -> float:
     """Seconds that the run worked, as its records say."""
-    records = [*record.generations, *(r for r in (record.likely, record.choice, record.held) if r is not None)]
+    once = (part for part in (record.likely, record.choice, record.held) if part is not None)
+    records = [*record.generations, *record.weighed, *once]
     return math.fsum(float(r.seconds.get("wall", 0.0)) for r in records)
 
 
@@ -215,6 +224,11 @@ def _percent(share: float) -> str:
     """A share as signed whole percent; 0 has no sign."""
     whole = round(100 * share)
     return f"{whole:+d}%" if whole else "0%"
+
+
+def standing(progress: float | None) -> str:
+    """`53 % of the original's loss`, "" where it cannot be told."""
+    return "" if progress is None else f"{100 * progress:.0f} % of the original's loss"
 
 
 def verdict(record: Record) -> str:

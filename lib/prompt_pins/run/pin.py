@@ -33,7 +33,7 @@ from ..store import (
     replay,
     to_json,
 )
-from . import answers, beginning, contest, likely
+from . import answers, beginning, contest, likely, progress, weighing
 from .evaluating import Evaluator
 from .judge import Judge
 from .plan import Plan, make_plan
@@ -137,6 +137,7 @@ class _Run:
         yield from self._answers()
         yield from self._contest()
         yield from self._check()
+        yield from self._words()
         yield self._end("finished", reason)
 
     # the parts of a run, in order
@@ -191,18 +192,18 @@ class _Run:
         best = min((c for c in done if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
         if best is not None:
             self.worker.submit(self.scorer.maps, best)
-        record = Generation(
-            number,
-            best.id if best else None,
-            tuple(c.loss for c in done),
-            self.search.state(),
-            {"wall": time.perf_counter() - started},
-        )
         before = self.record.generations[number - 1 : number]
-        self.seconds += (before[0] if before else record).seconds.get("wall", 0.0)
-        if not before:
-            self.journal.append(to_json(record), sync=True)
-            yield events.GenerationDone(record)
+        if before:
+            self.seconds += before[0].seconds.get("wall", 0.0)
+            return
+        state, losses = self.search.state(), tuple(candidate.loss for candidate in done)
+        told = [candidate for candidate in self.candidates if candidate.generation <= number]
+        share = progress.share(told, state["best"], self.plan.space.axes, self.record.rotated)
+        seconds = {"wall": time.perf_counter() - started}
+        self.seconds += seconds["wall"]
+        record = Generation(number, best.id if best else None, losses, state, seconds, share)
+        self.journal.append(to_json(record), sync=True)
+        yield events.GenerationDone(record)
 
     def _answers(self) -> Events:
         """The search's answers: the centre of the final distribution and the simplest weights about as good."""
@@ -231,6 +232,18 @@ class _Run:
         held = self.judge.held(record.original, record.winner)
         self.journal.append(to_json(held), sync=True)
         yield events.Validated(held)
+
+    def _words(self) -> Events:
+        """The pinned prompt's words, one at a time at other weights."""
+        record = replay(self.journal.records)
+        if not self.config.words or record.best is None:
+            return
+        done, vector = len(record.weighed), record.best.weights
+        for found, ahead in weighing.measured(
+            self.config, self.host, self.plan.space, self.scorer.targets, vector, done
+        ):
+            self.journal.append(to_json(found), sync=True)
+            yield events.WordWeighed(found, ahead)
 
     def _end(self, state: str, reason: str) -> events.RunFinished:
         self.journal.append({"kind": state, "reason": str(reason), "time": now()}, sync=True)

@@ -94,7 +94,7 @@ def ready_targets(
     given: what `read_targets` found already: a pipe can be read only once.
     """
     if record.target_source:
-        return record.target_source, record.target_images, _reread(folder, record)
+        return record.target_source, record.target_images, kept_targets(folder, record)
     targets = read_targets(config, host) if given is None else given
     source = "images" if targets else "batch"
     if not targets:
@@ -110,7 +110,8 @@ def ready_targets(
     return source, tuple(names), targets
 
 
-def _reread(folder: RunFolder, record: Record) -> tuple[Target, ...]:
+def kept_targets(folder: RunFolder, record: Record) -> tuple[Target, ...]:
+    """The targets that a run has kept, with their masks and weights.  Raises `TargetError` where one is missing."""
     targets = []
     for index, (name, weight) in enumerate(zip(record.target_images, record.target_weights, strict=True)):
         path = folder.inside(name)

@@ -46,14 +46,18 @@ class Surface:
         self.slope = self._points.T @ shares / self._spread
         self.curvature = 2.0 * (axes * np.maximum(bends, 0.0)) @ axes.T / np.outer(self._spread, self._spread)
 
+    def rises(self, points: ArrayLike) -> Array:
+        """How far the loss at points (… x N) is above that at the centre."""
+        offsets = np.asarray(points, dtype=np.float64) - self.centre
+        return np.asarray(offsets @ self.slope + (offsets @ self.curvature * offsets).sum(axis=-1) / 2.0)
+
     def rise(self, point: ArrayLike) -> tuple[float, float]:
         """(how far the loss at a point (N,) is above that at the centre, its standard deviation)."""
         offset = np.asarray(point, dtype=np.float64) - self.centre
         scaled = (offset / self._spread)[None]
         seen = within(_kernel(self._points, scaled), self._groups)[:, 0]
         share = self._prior * (_kernel(scaled, scaled)[0, 0] - seen @ self._inverse @ seen)
-        mean = self.slope @ offset + offset @ self.curvature @ offset / 2.0
-        return float(mean), float(np.sqrt(max(share, 0.0) * self._noise))
+        return float(self.rises(point)), float(np.sqrt(max(share, 0.0) * self._noise))
 
     def nearest(self, original: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
         """The smallest change of `original` (N,) within the bounds whose rise is at most DOUBT standard deviations.

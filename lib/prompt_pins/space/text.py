@@ -77,6 +77,14 @@ class Text:
                 builder.take(unit, side, varies and not unit.fixed)
         return cls(prompts, builder.axes(), tuple(builder.units), plans)
 
+    def places(self) -> list[list[tuple[str, int, int]]]:
+        """(N,) where the units of each axis stand: (side, first column, column after the last) of each."""
+        found: list[list[tuple[str, int, int]]] = [[] for _ in self.axes]
+        for placed in self.units:
+            if placed.axis is not None:
+                found[placed.axis].append((placed.side, placed.unit.start, placed.unit.end))
+        return found
+
     @property
     def reasons(self) -> list[str]:
         """Why parts of the prompts could not be taken apart."""

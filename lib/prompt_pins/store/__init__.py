@@ -1,9 +1,12 @@
 """Run folders and their append-only journals.  Imports the standard library, numpy and Pillow."""
 
+from .axes import Axis, axes_json
 from .folder import RunFolder, Runs
 from .framing import FORMAT_VERSION
 from .journal import Journal, now, read_journal
-from .records import Axis, Candidate, Choice, Generation, Held, Likely, Record, axes_json, from_json, replay, to_json
+from .records import Candidate, Choice, Generation, Held, Likely, Record, from_json, replay, to_json
+from .weighed import Weighed
+from .wordings import Measured, Unchanged, Wording
 
 __all__ = [
     "FORMAT_VERSION",
@@ -14,9 +17,13 @@ __all__ = [
     "Held",
     "Journal",
     "Likely",
+    "Measured",
     "Record",
     "RunFolder",
     "Runs",
+    "Unchanged",
+    "Weighed",
+    "Wording",
     "axes_json",
     "from_json",
     "now",

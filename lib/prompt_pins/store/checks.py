@@ -15,7 +15,10 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
 from ..errors import shorten
-from .records import Axis, Candidate, Choice, Generation, Held, Likely
+from .axes import Axis
+from .records import Candidate, Choice, Generation, Held, Likely
+from .weighed import Weighed
+from .wordings import Measured, Unchanged, Wording
 
 LONGEST = 240  # bytes of a name in a run's folder
 INSIDE = Annotated[str, "a file or folder inside the run's"]
@@ -54,10 +57,15 @@ STATE: Shape = {
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
     "fell_back?": bool,
 }  # fmt: skip
-HEAD: Shape = {"config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM}
+OPTIONS: Shape = {"by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float}
+HEAD: Shape = {
+    "config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM,
+    "task?": str, "options?": OPTIONS,
+}  # fmt: skip
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
 PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}
 UNSEEN: Shape = {"images_original": tuple[INSIDE, ...], "images_pinned": tuple[INSIDE, ...], "seconds?": SECONDS}
+WORDING: Shape = {**_declared(Wording), "images?": tuple[INSIDE, ...]}
 
 LINES: Mapping[str, Shape] = {
     "run": HEAD,
@@ -68,6 +76,15 @@ LINES: Mapping[str, Shape] = {
     "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},
     "choice": {**_declared(Choice), "evaluations?": COUNT, "seconds?": SECONDS},
     "held": {**_declared(Held), **UNSEEN},
+    "weighed": {**_declared(Weighed), "axis": COUNT, "seeds": COUNT, "evaluations?": COUNT, "seconds?": SECONDS},
+    "unchanged": {**_declared(Unchanged), "images": tuple[INSIDE, ...], "evaluations": COUNT, "seconds?": SECONDS},
+    "word": {
+        **_declared(Measured),
+        "lowered?": WORDING,
+        "raised?": WORDING,
+        "evaluations": COUNT,
+        "seconds?": SECONDS,
+    },
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
     "resumed": {"kept?": COUNT},
@@ -80,6 +97,8 @@ class Checker:
     def __init__(self) -> None:
         self._size: int | None = None
         self._scored: set[str] = set()
+        self._by: str | None = None
+        self._tables: set[tuple[int, ...]] = set()  # shapes of those of an analysis
         self._count = self._kept = 0  # candidates, and those up to the last one with a loss
 
     def fault(self, line: Mapping[str, Any]) -> str:
@@ -90,7 +109,9 @@ class Checker:
 
     def _against_others(self, kind: str, line: Mapping[str, Any]) -> Iterator[str]:
         """What does not fit to the lines before it, or to itself."""
-        if kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
+        if kind == "run":
+            self._by = (line.get("options") or {}).get("by")
+        elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
         elif kind == "likely":
             size, looks = len(line["steps"]), {len(row) for row in line["misfits"]}
@@ -116,8 +137,29 @@ class Checker:
                 yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
             if line["chosen"] not in self._scored:
                 yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
+        elif kind == "unchanged" and not 3 <= len(line["fits"]) == len(line["images"]):
+            yield "fits has not one value for each of at least 3 images"
+        elif kind == "word":
+            yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
+        elif kind == "weighed" and not line["axis"] < (self._size or 0):
+            yield f"axis is {line['axis']}, and the candidates before have {self._size or 0} values"
+
+    def _of_word(self, sides: list[Mapping[str, Any]]) -> Iterator[str]:
+        """By images all sides have values of the same seeds; by likelihood all tables of a journal are alike."""
+        seeds = {len(side.get(name, ())) for side in sides for name in ("moved", "fits", "spreads")}
+        tables = {tuple(map(len, side.get("changes", ()))) for side in sides}
+        if not sides:
+            yield "it has neither a lowered nor a raised side"
+        elif self._by is not None and (tables == {()}) == (self._by == "likelihood"):
+            yield f"it is not measured by {self._by}, as this analysis is"
+        elif tables == {()}:
+            if len(seeds) > 1 or min(seeds) < 3:
+                yield "moved, fits and spreads have not one value for each of at least 3 seeds"
+        elif seeds != {0} or len(tables | self._tables) > 1 or len(min(tables)) < 2 or len(set(min(tables))) > 1:
+            yield "a side has not one whole table of changes, as those before"
+        self._tables |= tables
 
 
 def fault(value: Any, wanted: Any) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Union
 
 from .records import Candidate, Choice, Generation, Held, Likely, Record
+from .weighed import Weighed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +70,14 @@ class Validated:
 
 
 @dataclasses.dataclass(frozen=True)
+class WordWeighed:
+    """The pinned prompt was measured with one word at another weight; `ahead`: how many such prompts are left."""
+
+    weighed: Weighed
+    ahead: int
+
+
+@dataclasses.dataclass(frozen=True)
 class RunFinished:
     """The run is over.  state: "finished", or "stopped" if it can be resumed; reason in words."""
 
@@ -76,4 +85,6 @@ class RunFinished:
     reason: str
 
 
-Event = Union[RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, RunFinished]
+Event = Union[
+    RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, WordWeighed, RunFinished
+]  # fmt: skip

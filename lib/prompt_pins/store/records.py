@@ -4,12 +4,16 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 `seconds` are the only ones that differ between two runs of the same configuration on the same machine.
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
+                task ("pin" where absent; "words": an analysis) and its options
     target      source, images, weights (absent: all alike)   generation 0
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
+    weighed     the pinned prompt with one word at another weight (`Weighed`)
+    unchanged   of an analysis: the prompt as it is (`Unchanged`)
+    word        of an analysis: a word, or a phrase, at other weights (`Measured`)
     stopped     reason: the run ended early and can be resumed
     resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
@@ -22,30 +26,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StoreError
-
-
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """One number that a search changes.
-
-    label: unlike those of the run's other axes.  original, low, high: in the axis's own units.
-    decimals: places that are printed.  scale: so much of it is to the search what 1 is of a word's weight.
-    side: "prompt", "negative" or "settings".  group: what sets it, such as "words" or "cfg_scale".
-    """
-
-    label: str
-    original: float
-    low: float
-    high: float
-    decimals: int = 3
-    scale: float = 1.0
-    side: str = "prompt"
-    group: str = "words"
-
-    @property
-    def scaled_label(self) -> str:
-        """`CFG scale / 4`: the name of what the search sees of it."""
-        return self.label if self.scale == 1 else f"{self.label} / {self.scale:g}"
+from .axes import Axis, axes_of
+from .weighed import Weighed
+from .wordings import Measured, Unchanged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +67,8 @@ class Generation:
 
     best: id of its best candidate, None if all failed.
     state: step_size, axis_ratio, mean, std … as the strategy tells them.
+    progress: the loss of the search's best so far as a share of the original's on the same seeds; None where that
+    cannot be told, and in earlier versions.
     """
 
     generation: int
@@ -91,6 +76,7 @@ class Generation:
     losses: tuple[float | None, ...]
     state: Mapping[str, Any]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    progress: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,39 +145,25 @@ class Choice:
 
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
+    "weighed": Weighed, "unchanged": Unchanged, "word": Measured,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held) -> dict[str, Any]:
+def to_json(record: Likely | Candidate | Generation | Choice | Held | Weighed | Unchanged | Measured) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
-    return {"kind": kind, **dataclasses.asdict(record)}
+    plain = dataclasses.asdict(record)
+    if isinstance(record, Measured):  # a side that there is not is no key
+        plain = {name: value for name, value in plain.items() if value is not None}
+    return {"kind": kind, **plain}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
     """The record of a journal line of those kinds.  Keys of later versions are ignored."""
     cls = _KINDS[value["kind"]]
     names = {field.name for field in dataclasses.fields(cls)}
-    return cls(**{name: _frozen(item) for name, item in value.items() if name in names})
-
-
-def axes_json(axes: Iterable[Axis]) -> dict[str, Any]:
-    """A space as the journal's first line has it."""
-    return {"axes": [dataclasses.asdict(axis) for axis in axes]}
-
-
-def axes_of(space: Mapping[str, Any]) -> tuple[Axis, ...]:
-    """The axes of a journal's space; version 1 has a list for each property of its words instead."""
-    if "axes" in space:
-        names = {field.name for field in dataclasses.fields(Axis)}
-        return tuple(Axis(**{name: item for name, item in axis.items() if name in names}) for axis in space["axes"])
-    labels = space.get("labels") or ()
-    negative = space.get("negative") or [False] * len(labels)
-    columns = (space.get(name) or () for name in ("original", "low", "high"))
-    return tuple(
-        Axis(str(label), original, low, high, side="negative" if is_negative else "prompt")
-        for label, original, low, high, is_negative in zip(labels, *columns, negative)
-    )
+    found = cls(**{name: _frozen(item) for name, item in value.items() if name in names})
+    return found.whole() if isinstance(found, Measured) else found
 
 
 def _frozen(value: Any) -> Any:
@@ -206,6 +178,7 @@ class Record:
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
+    task: "pin", or "words" for an analysis, which has `options`, `unchanged` and `words`, in the order of measuring.
     """
 
     state: str
@@ -224,6 +197,11 @@ class Record:
     generations: tuple[Generation, ...]
     choice: Choice | None
     held: Held | None
+    weighed: tuple[Weighed, ...] = ()
+    task: str = "pin"
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    unchanged: Unchanged | None = None
+    words: tuple[Measured, ...] = ()
 
     @property
     def rotated(self) -> bool:
@@ -260,6 +238,8 @@ class Record:
     def exportable(self) -> Candidate:
         """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
         best = self.best
+        if self.task == "words":
+            raise StoreError("this is an analysis of words, which has no pinned prompt")
         if best is None:
             raise StoreError("no candidate is done yet, so there is nothing to export")
         return best
@@ -274,6 +254,12 @@ class Record:
         """Denoiser evaluations spent by the search, in images x steps."""
         before = self.likely.evaluations if self.likely else 0
         return before + sum(candidate.evaluations for candidate in self.candidates)
+
+    @property
+    def rendered(self) -> int:
+        """Images that an analysis has rendered, without its target's."""
+        words = sum(len(side.moved) for word in self.words for side in word.sides.values())
+        return words + (len(self.unchanged.images) if self.unchanged else 0)
 
 
 def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
@@ -291,11 +277,14 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
+    weighed: list[Weighed] = []
+    words: list[Measured] = []
     for line in lines:
         kind = line["kind"]
         if kind == "run":
             values |= {name: line.get(name) or {} for name in ("config", "host", "plan")}
             values |= {"axes": axes_of(line.get("space") or {}), "started": line["time"]}
+            values |= {"task": line.get("task", "pin"), "options": line.get("options") or {}}
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
@@ -303,7 +292,11 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
-        elif kind in ("likely", "choice", "held"):
+        elif kind == "weighed":
+            weighed.append(from_json(line))
+        elif kind == "word":
+            words.append(from_json(line))
+        elif kind in ("likely", "choice", "held", "unchanged"):
             values[kind] = from_json(line)
         elif kind in ("stopped", "finished"):
             values |= {"state": kind, "reason": line["reason"], "ended": line["time"]}
@@ -315,4 +308,10 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
                 generations = [done for done in generations if done.generation < dropped[0].generation]
     if candidates and len(values["axes"]) != len(candidates[0].weights):
         values["axes"] = tuple(Axis(f"word {i + 1}", 1.0, 0.0, 2.0) for i in range(len(candidates[0].weights)))
-    return Record(candidates=tuple(candidates), generations=tuple(generations), **values)
+    return Record(
+        candidates=tuple(candidates),
+        generations=tuple(generations),
+        weighed=tuple(weighed),
+        words=tuple(words),
+        **values,
+    )

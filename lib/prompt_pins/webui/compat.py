@@ -178,6 +178,13 @@ def module(name: str) -> Any:
         return None
 
 
+def axis_setter(grid: Any) -> Callable[[str], Any] | None:
+    """The X/Y/Z plot's own way to set an attribute of jobs; Forge-classic keeps it beside the script."""
+    own = getattr(grid, "apply_field", None)
+    found: Callable[[str], Any] | None = own or getattr(module("lib_xyz.axis_application"), "apply_field", None)
+    return found
+
+
 def prompt_parser() -> Any:
     """The host's module that looks for schedules in prompts; None where it has none."""
     return module("modules.prompt_parser")
@@ -257,6 +264,11 @@ class _Means:
     def get_first_stage_encoding(self, found: Any) -> Any:
         mean = found if isinstance(found, torch.Tensor) else found.mode()
         return self._model.get_first_stage_encoding(mean)
+
+
+def schedule_name(p: Any) -> str:
+    """The job's schedule type; 1.9's API leaves it empty and means Automatic by that."""
+    return str(getattr(p, "scheduler", None) or ("Automatic" if has_schedulers() else ""))
 
 
 def noised(model: Any, clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

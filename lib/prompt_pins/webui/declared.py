@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config import RunConfig
+from ..config import AnalysisOptions, RunConfig
 from ..options import Declaration, declarations, defaults, describe, option
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
@@ -29,6 +29,13 @@ class ScriptOptions:
 
     GROUP = "Pin to"
 
+    task: str = option(
+        "pin",
+        label="Task",
+        choices=("pin", "words"),
+        help="Pin: find the weights that bring the images to the target. Measure words: which words hold the image, "
+        "and which let it drift, each word alone at other weights.",
+    )
     pin_to_source: bool = option(
         False,
         label="Pin to the image that is redrawn",
@@ -42,9 +49,21 @@ class ScriptOptions:
     resume: str = option(
         "", label="Go on with run", help="Number of a stopped run to go on with; its own options are used. Empty: none."
     )
+    of_run: str = option(
+        "",
+        label="Words of run",
+        help="For measuring words: number of a finished run of this tab, whose pinned prompt is measured, against its "
+        "own target. Empty: the prompt above.",
+    )
     cma_logging: bool = option(
         True, label="CMA Logging", help="Write each generation's loss and step size to the console."
     )
+
+
+TASKS: Mapping[str, str] = MappingProxyType({"pin": "Pin", "words": "Measure words"})
+"""What the page calls them."""
+SCRIPT, ANALYSIS = (frozenset(declarations(cls)) for cls in (ScriptOptions, AnalysisOptions))
+"""Names of the options that are none of a run's configuration."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +135,7 @@ class Shown:
 
 def shown() -> tuple[Shown, ...]:
     """Every option of the script, in order: the positional order of the API's arguments."""
-    return tuple(_of(ScriptOptions, {})) + tuple(_of(RunConfig, DEFAULTS))
+    return (*_of(ScriptOptions, {}), *_of(RunConfig, DEFAULTS), *_of(AnalysisOptions, {}))
 
 
 def _of(cls: type, values: Mapping[str, Any]) -> typing.Iterator[Shown]:

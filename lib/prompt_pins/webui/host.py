@@ -79,7 +79,7 @@ def read_job(p: Any) -> Job:
 
 def _schedule(p: Any) -> str:
     """The schedule in the words of `RenderOptions`, which knows two; a run of a WebUI never reads it back."""
-    name = f"{getattr(p, 'scheduler', None) or ''} {p.sampler_name}"
+    name = f"{compat.schedule_name(p)} {p.sampler_name}"
     return "karras" if "karras" in name.lower() or "automatic" in name.lower() else "normal"
 
 

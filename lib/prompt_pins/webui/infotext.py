@@ -40,6 +40,8 @@ def written(option: Shown, value: Any) -> str:
 def original(folder: RunFolder, record: Record) -> str:
     """The infotext of the user's own prompt, "" if it was never rendered."""
     first = record.original
+    if record.unchanged is not None:
+        return _read(folder, record.unchanged.images[0])
     if first is None or not first.images:
         return ""
     return of_image(folder, first)
@@ -47,8 +49,12 @@ def original(folder: RunFolder, record: Record) -> str:
 
 def of_image(folder: RunFolder, candidate: Candidate) -> str:
     """The infotext of a candidate's first image, "" where that is gone.  Raises `StoreError`."""
+    return _read(folder, f"{candidate.folder}/{candidate.images[0]}")
+
+
+def _read(folder: RunFolder, name: str) -> str:
     try:
-        with Image.open(folder.inside(f"{candidate.folder}/{candidate.images[0]}")) as image:
+        with Image.open(folder.inside(name)) as image:
             return host_images.read_info_from_image(image)[0] or ""
     except OSError:
         return ""

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, StoreError, reason
-from ..report.index import build_index
+from ..report.index import FIRST, build_index
 from ..report.summary import summarised
 from ..store import RunFolder, Runs
-from ..store.folder import LOCK
+from ..store.folder import LOCK, has
 from ..store.lock import FolderLock
 
 SORTS = ("newest", "oldest", "best loss", "improvement")
 STATES = ("all", "finished", "stopped", "interrupted", "running")
+TASKS = ("all", "pin", "words")
 AT_REST = ("finished", "stopped")
 RECENT = 8
 """How many of a folder's runs are looked at for their pace."""
@@ -41,9 +42,12 @@ class Library:
             raise OptionError("run", name, "the number of a run")
         return Runs(self.roots[tab]).find(str(int(name)))
 
-    def summaries(self, search: str = "", state: str = "all", sort: str = "newest") -> list[dict[str, Any]]:
-        """Every run in a few lines, filtered and sorted; one that cannot be read says so in `reason`."""
-        found = [run for run in self._every() if state in ("all", run["state"]) and _matches(run, search)]
+    def summaries(
+        self, search: str = "", state: str = "all", sort: str = "newest", task: str = "all"
+    ) -> list[dict[str, Any]]:
+        """Every run and analysis in a few lines, filtered and sorted; one that cannot be read says so in `reason`."""
+        found = [run for run in self._every() if state in ("all", run["state"]) and task in ("all", run["task"])]
+        found = [run for run in found if _matches(run, search)]
         found.sort(key=lambda run: (run["started"], run["run"], run["tab"]), reverse=sort != "oldest")
         if sort == "best loss":
             found.sort(key=lambda run: _number(run.get("pinned"), "loss"))
@@ -120,7 +124,9 @@ def _numbers(root: Path) -> list[int]:
 
 
 def _thumbnails(folder: RunFolder, run: Mapping[str, Any]) -> list[str]:
-    """The images of the pinned prompt's batch, in order, relative to the run's folder."""
+    """The images of the pinned prompt's batch, in order, relative to the run's folder; of an analysis the first one."""
+    if run["task"] == "words":
+        return [FIRST] if has(folder.path, FIRST) else []
     batch = (run.get("pinned") or {}).get("folder")
     if not batch:
         return []

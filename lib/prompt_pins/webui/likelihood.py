@@ -31,7 +31,8 @@ BLANK = 64  # pixels a side
 DOWN = 8
 NEAR = 0.02
 """By how much of the way that a prompt leads two answers may differ that should be the same."""
-QUIET = {"skip_early_cond": 0.0, "live_previews_enable": False}
+QUIET = {"skip_early_cond": -1.0, "live_previews_enable": False}
+"""Forge-classic leaves prompts out of the first step even where the share of such steps is 0."""
 NETWORK = re.compile(r"<\w+:[^>]+>")
 
 Read = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -16,6 +16,8 @@ from . import compat
 
 EXPANDERS = ("dynamic prompts", "simple wildcards")
 """How their titles begin, in small letters."""
+TEMPLATE = re.compile(r"[{}]|__")
+"""What is in every template of theirs."""
 REWRITTEN = (
     "Prompt pinning: another extension writes prompts or seeds of its own into the batches, so the search may see "
     "nothing of its weights: switch it off"
@@ -46,7 +48,10 @@ def _made(p: Any, script: Any, title: str, positive: str, negative: str) -> tupl
         return str(probe.all_prompts[0]), str(probe.all_negative_prompts[0])
     except Exception as error:  # somebody else's code
         reason = f"{type(error).__name__}: {error}"
-        raise OptionError("prompt", positive, f"a template that {title} can expand ({reason})") from error
+        if TEMPLATE.search(positive + negative):
+            raise OptionError("prompt", positive, f"a template that {title} can expand ({reason})") from error
+        compat.comment(p, f"Prompt pinning: {title} failed and has no part in the run ({reason})")
+        return positive, negative
 
 
 def prepare(q: Any) -> None:

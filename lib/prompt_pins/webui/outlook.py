@@ -7,13 +7,19 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..config import RunConfig
+from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError
-from ..run.plan import Plan, make_plan
+from ..options import checked
+from ..run.likely import views
+from ..run.plan import make_plan
 from ..sampling import ForkOptions, fork_schedule, independent_levels
+from ..words.analyze import TASK
+from ..words.parts import find, planned
+from ..words.result import PAIRS
 from . import compat, overrides, samplers
 from .arguments import read_arguments
-from .declared import ScriptOptions
+from .declared import ANALYSIS, SCRIPT, ScriptOptions
+from .measuring import overview as words_overview
 from .progress import in_words, overview, planned_evaluations
 
 MAX_PROMPT = 20_000
@@ -49,23 +55,41 @@ class _Paper:
 def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) -> tuple[str, str]:
     """`14 weights vary · 11 candidates × 42 generations × 8 images · tree saves 53 % · at most about 21 min`, and tree.
 
+    For measuring words `14 words · 464 images · at most about 4 min`, and "".
     pace: from an image's pixels (0: not known) to the seconds of one of its steps, if there was a run.
     Raises `PinError`.
     """
-    plan, config = _plan(question)
-    words = [_words(question, plan, config, pace), overrides.emphasis_note()]
-    return " · ".join(filter(None, words)), _tree(config)
+    own, config, analysis, paper = _asked(question)
+    if own.get("task") == TASK:
+        words, evaluations = _measuring(own, config, analysis, paper)
+        tree = ""
+    else:
+        plan = make_plan(config, paper)  # type: ignore[arg-type]
+        words, evaluations, tree = overview(plan), planned_evaluations(plan, config), _tree(config)
+    said = [words, _time(question, evaluations, pace), overrides.emphasis_note()]
+    return " · ".join(filter(None, said)), tree
 
 
-def _words(question: Mapping[str, Any], plan: Plan, config: RunConfig, pace: Callable[[int], float | None]) -> str:
-    words = overview(plan)
+def _measuring(own: Mapping[str, Any], config: RunConfig, analysis: AnalysisOptions, paper: _Paper) -> tuple[str, int]:
+    """What measuring the words would be, and its denoiser evaluations."""
+    if own.get("of_run"):
+        return f"the pinned prompt of run {own['of_run']}, word by word", 0
+    parts = find(config, analysis, paper)  # type: ignore[arg-type]
+    wordings = planned(parts, analysis)
+    first = parts.phrases or parts.whole
+    if analysis.by == "likelihood":
+        looks = len(views(1, config.steps, PAIRS))
+        return words_overview(len(first), 0, bool(parts.phrases)), math.ceil(wordings) * looks
+    images = math.ceil(wordings * analysis.analysis_seeds)
+    return words_overview(len(first), images, bool(parts.phrases)), images * config.steps
+
+
+def _time(question: Mapping[str, Any], evaluations: int, pace: Callable[[int], float | None]) -> str:
+    """`at most about 21 min`; "" where that is not known."""
     sides = [question.get(name) for name in ("width", "height")]
     pixels = math.prod(int(side) for side in sides if isinstance(side, (int, float)) and math.isfinite(side))
-    seconds_per_evaluation = pace(pixels if all(sides) else 0)
-    if seconds_per_evaluation is None:
-        return words
-    evaluations = planned_evaluations(plan, config)
-    return f"{words} · at most about {in_words(evaluations * seconds_per_evaluation)}"
+    seconds_per_evaluation = pace(pixels if all(sides) else 0) if evaluations else None
+    return "" if seconds_per_evaluation is None else f"at most about {in_words(evaluations * seconds_per_evaluation)}"
 
 
 def _tree(config: RunConfig) -> str:
@@ -81,7 +105,8 @@ def _tree(config: RunConfig) -> str:
     return ", ".join(parts)
 
 
-def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:
+def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, AnalysisOptions, _Paper]:
+    """The script's own options, the configuration, an analysis's options, and the host."""
     prompt = str(question.get("prompt", ""))
     if len(prompt) > MAX_PROMPT:
         raise OptionError("prompt", f"{len(prompt)} characters", f"at most {MAX_PROMPT}")
@@ -89,10 +114,11 @@ def _plan(question: Mapping[str, Any]) -> tuple[Plan, RunConfig]:
     if not isinstance(chosen, Mapping):
         raise OptionError("options", chosen, "an object of named options")
     options = {**compat.host_defaults(), **read_arguments([chosen])}
-    values = {name: value for name, value in options.items() if name not in ScriptOptions.__dataclass_fields__}
+    own = checked(ScriptOptions, {name: options[name] for name in SCRIPT if name in options})
+    analysis = AnalysisOptions(**{name: options[name] for name in ANALYSIS if name in options})
+    values = {name: value for name, value in options.items() if name not in SCRIPT | ANALYSIS}
     values |= {name: question[name] for name in ("steps", "batch_size", "sampler", "cfg_scale") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}
-    config = RunConfig.from_dict(values)
     denoising = question.get("denoising_strength")
     paper = _Paper(float(denoising) if isinstance(denoising, (int, float)) else None)
-    return make_plan(config, paper), config  # type: ignore[arg-type]
+    return own, RunConfig.from_dict(values), analysis, paper

@@ -12,14 +12,17 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from ..config import RunConfig
-from ..run import answers, likely
+from ..report.gif import small_type
+from ..report.view import standing
+from ..run import answers, likely, weighing
 from ..run.plan import Plan
 from ..store import Candidate, Generation, Record, RunFolder, events
 from . import compat
 from .host import WebuiHost
 
 PANEL = 384
-CURVE = 96
+CURVE, HEAD = 112, 28
+INK = (235, 235, 235)
 ACCENT, FAINT, GROUND = (230, 120, 40), (150, 150, 150), (24, 24, 27)
 
 
@@ -38,8 +41,8 @@ class Progress:
         self.target: Image.Image | None = None
         self.best: Candidate | None = None
         self.done: dict[tuple[float, ...], Candidate] = {}  # by weights, the latest of each
-        self.start: float | None = None
-        self.curve: list[float] = []
+        self.standing = ""
+        self.curve: list[float] = []  # the figure of progress, by generation
         self.looks = planned_looks(plan)  # batches that are ahead and show no image
         self._count()
         shared.state.textinfo = overview(plan)
@@ -61,12 +64,12 @@ class Progress:
             self._candidate(event.candidate)
         elif isinstance(event, events.GenerationDone):
             self._settle(event.generation)
-            if self.best is not None and self.best.loss is not None:
-                self.curve.append(self.best.loss)
             self._picture()
             self._log(event.generation)
         elif isinstance(event, events.Chosen):
             shared.state.textinfo = "comparing the original and the pinned prompt on unseen seeds"
+        elif isinstance(event, events.WordWeighed):
+            shared.state.textinfo = weighing.in_words(event.ahead)
 
     def _count(self) -> None:
         """Tell the host how many batches there are.  Its console counts steps, and looks have none."""
@@ -96,8 +99,8 @@ class Progress:
         self.batches -= len(record.candidates)
         self.images -= sum(len(candidate.images) for candidate in record.candidates)
         self._count()
-        if record.generations:
-            self._settle(record.generations[-1])
+        for generation in record.generations:
+            self._settle(generation)
         if record.target_images and self.folder is not None:
             self.target = _thumbnail(self.folder.inside(record.target_images[0]))
 
@@ -107,17 +110,22 @@ class Progress:
             return
         self.done[candidate.weights] = candidate
         if self.best is None:
-            self.best, self.start = candidate, candidate.loss
+            self.best = candidate
+            self.standing = standing(1.0) if (candidate.generation, candidate.index) == (1, 0) else ""
 
     def _settle(self, generation: Generation) -> None:
         """The best is the one that the search takes for it."""
         self.best = self.done.get(tuple(generation.state.get("best") or ()), self.best)
+        loss = None if self.best is None else self.best.loss
+        self.standing = standing(generation.progress) or ("" if loss is None else f"best loss {loss:.4f}")
+        if generation.progress is not None:
+            self.curve.append(generation.progress)
 
     def _log(self, generation: Generation) -> None:
-        if self.console and self.best is not None and self.best.loss is not None:
+        if self.console and self.standing:
             step = generation.state.get("step_size")
             size = f", step size {step:.4g}" if isinstance(step, float) else ""
-            tqdm.write(f"Prompt pinning: generation {generation.generation}, best loss {self.best.loss:.6g}{size}")
+            tqdm.write(f"Prompt pinning: generation {generation.generation}, {self.standing}{size}")
 
     def _candidate(self, candidate: Candidate) -> None:
         first = self.best is None
@@ -127,10 +135,10 @@ class Progress:
         shared.state.textinfo = self.words(candidate.generation)
 
     def words(self, generation: int) -> str:
-        """`generation 7/42 · best 0.213 (original 0.402) · 31 img/s · 12 min left · Interrupt keeps everything`."""
+        """`generation 7/42 · 53 % of the original's loss · 31 img/s · 12 min left · Interrupt keeps everything`."""
         parts = [f"generation {min(generation, self.plan.generations)}/{self.plan.generations}"]
-        if self.best is not None and self.best.loss is not None and self.start is not None:
-            parts.append(f"best {self.best.loss:.3f} (original {self.start:.3f})")
+        if self.standing:
+            parts.append(self.standing)
         elapsed = time.perf_counter() - self.started
         if self.host.images:
             parts.append(f"{self.host.images / elapsed:.3g} img/s")
@@ -139,7 +147,7 @@ class Progress:
         return " · ".join([*parts, "Interrupt keeps everything"])
 
     def _picture(self) -> None:
-        """Target, best image and the curve of the best loss, where the host shows its live preview."""
+        """Target, best image, and the figure of progress with its curve, where the host shows its live preview."""
         if self.folder is None or self.best is None or not compat.setting("live_previews_enable", True):
             return
         if not self.best.images:
@@ -148,20 +156,22 @@ class Progress:
         shown.append(_thumbnail(self.folder.inside(f"{self.best.folder}/{self.best.images[0]}")))
         width = sum(image.width for image in shown)
         height = max(image.height for image in shown)
-        picture = Image.new("RGB", (width, height + (CURVE if len(self.curve) > 1 else 0)), GROUND)
+        picture = Image.new("RGB", (width, height + (CURVE if self.curve else 0)), GROUND)
         left = 0
         for image in shown:
             picture.paste(image, (left, 0))
             left += image.width
-        if len(self.curve) > 1:
+        if self.curve:
             _draw_curve(picture, self.curve, height)
+            ImageDraw.Draw(picture).text((6, height + 5), self.standing, fill=INK, font=small_type())
         shared.state.assign_current_image(picture)
 
 
 def planned_batches(plan: Plan, config: RunConfig) -> int:
     """Batches that the run renders at most: search, its answers, the contest and the check."""
     contest, check = (math.ceil(seeds / plan.batch.size) for seeds in (config.contest_seeds, config.held_out))
-    return plan.rows * plan.generations + answers.count(config) + contest * contestants(config) + 2 * check
+    words = math.ceil(weighing.SEEDS / plan.batch.size) * _weighed(plan, config)
+    return plan.rows * plan.generations + answers.count(config) + contest * contestants(config) + 2 * check + words
 
 
 def planned_looks(plan: Plan) -> int:
@@ -173,13 +183,13 @@ def planned_looks(plan: Plan) -> int:
 
 def planned_images(plan: Plan, config: RunConfig) -> int:
     """Images of those batches."""
-    return plan.images + answers.count(config) * plan.batch.size + _independent(config)
+    return plan.images + answers.count(config) * plan.batch.size + _independent(plan, config)
 
 
 def planned_evaluations(plan: Plan, config: RunConfig) -> int:
     """Denoiser evaluations of those batches, the images of the contest and the check independent of each other."""
     alone = plan.batch.plain_evaluations // plan.batch.size
-    return plan.evaluations + answers.count(config) * plan.batch.evaluations + _independent(config) * alone
+    return plan.evaluations + answers.count(config) * plan.batch.evaluations + _independent(plan, config) * alone
 
 
 def contestants(config: RunConfig) -> int:
@@ -187,8 +197,14 @@ def contestants(config: RunConfig) -> int:
     return config.finalists + 1 + answers.count(config) if config.finalists else 0
 
 
-def _independent(config: RunConfig) -> int:
-    return config.contest_seeds * contestants(config) + 2 * config.held_out
+def _independent(plan: Plan, config: RunConfig) -> int:
+    words = weighing.SEEDS * _weighed(plan, config)
+    return config.contest_seeds * contestants(config) + 2 * config.held_out + words
+
+
+def _weighed(plan: Plan, config: RunConfig) -> int:
+    """Wordings of the pinned prompt that are measured at most, and itself."""
+    return 1 + 2 * plan.space.size if config.words else 0
 
 
 def overview(plan: Plan) -> str:
@@ -213,11 +229,10 @@ def _thumbnail(path: Any) -> Image.Image:
 
 
 def _draw_curve(picture: Image.Image, curve: list[float], top: int) -> None:
-    """The best loss by generation, scaled to the strip below `top`."""
-    values = np.asarray(curve, dtype=float)
-    span = float(values.max() - values.min()) or 1.0
+    """The figure of progress by generation, from the original's on, in the strip below `top`, whose line is 0."""
+    values = np.asarray([1.0, *curve], dtype=float)
     xs = np.linspace(6, picture.width - 7, len(values))
-    ys = top + 6 + (1.0 - (values - values.min()) / span) * (CURVE - 13)
+    ys = top + HEAD + (1.0 - values / values.max()) * (CURVE - HEAD - 7)
     draw = ImageDraw.Draw(picture)
     draw.line([(6, top + CURVE - 7), (picture.width - 7, top + CURVE - 7)], fill=FAINT)
     draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=ACCENT, width=2)

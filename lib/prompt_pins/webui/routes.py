@@ -14,11 +14,14 @@ from fastapi.responses import Response
 from modules import shared
 
 from ..errors import PinError
+from ..report.compared import comparison_page
 from ..report.summary import summarised
+from ..store import RunFolder
 from ..store.framing import load
+from ..words import compare as comparing
 from . import compat
 from .declared import shown
-from .library import SORTS, STATES, Library
+from .library import SORTS, STATES, TASKS, Library
 from .outlook import outlook
 
 PREFIX = "/prompt-pins/v1"
@@ -45,15 +48,45 @@ def add_routes(_: Any, app: FastAPI) -> None:
     app.add_api_route(PREFIX + "/runs", list_runs, methods=["GET"], dependencies=guard)
     app.add_api_route(PREFIX + "/runs/{tab}/{name}", one_run, methods=["GET"], dependencies=guard)
     app.add_api_route(PREFIX + "/runs/{tab}/{name}/{path:path}", run_file, methods=["GET"], dependencies=guard)
+    pair = PREFIX + "/compare/{tab}/{name}/{other_tab}/{other}"
+    app.add_api_route(pair, compare, methods=["GET"], dependencies=guard)
+    app.add_api_route(pair + "/" + INDEX, compare_page, methods=["GET"], dependencies=guard)
     app.add_api_route(PREFIX + "/options", list_options, methods=["GET"], dependencies=guard)
     app.add_api_route(PREFIX + "/plan", plan, methods=["POST"], dependencies=guard)
 
 
-def list_runs(search: str = "", state: str = STATES[0], sort: str = SORTS[0]) -> dict[str, Any]:
-    """Every run in a few lines."""
+def list_runs(search: str = "", state: str = STATES[0], sort: str = SORTS[0], task: str = TASKS[0]) -> dict[str, Any]:
+    """Every run and analysis in a few lines."""
     _one_of("state", state, STATES)
     _one_of("sort", sort, SORTS)
-    return {"runs": library().summaries(search, state, sort)}
+    _one_of("task", task, TASKS)
+    return {"runs": library().summaries(search, state, sort, task)}
+
+
+def compare(tab: str, name: str, other_tab: str, other: str) -> dict[str, Any]:
+    """Two analyses of one prompt, word by word."""
+    return _compared(tab, name, other_tab, other)[0]
+
+
+def compare_page(tab: str, name: str, other_tab: str, other: str) -> Response:
+    """The same as a page."""
+    value, before, after = _compared(tab, name, other_tab, other)
+    up = "../../../../../runs/"
+    places = [f"{up}{tab}/{before.path.name}/", f"{up}{other_tab}/{after.path.name}/"]
+    page = comparison_page(value, before.path, after.path, places, f"{up}{other_tab}/{INDEX}")
+    return Response(page, media_type="text/html", headers=SAFE)
+
+
+def _compared(tab: str, name: str, other_tab: str, other: str) -> tuple[dict[str, Any], RunFolder, RunFolder]:
+    runs = library()
+    try:
+        before, after = runs.find(tab, name), runs.find(other_tab, other)
+    except PinError as error:
+        raise HTTPException(404, str(error)) from error
+    try:
+        return comparing.compare(before, after).to_json(), before, after
+    except PinError as error:
+        raise HTTPException(422, str(error)) from error
 
 
 def one_run(tab: str, name: str) -> Any:

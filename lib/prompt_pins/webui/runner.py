@@ -18,9 +18,8 @@ from typing import Any, Optional
 
 from modules import images as host_images
 from modules import processing
-from PIL import Image
 
-from ..config import RunConfig
+from ..config import AnalysisOptions, RunConfig
 from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
 from ..options import checked
 from ..report import LiveReport
@@ -28,10 +27,12 @@ from ..report.view import verdict
 from ..run import pin
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
-from . import compat, infotext, overrides, tagger
+from ..words import analyze
+from . import compat, infotext, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
-from .declared import ScriptOptions
+from .declared import ANALYSIS, SCRIPT, ScriptOptions
 from .host import Job, WebuiHost, read_job
+from .pictures import opened
 from .progress import Progress
 from .refusals import RunFailed, in_words
 
@@ -44,34 +45,58 @@ EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 
 
 def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) -> Any:
-    """The `Processed` of a run: its best batch, with the pinned prompt as infotext.  Raises `PinError`."""
+    """The `Processed` of a run: its best batch, with the pinned prompt as infotext; or of an analysis: its words.
+
+    Raises `PinError`.
+    """
     options = read_arguments(values, given)
-    own = checked(ScriptOptions, {name: options.pop(name) for name in _script_options() if name in options})
+    own = checked(ScriptOptions, {name: options.pop(name) for name in SCRIPT if name in options})
+    analysis = checked(AnalysisOptions, {name: options.pop(name) for name in ANALYSIS if name in options})
     started = time.perf_counter()
     job = read_job(p)
     runs = Runs(compat.runs_folder(p, is_img2img))
-    console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
         if own.get("resume"):
             host = WebuiHost(job)
-            folder, failure = _resumed(str(own["resume"]), runs, host, console)
+            folder, failure = _resumed(str(own["resume"]), runs, host, own.get("cma_logging") is not False)
         else:
-            job = job.expanded()
-            host = WebuiHost(job)
-            config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), Path(inbox))
             try:
-                folder, failure = _listened(pin.start(config, host, runs), config, host, console)
+                host, (folder, failure) = _begun(job, options, own, analysis, runs, Path(inbox))
             except TargetError as error:
                 raise TargetError(str(error).replace(f"{inbox}{os.sep}", "")) from error
     if overrides.emphasis_note(p):
         compat.comment(p, f"Prompt pinning: {overrides.emphasis_note(p)}")
-    processed = _result(p, folder, failure)
-    record = folder.record()
+    record, more = folder.record(), dict[str, Any]()
+    if record.task == analyze.TASK:
+        processed, more = words_result.result(p, folder, failure)
+    else:
+        processed = _result(p, folder, failure)
     reason = record.reason if failure is None else in_words(failure)
-    about = {"run": folder.path.name, "state": record.state, "reason": reason, "comments": list(p.comments)}
-    times = {"seconds": round(time.perf_counter() - started, 3), "rendering_seconds": round(host.seconds, 3)}
-    processed.extra_generation_params = {**processed.extra_generation_params, "Prompt pins": {**about, **times}}
+    about = {"run": folder.path.name, "task": record.task, "state": record.state, "reason": reason, **more}
+    about |= {"comments": list(p.comments), "seconds": round(time.perf_counter() - started, 3)}
+    about |= {"rendering_seconds": round(host.seconds, 3)}
+    processed.extra_generation_params = {**processed.extra_generation_params, "Prompt pins": about}
     return processed
+
+
+def _begun(
+    job: Job,
+    options: Mapping[str, Any],
+    own: Mapping[str, Any],
+    analysis: Mapping[str, Any],
+    runs: Runs,
+    inbox: Path,
+) -> tuple[WebuiHost, Ended]:
+    """A new run or, with that task, a new analysis."""
+    words = own.get("task") == analyze.TASK
+    run = measuring.earlier_run(own.get("of_run"), runs) if words else None
+    job = job.expanded() if run is None else measuring.with_prompt(job, run)
+    host = WebuiHost(job)
+    config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
+    if words:
+        targets = run.targets(config, host) if run is not None and not config.target else ()
+        return host, measuring.begin(config, analysis, host, runs, targets)
+    return host, _listened(pin.start(config, host, runs), config, host, own.get("cma_logging") is not False)
 
 
 def earlier_batch(own: Mapping[str, Any], runs: Runs) -> list[str]:
@@ -110,10 +135,6 @@ def make_config(
     return config
 
 
-def _script_options() -> frozenset[str]:
-    return frozenset(ScriptOptions.__dataclass_fields__)
-
-
 def _source(p: Any, inbox: Path) -> list[str]:
     images = getattr(p, "init_images", None) or []
     if not images:
@@ -133,6 +154,8 @@ def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> Ended:
         if record.config.get(name) != value:
             raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
     config = RunConfig.from_record(record.config)
+    if record.task == analyze.TASK:
+        return measuring.go_on(folder, config, host)
     return _listened(pin.resume(folder, host), config, host, console)
 
 
@@ -179,7 +202,7 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
         text = infotext.with_options(infotext.original(folder, record) or texts[0], record.config)
         for path in (folder.path / name for name in EXTRAS):
             if path.is_file():
-                images.append(_opened(path))
+                images.append(opened(path))
                 texts.append(text)
     names = record.best.images if record.best else ()
     seeds = [int(found[1]) for found in (re.match(r"[0-9]+-([0-9]+)\.", name) for name in names) if found]
@@ -197,20 +220,9 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
     )
 
 
-def _best_batch(folder: RunFolder, record: Record) -> tuple[list[Image.Image], list[str]]:
+def _best_batch(folder: RunFolder, record: Record) -> tuple[list[Any], list[str]]:
     best = record.best
     if best is None:
         return [], []
-    images = [_opened(folder.inside(f"{best.folder}/{name}")) for name in best.images]
+    images = [opened(folder.inside(f"{best.folder}/{name}")) for name in best.images]
     return images, [host_images.read_info_from_image(image)[0] or "" for image in images]
-
-
-def _opened(path: Path) -> Image.Image:
-    """An image that the host's gallery serves from the file where it is."""
-    try:
-        image = Image.open(path)
-        image.load()
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
-    image.already_saved_as = str(path)  # type: ignore[attr-defined]
-    return image

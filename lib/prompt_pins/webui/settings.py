@@ -11,7 +11,7 @@ from modules import shared
 from ..config import RunConfig
 from ..options import declarations
 from ..sampling.schedule import POLICIES
-from . import samplers
+from . import compat, samplers
 from .declared import DEFAULTS
 
 SECTION = ("prompt_pins", "Prompt pinning")
@@ -53,9 +53,10 @@ def add_axes() -> None:
             continue
         grid: Any = data.module
         policy, strength = "Hyperbatch fork policy", "Hyperbatch fork strength"
-        if any(axis.label == policy for axis in grid.axis_options):
+        field = compat.axis_setter(grid)
+        if field is None or any(axis.label == policy for axis in grid.axis_options):
             continue
         grid.axis_options += [
-            grid.AxisOption(policy, str, grid.apply_field(samplers.POLICY), choices=lambda: choices),
-            grid.AxisOption(strength, float, grid.apply_field(samplers.STRENGTH)),
+            grid.AxisOption(policy, str, field(samplers.POLICY), choices=lambda: choices),
+            grid.AxisOption(strength, float, field(samplers.STRENGTH)),
         ]

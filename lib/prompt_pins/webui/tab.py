@@ -12,12 +12,14 @@ from modules import shared, styles
 from ..errors import PinError, reason
 from ..report.notations import FORMATS, export
 from ..store import RunFolder
+from ..words import compare as comparing
 from . import compat, infotext
-from .library import SORTS, STATES
+from .library import SORTS, STATES, TASKS
 from .routes import PAGE_KEY, library
-from .table import report, table
+from .table import comparison, report, table
 
 TAB = "prompt_pins"
+SHOWN = dict(zip(("runs and analyses", "runs", "analyses"), TASKS, strict=True))
 NARROW = 120
 NOTHING = "nothing"
 """What the pinned prompt is exported as at first."""
@@ -34,6 +36,7 @@ def _build() -> None:
     with gr.Row():
         search = gr.Textbox(label="Search", placeholder="words of a prompt, or a number", elem_id="prompt_pins_search")
         state = gr.Dropdown(label="State", choices=list(STATES), value=STATES[0], elem_id="prompt_pins_state")
+        task = gr.Dropdown(label="Show", choices=list(SHOWN), value=next(iter(SHOWN)), elem_id="prompt_pins_task")
         sort = gr.Dropdown(label="Sort", choices=list(SORTS), value=SORTS[0], elem_id="prompt_pins_sort")
         refresh = gr.Button("Refresh", scale=0, min_width=NARROW, elem_id="prompt_pins_refresh")
     runs = gr.HTML(table([]), elem_id="prompt_pins_runs")
@@ -43,6 +46,10 @@ def _build() -> None:
         style = gr.Button("Save style", min_width=NARROW, elem_id="prompt_pins_style")
         resume = gr.Button("Resume", min_width=NARROW, elem_id="prompt_pins_resume")
         resume_img2img = gr.Button("Resume", min_width=NARROW, visible=False, elem_id="prompt_pins_resume_img2img")
+        measure = gr.Button("Measure words", min_width=NARROW, visible=False, elem_id="prompt_pins_measure")
+        measure_img2img = gr.Button(
+            "Measure words", min_width=NARROW, visible=False, elem_id="prompt_pins_measure_img2img"
+        )
         compare = gr.Button("Compare", min_width=NARROW, elem_id="prompt_pins_compare")
         folder = gr.Button("Open folder", min_width=NARROW, visible=_may_open(), elem_id="prompt_pins_folder")
         delete = gr.Button("Delete…", min_width=NARROW, elem_id="prompt_pins_delete")
@@ -57,11 +64,12 @@ def _build() -> None:
         select = gr.Button("select", elem_id="prompt_pins_select")
         pinned = gr.Textbox("", elem_id="prompt_pins_pinned")
         again = gr.Textbox("", elem_id="prompt_pins_again")
+        measured = gr.Textbox("", elem_id="prompt_pins_measured")
 
-    filters = [search, state, sort]
-    for trigger in (refresh.click, search.submit, state.change, sort.change):
+    filters = [search, state, sort, task]
+    for trigger in (refresh.click, search.submit, state.change, sort.change, task.change):
         trigger(_refreshed, inputs=filters, outputs=[runs])
-    texts = [pinned, again, resume, resume_img2img]
+    texts = [pinned, again, measured, resume, resume_img2img, measure, measure_img2img]
     select.click(_selected, inputs=[selected, notation], outputs=[shown, *texts, exported, message, really])
     notation.change(_exported, inputs=[selected, notation], outputs=[exported, message])
     folder.click(_opened, inputs=[selected], outputs=[message])
@@ -75,6 +83,8 @@ def _build() -> None:
         (to_img2img, pinned, "img2img"),
         (resume, again, "txt2img"),
         (resume_img2img, again, "img2img"),
+        (measure, measured, "txt2img"),
+        (measure_img2img, measured, "img2img"),
     ):
         paste.register_paste_params_button(
             paste.ParamBinding(paste_button=button, tabname=tab, source_text_component=text)
@@ -98,8 +108,9 @@ def _export_row() -> tuple[Any, Any]:
     return notation, exported
 
 
-def _refreshed(search: str, state: str, sort: str) -> str:
-    return table(library().summaries(search or "", state or STATES[0], sort or SORTS[0]))
+def _refreshed(search: str, state: str, sort: str, task: str) -> str:
+    shown = SHOWN.get(task, TASKS[0])
+    return table(library().summaries(search or "", state or STATES[0], sort or SORTS[0], shown))
 
 
 def _names(selected: str) -> list[tuple[str, str]]:
@@ -118,7 +129,7 @@ def _selected(selected: str, notation: str) -> tuple[Any, ...]:
         texts = _infotexts(folder), _resumable(tab, folder), _exported(selected, notation)
         return report([(tab, name)]), *texts[0], *texts[1], *texts[2], hidden
     except PinError as error:
-        return "", "", "", gr.update(), gr.update(), hidden, _said(error), hidden
+        return "", "", "", "", *[gr.update()] * 4, hidden, _said(error), hidden
 
 
 def _exported(selected: str, notation: str) -> tuple[Any, str]:
@@ -153,29 +164,41 @@ def _opened(selected: str) -> str:
     return ""
 
 
-def _resumable(tab: str, folder: RunFolder) -> tuple[Any, Any]:
-    """The buttons that bring a run's parameters back, one for each tab: the run's own is shown."""
-    label = "Run again" if folder.record().state == "finished" else "Resume"
-    return tuple(gr.update(value=label, visible=tab == own) for own in ("txt2img", "img2img"))  # type: ignore[return-value]
-
-
-def _infotexts(folder: RunFolder) -> tuple[str, str]:
-    """(of the pinned prompt, of the user's own with the options that go on with this run)."""
+def _resumable(tab: str, folder: RunFolder) -> tuple[Any, ...]:
+    """The buttons that bring a run's parameters back, to go on or to measure its words: those of its tab are shown."""
     record = folder.record()
+    again = "Measure again" if record.task == "words" else "Run again"
+    label = again if record.state == "finished" else "Resume"
+    measures = record.task == "pin" and record.state == "finished"
+    tabs = ("txt2img", "img2img")
+    resume = [gr.update(value=label, visible=tab == own) for own in tabs]
+    return (*resume, *(gr.update(visible=measures and tab == own) for own in tabs))
+
+
+def _infotexts(folder: RunFolder) -> tuple[str, str, str]:
+    """(of the pinned prompt, of the user's own with the options that go on with this run, of measuring its words).
+
+    Of an analysis: the prompt, what goes on with it, and nothing.
+    """
+    record = folder.record()
+    own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
+    if record.task == "words":
+        return own, infotext.with_options(own, {**record.config, **record.options, **number, "task": "words"}), ""
     best = record.best
     if best is None or not best.images:
-        return "", ""
+        return "", "", ""
     pinned = infotext.of_image(folder, best)
-    number = {"resume": folder.path.name} if record.state != "finished" else {}
-    return pinned, infotext.with_options(infotext.original(folder, record), {**record.config, **number})
+    again = infotext.with_options(own, {**record.config, **number})
+    if record.state != "finished":
+        return pinned, again, ""
+    words = {**record.config, "vary_settings": [], "task": "words", "of_run": folder.path.name}
+    return pinned, again, infotext.with_options(pinned, words)
 
 
 def _styled(selected: str) -> str:
     try:
         tab, name = _names(selected)[0]
-        best = library().find(tab, name).record().best
-        if best is None:
-            raise PinError("this run has no pinned prompt yet")
+        best = library().find(tab, name).record().exportable()
         style = styles.PromptStyle(f"pin {tab} {name}", best.prompt, best.negative_prompt)
         shared.prompt_styles.styles[style.name] = style
         shared.prompt_styles.save_styles(getattr(shared, "styles_filename", None))
@@ -188,7 +211,12 @@ def _compared(selected: str) -> tuple[str, str]:
     try:
         names = _names(selected)
         if len(names) < 2:
-            raise PinError("select two runs to compare: hold Ctrl for the second one")
+            raise PinError("select two runs or two analyses to compare: hold Ctrl for the second one")
+        tasks = [library().find(tab, name).record().task for tab, name in names[:2]]
+        if tasks == ["words", "words"]:
+            before, after = sorted(names[:2], key=lambda one: one[1])
+            comparing.compare(library().find(*before), library().find(*after))  # says now why it cannot be
+            return comparison(before, after), ""
         return report(names[:2]), ""
     except PinError as error:
         return "", _said(error)
@@ -203,14 +231,14 @@ def _asked(selected: str) -> tuple[str, Any]:
         return _said(error), gr.update(visible=False)
 
 
-def _deleted(selected: str, search: str, state: str, sort: str) -> tuple[str, str, str, Any]:
+def _deleted(selected: str, *filters: str) -> tuple[str, str, str, Any]:
     try:
         tab, name = _names(selected)[0]
         library().delete(tab, name)
         said = f"run {name} is gone"
     except PinError as error:
         said = str(error)
-    return _refreshed(search, state, sort), "", _said(said), gr.update(visible=False)
+    return _refreshed(*filters), "", _said(said), gr.update(visible=False)
 
 
 def _said(message: object) -> str:

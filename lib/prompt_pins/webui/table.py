@@ -16,7 +16,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Runs as rows that the page's script makes selectable."""
     if not runs:
         return (
-            "<p class='prompt-pins-empty'>No runs here yet: choose the script “Prompt pinning” and press Generate.</p>"
+            "<p class='prompt-pins-empty'>Nothing here yet: choose the script “Prompt pinning” and press Generate.</p>"
         )
     head = "".join(f"<th scope='col'>{heading}</th>" for heading in HEADINGS)
     body = "".join(map(_row, runs))
@@ -33,7 +33,7 @@ def _row(run: Mapping[str, Any]) -> str:
     cells = [
         _image(run, "target"),
         _image(run, "pinned"),
-        html.escape(run["run"]),
+        _number(run),
         _prompt(run),
         _best(run),
         _held(run),
@@ -51,9 +51,16 @@ def _image(run: Mapping[str, Any], which: str) -> str:
     return f"<img src='{html.escape(file_url(run, images[0]))}' alt='{which}' loading='lazy' width='64' height='64'>"
 
 
+def _number(run: Mapping[str, Any]) -> str:
+    return html.escape(run["run"]) + (" <small class='prompt-pins-words'>words</small>" * (run["task"] == "words"))
+
+
 def _prompt(run: Mapping[str, Any]) -> str:
     text = html.escape((run.get("pinned") or {}).get("prompt") or run["prompt"])
-    return f"<span class='prompt-pins-prompt' title='{text}'>{text}</span>"
+    shown = f"<span class='prompt-pins-prompt' title='{text}'>{text}</span>"
+    if not run["moves"]:
+        return shown
+    return f"{shown}<small class='prompt-pins-moves'>moves most: {html.escape(', '.join(run['moves']))}</small>"
 
 
 def _best(run: Mapping[str, Any]) -> str:
@@ -80,3 +87,10 @@ def report(names: Sequence[tuple[str, str]]) -> str:
         for tab, name in names
     )
     return f"<div class='prompt-pins-reports' data-count='{len(names)}'>{frames}</div>"
+
+
+def comparison(before: tuple[str, str], after: tuple[str, str]) -> str:
+    """The comparison of two analyses in place."""
+    address = f"{PREFIX}/compare/{'/'.join(before)}/{'/'.join(after)}/index.html"
+    frame = f"<iframe title='analyses {before[1]} and {after[1]}' loading='lazy' src='{address}'></iframe>"
+    return f"<div class='prompt-pins-reports' data-count='1'>{frame}</div>"

@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from . import compat, infotext
-from .declared import Shown, shown
+from .declared import TASKS, Shown, shown
 
 ROWS = (
+    ("task",),
     ("target", "mask"),
     ("preset", "vary", "fit", "pin_to_run"),
     ("generations", "max_images", "max_minutes", "held_out"),
@@ -21,6 +22,7 @@ NARROW = 120
 ROW = "prompt-pins-row"
 
 CLOSED: tuple[tuple[str, Callable[[Shown], bool]], ...] = (
+    ("Measure words", lambda o: o.declaration.group == "Analysis" or o.name == "of_run"),
     ("Hyperbatch", lambda o: o.name.startswith(("fork_", "hyperbatch_"))),
     ("Loss", lambda o: o.declaration.group == "Loss"),
     ("Size limit", lambda o: o.name.startswith("size_limit") or o.name == "objectives"),
@@ -73,6 +75,8 @@ def _control(option: Shown, value: Any, elem_id: str) -> Any:
             elem_id=elem_id,
             elem_classes=["prompt-pins-drop"],
         )
+    elif option.name == "task":
+        control = gr.Radio(label=label, choices=[(TASKS[name], name) for name in option.choices], value=value, **placed)
     elif option.kind == "choice":
         control = gr.Dropdown(label=label, choices=list(option.choices), value=value or "", **placed)
     elif option.kind == "flag":
@@ -87,7 +91,7 @@ def _control(option: Shown, value: Any, elem_id: str) -> Any:
         control = gr.Textbox(label=label, value=_text(option, value), placeholder=hint, lines=option.lines, **placed)
     # the host keeps a control's value as its default for ever: an old one would silently override the preset
     kept_elsewhere = option.declaration.by_preset or option.name in compat.host_defaults()
-    control.do_not_save_to_config = option.kind == "files" or kept_elsewhere
+    control.do_not_save_to_config = option.kind == "files" or option.name == "task" or kept_elsewhere
     return control
 
 

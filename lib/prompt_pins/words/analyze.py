@@ -2,102 +2,177 @@
 
 Each word is raised and lowered alone; what that does is seen in images on the same seeds (`rendered`), or in how
 likely the denoiser finds the targets (`likely`).  Works with any host; the parts of a pinned prompt's run are used as
-they are.
+they are.  Everything is written to the analysis's journal before its event is yielded, and going on is replay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostInterrupted, PromptError
+from ..errors import HostInterrupted, PinError, StoreError
 from ..host import Host
 from ..loss import Target
 from ..run import seeds
-from ..run.plan import make_plan
 from ..run.rendering import render
 from ..run.scoring import check_loss
-from ..run.targets import first_batch_targets, read_targets
-from ..space import Space
-from ..store import RunFolder, Runs, now
+from ..run.targets import read_targets, ready_targets
+from ..store import FORMAT_VERSION, Journal, Record, RunFolder, Runs, axes_json, now, replay, to_json
 from ..store.folder import ANALYSIS
+from . import parts
 from .likely import ByLikelihood
-from .rendered import ByImages, kept
-from .result import INTERRUPTED, Analysis, AnalysisDone, AnalysisStarted, Event, Places, WordMeasured
+from .parts import Part, Parts
+from .rendered import ByImages
+from .result import INTERRUPTED, AnalysisDone, AnalysisStarted, Event, WordMeasured, result
+
+TASK = "words"
 
 
-def analyze(config: RunConfig, options: AnalysisOptions, host: Host, runs: Runs) -> Iterator[Event]:
+def start(
+    config: RunConfig,
+    options: AnalysisOptions,
+    host: Host,
+    runs: Runs,
+    targets: tuple[Target, ...] = (),
+    wanted: Sequence[str] = (),
+) -> Iterator[Event]:
     """Measure every word that may vary, in a new folder of `runs`.
 
-    Raises `PinError` for input that cannot be used, before a folder is made.
+    targets: instead of those that the configuration names.  wanted: the phrases that `auto` splits, as an earlier
+    analysis has split them.  Raises `PinError` for input that cannot be used, before a folder is made.
     """
-    plan = make_plan(config, host)
-    found = {index: _places(plan.space, index, options) for index in range(plan.space.size)}
-    movable = {index: places for index, places in found.items() if places}
-    if not movable:
-        raise PromptError("no word can be raised or lowered: its range holds no other weight that can be printed")
+    found = parts.find(config, options, host)
     if options.by == "images":
         check_loss(config, host)
-    targets = read_targets(config, host)
-    return _work(config, options, host, runs.claim(), plan.space, movable, targets)
+    targets = targets or read_targets(config, host)
+    return _events(config, options, host, runs.claim(), found, targets, tuple(wanted))
 
 
-def _places(space: Space, index: int, options: AnalysisOptions) -> Places:
-    """The vectors with one axis `lowered` and `raised` by the step in its scale, within its range, if that changes it.
-
-    None for a setting by likelihood: it has no part in that.
-    """
-    axis = space.axes[index]
-    if options.by == "likelihood" and axis.side == "settings":
-        return {}
-    step = options.analysis_step * axis.scale
-    places = {"lowered": max(axis.original - step, axis.low), "raised": min(axis.original + step, axis.high)}
-    found = {}
-    for name, place in places.items():
-        vector = list(space.original)
-        vector[index] = place
-        vector = space.round(vector)
-        if vector[index] != axis.original:
-            found[name] = vector
-    return found
+def resume(folder: RunFolder, host: Host) -> Iterator[Event]:
+    """Go on with an analysis that was stopped, exactly where it was.  Raises `PinError`, also for a finished one."""
+    record = folder.record()
+    if record.task != TASK:
+        raise StoreError(f"{folder.path}: is no analysis")
+    if record.state == "finished":
+        raise StoreError(f"{folder.path}: this analysis is finished")
+    config, options = RunConfig.from_record(record.config), AnalysisOptions(**record.options)
+    return _events(config, options, host, folder, parts.find(config, options, host))
 
 
-def _work(
+def _events(
     config: RunConfig,
     options: AnalysisOptions,
     host: Host,
     folder: RunFolder,
-    space: Space,
-    movable: Mapping[int, Places],
-    targets: tuple[Target, ...],
+    found: Parts,
+    targets: tuple[Target, ...] | None = None,
+    wanted: tuple[str, ...] = (),
 ) -> Iterator[Event]:
-    """All of it.  movable: the axes that are measured; targets: () for the first batch."""
-    yield AnalysisStarted(folder, len(movable))
-    source = "images" if targets else "batch"
-    targets = targets or _first_batch(config, host, space)
-    names = kept(folder, "target", [target.pixels for target in targets], config.image_format)
-    found = (
-        ByLikelihood(config, host, space, targets)
-        if options.by == "likelihood"
-        else ByImages(config, options, host, space, targets, folder)
-    )
-    state, reason = "finished", ""
+    journal = folder.open()
     try:
-        for label in found.measured(movable):
-            yield WordMeasured(label)
-    except HostInterrupted:
-        state, reason = "stopped", INTERRUPTED
-    ranked = tuple(sorted(found.words(), key=lambda word: -word.image.mean))
-    result = Analysis(
-        state, reason, config, options, host.describe(), now(), found.seeds, source, names, found.images, found.fit,
-        found.spread, ranked, found.hint, found.evaluations,
-    )  # fmt: skip
-    folder.save_json(ANALYSIS, result.to_json())
-    yield AnalysisDone(result)
+        yield from _Work(config, options, host, folder, journal, found, targets, wanted).work()
+    finally:
+        journal.close()
+        folder.close()
+        if not journal.records:
+            folder.discard()
 
 
-def _first_batch(config: RunConfig, host: Host, space: Space) -> tuple[Target, ...]:
-    """The prompt's own first batch, as a run without a target would take it."""
-    row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
-    batch = render(host, space.recipe(space.original), row, config, forked=True)
-    return first_batch_targets(batch.images, config, host)
+class _Work:
+    """One process's work on an analysis."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        options: AnalysisOptions,
+        host: Host,
+        folder: RunFolder,
+        journal: Journal,
+        found: Parts,
+        targets: tuple[Target, ...] | None,
+        wanted: tuple[str, ...],
+    ) -> None:
+        self.config, self.options, self.host, self.folder = config, options, host, folder
+        self.journal, self.parts, self.targets, self.wanted = journal, found, targets, wanted
+
+    def work(self) -> Iterator[Event]:
+        """All of it, or what is left of it."""
+        if self.journal.records:
+            self.wanted = tuple(self.journal.records[0].get("split", ()))
+            self.journal.append({"kind": "resumed", "time": now()})
+        else:
+            head = {"kind": "run", "version": FORMAT_VERSION, "task": TASK, "config": self.config.to_dict()}
+            head |= {"options": vars(self.options), "host": self.host.describe()}
+            head |= {"space": axes_json(self.parts.space.axes), "plan": {}, "split": list(self.wanted), "time": now()}
+            self.journal.append(head, sync=True)
+        record = replay(self.journal.records)
+        self.words = list(record.words)
+        first = self.parts.phrases or self.parts.whole
+        yield AnalysisStarted(self.folder, len(first), record, parts.planned(self.parts, self.options))
+        try:
+            yield from self._measured(record)
+        except HostInterrupted:
+            self._end("stopped", INTERRUPTED)
+        except Exception as error:
+            self.journal.check_place()  # where the folder has gone, all else may come of that
+            words = str(error) if isinstance(error, PinError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(StoreError):
+                self._end("stopped", f"failed: {words}")
+            raise
+        else:
+            self._end("finished", f"{len(self.parts.whole)} words")
+        told = result(replay(self.journal.records))
+        self.folder.save_json(ANALYSIS, told.to_json())
+        yield AnalysisDone(told)
+
+    def _measured(self, record: Record) -> Iterator[Event]:
+        method = self._method(record)
+        original = self.parts.space.recipe(self.parts.space.original)
+        if (unchanged := method.begin(original, record.unchanged)) is not None:
+            self.journal.append(to_json(unchanged), sync=True)
+        first = self.parts.phrases or self.parts.whole
+        yield from self._pass(method, first, ())
+        if self.parts.phrases:
+            second = parts.split(self.parts, self.words[: len(first)], self.options, self.wanted)
+            yield from self._pass(method, second, first)
+
+    def _method(self, record: Record) -> ByImages | ByLikelihood:
+        """With the targets, which are in the folder from now on."""
+        source, names, targets = ready_targets(
+            self.config, self.host, self.folder, record, self._first_batch, self.targets
+        )
+        if not record.target_source:
+            weights = [target.weight for target in targets]
+            line = {"kind": "target", "source": source, "images": list(names), "weights": weights}
+            self.journal.append(line, sync=True)
+        if self.options.by == "likelihood":
+            return ByLikelihood(self.config, self.host, targets)
+        return ByImages(self.config, self.options, self.host, targets, self.folder)
+
+    def _first_batch(self) -> np.ndarray:
+        """The prompt's own first batch, as a run without a target would take it."""
+        config, space = self.config, self.parts.space
+        row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
+        return render(self.host, space.recipe(space.original), row, config, forked=True).images
+
+    def _pass(
+        self, method: ByImages | ByLikelihood, wanted: Sequence[Part], before: Sequence[Part]
+    ) -> Iterator[WordMeasured]:
+        """Measure these parts; what the journal has of them is not measured again."""
+        for start in range(0, len(wanted), method.together):
+            group, place = wanted[start : start + method.together], len(before) + start
+            known = self.words[place : place + len(group)]
+            for part, word in zip(group, known):
+                parts.check_same(part, word)
+            if len(known) == len(group):
+                continue
+            for offset, word in enumerate(method.measure(group, place)[len(known) :], place + len(known)):
+                self.journal.append(to_json(word))
+                self.words.append(word)
+                yield WordMeasured(word, offset + 1, len(before) + len(wanted))
+
+    def _end(self, state: str, reason: str) -> None:
+        self.journal.append({"kind": state, "reason": reason, "time": now()}, sync=True)

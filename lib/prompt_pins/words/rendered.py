@@ -2,25 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostInterrupted
-from ..host import Batch, Host, Recipe
-from ..loss import BatchLoss, Target, flip_pairs, score_batch
+from ..errors import StoreError
+from ..host import Host, Recipe
+from ..loss import Target, load_target
 from ..run import seeds
-from ..run.rendering import render, tagger
-from ..run.scoring import loss_options
-from ..space import Space
-from ..store import RunFolder
+from ..run.weighing import Comparison
+from ..store import Measured, RunFolder, Unchanged, Wording
 from ..store.folder import save_image
-from .effects import effect, spread_values
-from .result import INTERRUPTED, Places, Side, Word
+from .parts import Part
+from .result import KEPT
 
-KEPT = 4  # images that are kept of each wording
+
+class ByImages:
+    """Each image independent of the others (no tree)."""
+
+    together = 1
+
+    def __init__(
+        self, config: RunConfig, options: AnalysisOptions, host: Host, targets: Sequence[Target], folder: RunFolder
+    ) -> None:
+        self.config, self.host, self.targets, self.folder = config, host, targets, folder
+        self.seeds = seeds.analysis_seeds(config.seed, options.analysis_seeds)
+
+    def begin(self, original: Recipe, known: Unchanged | None) -> Unchanged | None:
+        """The unchanged prompt; known: as it was measured before.  What is new is to be written down."""
+        started = time.perf_counter()
+        images = None if known is None else np.stack([self._read(name) for name in known.images])
+        self._unchanged = found = Comparison(self.config, self.host, self.targets, original, self.seeds, images)
+        if known is not None:
+            return None
+        names = tuple(f"original/{index:05d}.png" for index in range(len(found.images)))
+        for name, image, text in zip(names, found.images, found.infotexts):
+            save_image(self.folder.path / name, image, text)
+        fits, seconds = tuple(fit for fit, _ in found.loss.per_image), {"wall": time.perf_counter() - started}
+        return Unchanged(found.loss.fit, found.loss.spread or 0.0, fits, names, found.evaluations, seconds)
+
+    def measure(self, parts: Sequence[Part], place: int) -> list[Measured]:
+        """Each at its sides.  place: of the first one in the order of measuring, which names its images."""
+        return [self._measured(part, place + index) for index, part in enumerate(parts)]
+
+    def _measured(self, part: Part, place: int) -> Measured:
+        started, before = time.perf_counter(), self._unchanged.evaluations
+        sides: dict[str, Any] = {}
+        for name, there in part.places.items():
+            change = self._unchanged.change(there.recipe, part.seeds)
+            moved, fits, spreads = (tuple(map(float, row)) for row in (change.moved, change.fits, change.spreads))
+            images = kept(self.folder, f"{place:03d}-{name}", list(change.images), self.config.image_format)
+            texts = there.recipe.prompt, there.recipe.negative_prompt
+            sides[name] = Wording(there.weight, *texts, moved, fits, spreads, images)
+        seconds = {"wall": time.perf_counter() - started}
+        spent = self._unchanged.evaluations - before
+        return Measured(part.label, part.side, part.weight, spent, phrase=part.phrase, seconds=seconds, **sides)
+
+    def _read(self, name: str) -> np.ndarray:
+        path = self.folder.inside(name)
+        if not path.is_file():
+            raise StoreError(f"{path}: is missing, so this analysis cannot go on")
+        return load_target(path).pixels
 
 
 def kept(folder: RunFolder, name: str, images: Collection[np.ndarray], image_format: str) -> tuple[str, ...]:
@@ -29,69 +74,3 @@ def kept(folder: RunFolder, name: str, images: Collection[np.ndarray], image_for
     for file, image in zip(files, images):
         save_image(folder.path / file, image)
     return tuple(files)
-
-
-class ByImages:
-    """Each image independent of the others (no tree).  The unchanged prompt is rendered at once."""
-
-    hint = ""
-
-    def __init__(
-        self, config: RunConfig, options: AnalysisOptions, host: Host, space: Space, targets: Sequence[Target],
-        folder: RunFolder,
-    ) -> None:  # fmt: skip
-        self.config, self.host, self.space, self.targets, self.folder = config, host, space, targets, folder
-        self.seeds = seeds.analysis_seeds(config.seed, options.analysis_seeds)
-        self.loss = loss_options(config)
-        self.rng = np.random.Generator(np.random.PCG64(config.seed))
-        self.evaluations = 0
-        self._words: list[Word] = []
-        self._images, self._base = self._measure(space.recipe(space.original), None)
-        self.images = self._kept("original", self._images)
-        self.fit, self.spread = self._base.fit, self._base.spread or 0.0
-
-    def measured(self, movable: Mapping[int, Places]) -> Iterator[str]:
-        """One by one.  movable: the axes, and the vectors of their sides."""
-        for index, places in movable.items():
-            axis = self.space.axes[index]
-            found = {name: self._side(name, index, vector) for name, vector in places.items()}
-            rows = [np.mean([values[i] for _, values in found.values()], axis=0) for i in (0, 1)]
-            image, fit = (effect(row, self.rng) for row in rows)
-            sides = {name: side for name, (side, _) in found.items()}
-            word = Word(axis.label, axis.side, axis.original, image, fit, sides.get("lowered"), sides.get("raised"))
-            self._words.append(word)
-            yield axis.label
-
-    def words(self) -> Sequence[Word]:
-        """Those that were measured."""
-        return self._words
-
-    def _side(self, name: str, index: int, vector: Sequence[float]) -> tuple[Side, tuple[np.ndarray, np.ndarray]]:
-        """An axis at another value, and its values of image and fit, seed by seed."""
-        recipe = self.space.recipe(vector)
-        images, loss = self._measure(recipe, self._base.normalisers)
-        moved = flip_pairs(self._images, images, self.config.pixels_per_degree)
-        fits = np.array([fit for fit, _ in loss.per_image]) - [fit for fit, _ in self._base.per_image]
-        spread = spread_values(np.array(loss.image_image) - np.array(self._base.image_image))
-        fitted, spreading, moving = (effect(values, self.rng) for values in (fits, spread, moved))
-        names = self._kept(f"{index:03d}-{name}", images)
-        return Side(vector[index], recipe.prompt, recipe.negative_prompt, fitted, spreading, moving, names), (
-            moved,
-            fits,
-        )
-
-    def _measure(self, recipe: Recipe, normalisers: Any) -> tuple[np.ndarray, BatchLoss]:
-        """Every seed's own image (S x H x W x 3, uint8) and their losses."""
-        size = self.config.batch_size
-        parts: list[Batch] = []
-        for start in range(0, len(self.seeds), size):
-            if self.host.interrupted():
-                raise HostInterrupted(INTERRUPTED)
-            parts.append(render(self.host, recipe, self.seeds[start : start + size], self.config, forked=False))
-        self.evaluations += sum(part.evaluations for part in parts)
-        images = np.concatenate([part.images for part in parts])
-        tags = tagger(self.host)
-        return images, score_batch(images, self.targets, None, self.loss, normalisers=normalisers, tagger=tags)
-
-    def _kept(self, name: str, images: np.ndarray) -> tuple[str, ...]:
-        return kept(self.folder, name, list(images), self.config.image_format)

@@ -3,7 +3,7 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const list = document.getElementById("runs"), rows = Array.from(list.querySelectorAll(".run"));
-  const find = document.getElementById("find"), state = document.getElementById("state"), order = document.getElementById("order");
+  const find = document.getElementById("find"), state = document.getElementById("state"), order = document.getElementById("order"), task = document.getElementById("task");
   function arrange() {
     const text = find.value.trim().toLowerCase();
     const gain = function (row) { return row.dataset.gain === "" ? -Infinity : Number(row.dataset.gain); };
@@ -11,11 +11,12 @@
     if (order.value === "oldest") sorted.reverse();
     if (order.value === "gain") sorted.sort(function (a, b) { return gain(b) - gain(a); });
     sorted.forEach(function (row) {
-      row.hidden = state.value !== "" && row.dataset.state !== state.value || !row.textContent.toLowerCase().includes(text);
+      row.hidden = state.value !== "" && row.dataset.state !== state.value ||
+        task.value !== "" && row.dataset.task !== task.value || !row.textContent.toLowerCase().includes(text);
       list.append(row);
     });
   }
-  [find, state, order].forEach(function (control) { control.addEventListener("input", arrange); });
+  [find, task, state, order].forEach(function (control) { control.addEventListener("input", arrange); });
   const button = document.getElementById("compare");
   const chosen = function () { return Array.from(list.querySelectorAll("input:checked")); };
   list.addEventListener("change", function () { button.disabled = chosen().length < 2; });

@@ -45,19 +45,31 @@
     sizes.observe(box);
     charts.push({ update: function () { plot.setData(values()); }, remove: function () { sizes.disconnect(); plot.destroy(); } });
   }
+  const raw = el("raw");
   function drawCharts() {
+    const told = data.series.progress.length > 0;
+    el("switch").hidden = !told;
+    if (told && !raw.checked) drawProgress(); else drawLosses();
+    chart("chart-step", ["generation", "step_size", "axis_ratio"],
+      [line("Step size", "--green", 2, "step"), line("Axis ratio", "--orange", 2, "ratio", [6, 4])], {},
+      [axis("step", "step size"), axis("ratio", "axis ratio", { side: 1, grid: { show: false } })]);
+  }
+  function drawProgress() {
+    const whole = function (u, low, high) { return [0, 1.05 * Math.max(100, high)]; };
+    chart("chart-loss", ["told", "progress"], [line("% of the original's loss", "--red", 2, "y")], { y: { range: whole } },
+      [axis("y", "% of the original's loss")]);
+  }
+  function drawLosses() {
     const band = { series: [4, 3], fill: function () { return "rgba(" + colour("--tint") + ",.18)"; } };
     chart("chart-loss", ["generation", "best", "mean", "lower", "upper"],
       [line("Best", "--red", 2, "y"), line("Mean ± std", "--blue", 1.5, "y"), line("Mean − std", "--blue", 0, "y"),
         line("Mean + std", "--blue", 0, "y")], {}, [axis("y", "loss")], [band]);
-    chart("chart-step", ["generation", "step_size", "axis_ratio"],
-      [line("Step size", "--green", 2, "step"), line("Axis ratio", "--orange", 2, "ratio", [6, 4])], {},
-      [axis("step", "step size"), axis("ratio", "axis ratio", { side: 1, grid: { show: false } })]);
   }
   function redraw() {
     charts.splice(0).forEach(function (c) { c.remove(); });
     drawCharts();
   }
+  raw.addEventListener("change", redraw);
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
@@ -172,7 +184,7 @@
       fresh.innerHTML = news.sections[name];
       if (el(name)) morph(el(name), fresh.content);
     }
-    charts.forEach(function (c) { c.update(); });
+    if (el("switch").hidden && data.series.progress.length) redraw(); else charts.forEach(function (c) { c.update(); });
     const top = box.scrollTop;
     select();
     box.scrollTop = top;

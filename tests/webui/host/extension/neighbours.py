@@ -30,13 +30,15 @@ class Expander(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img: bool) -> list[Any]:
-        """On, too, if nothing is said."""
-        return [gr.Checkbox(label="Expander enabled", value=True)]
+        """On, too, if nothing is said, and whole."""
+        return [gr.Checkbox(label="Expander enabled", value=True), gr.Checkbox(label="Expander broken", value=False)]
 
-    def process(self, p: Any, enabled: bool = True) -> None:
+    def process(self, p: Any, enabled: bool = True, broken: bool = False) -> None:
         """Raises TypeError for seeds that are a list."""
         if not enabled:
             return
+        if broken:  # as the real one on a host whose settings it was too late for
+            raise AttributeError("'Options' object has no attribute 'dp_ignore_whitespace'")
         fix_seed(p)
         template = p.all_prompts[0]
         p.all_seeds = [int(p.seed) + index for index in range(p.batch_size * p.n_iter)]

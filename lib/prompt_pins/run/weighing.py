@@ -1,0 +1,160 @@
+"""Other wordings of a prompt, each compared with it on the same seeds, and the pinned prompt's words measured so.
+
+Images are independent of each other (no tree).  Imports numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import RunConfig
+from ..errors import HostInterrupted
+from ..host import Batch, Host, Recipe
+from ..loss import BatchLoss, Target, flip_pairs, score_batch
+from ..search import INTERRUPTED
+from ..space import Space
+from ..store import Weighed
+from . import seeds
+from .effects import effect, spread_values
+from .rendering import render, tagger
+from .scoring import loss_options
+
+SEEDS = 8
+"""Images of each wording: as few as an interval can be told from."""
+STEP = 0.5
+"""How far a word's weight is lowered and raised."""
+ROOM = 0.2
+"""Of the other side's step: a side that a bound leaves less is not worth its images."""
+Array = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What another wording does: (S,) values of fit and spread less those of the prompt, and how far images moved.
+
+    images: (S x H x W x 3, uint8).
+    """
+
+    images: np.ndarray
+    fits: Array
+    spreads: Array
+    moved: Array
+
+
+class Comparison:
+    """A prompt's images, one for each seed, and what other wordings do on the same seeds.
+
+    known: the prompt's images, where they were rendered before.
+    evaluations: the denoiser's so far, in images x steps.  infotexts: of the prompt's images, () where known.
+    Raises `HostError`, `HostInterrupted`.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        host: Host,
+        targets: Sequence[Target],
+        recipe: Recipe,
+        row: Sequence[int],
+        known: np.ndarray | None = None,
+    ) -> None:
+        self.config, self.host, self.targets, self.seeds = config, host, targets, row
+        self.evaluations = 0
+        self._options = loss_options(config)
+        self.infotexts: tuple[str, ...] = ()
+        if known is None:
+            batch = self._rendered(recipe, len(row))
+            known, self.infotexts = batch.images, batch.infotexts
+        self.images, self.loss = known, self._scored(known, None)
+
+    def change(self, recipe: Recipe, count: int = 0) -> Change:
+        """Another wording's images, and their values seed by seed; count: on so many seeds, 0 for all."""
+        count = count or len(self.seeds)
+        images = self._rendered(recipe, count).images
+        loss = self._scored(images, self.loss.normalisers)
+        fits = np.array([fit for fit, _ in loss.per_image]) - [fit for fit, _ in self.loss.per_image[:count]]
+        spreads = spread_values(np.array(loss.image_image) - np.array(self.loss.image_image)[:count, :count])
+        return Change(images, fits, spreads, flip_pairs(self.images[:count], images, self.config.pixels_per_degree))
+
+    def _rendered(self, recipe: Recipe, count: int) -> Batch:
+        """The first `count` seeds' own images."""
+        size, parts = self.config.batch_size, list[Batch]()
+        for start in range(0, count, size):
+            if self.host.interrupted():
+                raise HostInterrupted(INTERRUPTED)
+            row = self.seeds[start : min(start + size, count)]
+            parts.append(render(self.host, recipe, row, self.config, forked=False))
+        texts = tuple(text for part in parts for text in part.infotexts)
+        batch = Batch(np.concatenate([part.images for part in parts]), texts, sum(part.evaluations for part in parts))
+        self.evaluations += batch.evaluations
+        return batch
+
+    def _scored(self, images: np.ndarray, normalisers: Mapping[str, float] | None) -> BatchLoss:
+        options, tags = self._options, tagger(self.host)
+        return score_batch(images, self.targets, None, options, normalisers=normalisers, tagger=tags)
+
+
+def in_words(ahead: int) -> str:
+    """What goes on, with so many wordings ahead."""
+    return f"measuring the pinned prompt's words: {ahead} wordings ahead"
+
+
+def places(space: Space, centre: Sequence[float], index: int, step: float) -> dict[str, list[float]]:
+    """`centre` with one axis `lowered` and `raised` by `step` in its scale, within its range, if that changes it."""
+    axis, found = space.axes[index], {}
+    near = {"lowered": centre[index] - step * axis.scale, "raised": centre[index] + step * axis.scale}
+    for name, place in near.items():
+        vector = list(centre)
+        vector[index] = min(max(place, axis.low), axis.high)
+        vector = space.round(vector)
+        if vector[index] != centre[index]:
+            found[name] = vector
+    return found
+
+
+def planned(space: Space, centre: Sequence[float]) -> list[tuple[int, list[float]]]:
+    """(axis, vector) of every wording of the point `centre` (N,) that is measured, in order.
+
+    Of two sides, one that a bound leaves hardly any room is left out.
+    """
+    found = []
+    for index in range(space.size):
+        sides = list(places(space, centre, index, STEP).values())
+        longest = max((abs(vector[index] - centre[index]) for vector in sides), default=0.0)
+        found += [(index, v) for v in sides if abs(v[index] - centre[index]) >= ROOM * longest]
+    return found
+
+
+def measured(
+    config: RunConfig, host: Host, space: Space, targets: Sequence[Target], centre: Sequence[float], done: int
+) -> Iterator[tuple[Weighed, int]]:
+    """Every wording of the point `centre` (N,) but the first `done`, and how many are left after it.
+
+    Each one's interval has random numbers of its own, so that it is the same wherever a run goes on.
+    """
+    ahead = planned(space, centre)
+    if done >= len(ahead):
+        return
+    started = time.perf_counter()
+    row = seeds.analysis_seeds(config.seed, SEEDS)
+    prompt, spent = Comparison(config, host, targets, space.recipe(centre), row), 0
+    spent = prompt.evaluations if done else 0
+    for place, (index, vector) in enumerate(ahead[done:], done):
+        change = prompt.change(space.recipe(vector))
+        rng = np.random.Generator(np.random.PCG64([config.seed, place]))
+        fit, spread, image = (
+            (found.mean, found.low, found.high)
+            for found in (effect(values, rng) for values in (change.fits, change.spreads, change.moved))
+        )
+        seconds = {"wall": time.perf_counter() - started}
+        cost = prompt.evaluations - spent
+        yield (
+            Weighed(SEEDS, index, float(centre[index]), vector[index], fit, spread, image, cost, seconds),
+            len(ahead) - place - 1,
+        )
+        started, spent = time.perf_counter(), prompt.evaluations

@@ -1,0 +1,74 @@
+"""What an analysis takes from something earlier: a finished run's pinned prompt, or another analysis."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..config import AnalysisOptions, RunConfig
+from ..errors import OptionError
+from ..host import Host
+from ..loss import Target, fit_targets
+from ..run.targets import kept_targets
+from ..store import Record, RunFolder
+from ..store.wordings import shown
+from . import parts
+
+FROM_ANALYSIS = ("by", "analysis_seeds", "analysis_step")
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """values: plain values of a configuration.  options: of an analysis.  split: phrases that `auto` is to split.
+
+    host: what it was rendered with.
+    """
+
+    folder: RunFolder
+    record: Record
+    values: dict[str, Any]
+    options: dict[str, Any]
+    split: tuple[str, ...] = ()
+
+    def targets(self, config: RunConfig, host: Host) -> tuple[Target, ...]:
+        """Its own target, whose files need not be where they were; fitted to the images of another size."""
+        found = kept_targets(self.folder, self.record)
+        return fit_targets(found, host.size(config), config.fit, None)
+
+
+def of_run(folder: RunFolder) -> Earlier:
+    """A run's pinned prompt with its own target and settings.  Raises `OptionError` for a run that is not finished."""
+    record = folder.record()
+    if record.task != "pin" or record.state != "finished" or record.best is None:
+        raise OptionError("run", folder.path.name, "the number of a finished run")
+    values = RunConfig.from_record(record.config).to_dict()
+    values |= {"prompt": record.best.prompt, "negative_prompt": record.best.negative_prompt}
+    values |= {"cfg_scale": record.best.settings.get("cfg_scale", values["cfg_scale"]), "vary_settings": []}
+    return Earlier(folder, record, {**values, **NO_FILES}, {})
+
+
+def of_analysis(folder: RunFolder) -> Earlier:
+    """Another analysis, to be compared with.  Raises `OptionError` for a run, and for one that has no word."""
+    record = folder.record()
+    if record.task != "words" or not record.words:
+        raise OptionError("against", folder.path.name, "the number of an analysis that has measured a word")
+    values = RunConfig.from_record(record.config).to_dict()
+    split = tuple(dict.fromkeys(word.phrase for word in shown(record.words) if word.phrase))
+    return Earlier(folder, record, {**values, **NO_FILES}, dict(record.options), split)
+
+
+NO_FILES: dict[str, Any] = {"target": [], "target_weights": [], "mask": ""}
+"""Its targets are those in its folder."""
+
+
+def check_paired(earlier: Earlier, config: RunConfig, options: AnalysisOptions, host: Host) -> None:
+    """Raises `OptionError` where two analyses will have nothing that is paired: other seeds or steps, other words."""
+    known = {**earlier.values, **earlier.options}
+    found = {**config.to_dict(), **vars(options)}
+    for name in ("seed", "vary", *FROM_ANALYSIS):
+        if found[name] != known[name]:
+            raise OptionError(name, found[name], f"{known[name]!r}, as in analysis {earlier.folder.path.name}")
+    own = parts.find(config, options, host)
+    labels = {part.label for part in (*own.whole, *own.phrases)}
+    if not labels & {word.label for word in shown(earlier.record.words)}:
+        raise OptionError("prompt", config.prompt, f"words of analysis {earlier.folder.path.name}")
