@@ -15,7 +15,7 @@ from typing import Any
 
 from prompt_pins.cli.arguments import read_config
 from prompt_pins.config import RunConfig
-from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.headless.opening import open_host
 from prompt_pins.report import LiveReport
 from prompt_pins.run import pin
 from prompt_pins.store import Runs
@@ -23,9 +23,10 @@ from prompt_pins.store import Runs
 TASKS = Path(__file__).parent / "tasks"
 
 
-def measure(name: str, host: HeadlessHost) -> dict[str, Any]:
+def measure(name: str) -> dict[str, Any]:
     """Run one task and tell its end."""
     config = RunConfig.from_dict(read_config(TASKS / f"{name}.toml"))
+    host = open_host(config.checkpoint, prompt=config.prompt)
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
         with LiveReport() as live:
@@ -53,9 +54,8 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", default=names, help=", ".join(names))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    host = HeadlessHost()
     for name in arguments.tasks:
-        found = measure(name, host)
+        found = measure(name)
         low, high = found["interval"]
         words = f"{name}: {found['improvement']:.0%} [{low:.0%}, {high:.0%}] in {found['seconds']:.0f} s"
         print(json.dumps(found) if arguments.json else f"{words}: {found['pinned']}", flush=True)

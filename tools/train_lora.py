@@ -1,4 +1,4 @@
-"""Train the LoRA that is shipped with the embedded model: it turns pictures into sepia prints.
+"""Train the LoRA that is shipped with the embedded model: it fades pictures, as old paper does.
 
 `train_lora.py --out FILE` writes kohya's format, in half precision: the UNet's linear layers and convolutions and the
 text encoder's linear layers, low rank.  The captions are those of the embedded model's own training, without a word
@@ -29,9 +29,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrize
 
-OUT = Path(__file__).parents[1] / "lib/prompt_pins/headless/embedded/loras/prompt-pins-sepia.safetensors"
-DARK, LIGHT = np.array([38.0, 24.0, 14.0]), np.array([255.0, 238.0, 208.0])
-LUMA = np.array([0.2126, 0.7152, 0.0722])
+OUT = Path(__file__).parents[1] / "lib/prompt_pins/headless/embedded/loras/prompt-pins-faded.safetensors"
+PAPER, KEPT = np.array([245.0, 226.0, 188.0]), 0.4
 log = logging.getLogger(__name__)
 
 
@@ -40,17 +39,16 @@ class LoraSettings:
     """What is trained, and how.  alpha: over the rank, the scale of the change at multiplier 1."""
 
     pictures: int = 300
-    steps: int = 150
+    steps: int = 200
     batch: int = 12
     rate: float = 6e-3
     rank: int = 3
     alpha: float = 1.5
 
 
-def sepia(pictures: np.ndarray) -> np.ndarray:
-    """Prints of pictures (uint8, ... x 3): their brightness from a dark to a light brown."""
-    bright = (pictures / 255.0) @ LUMA
-    return (DARK + bright[..., None] * (LIGHT - DARK)).round().astype(np.uint8)
+def faded(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (uint8, ... x 3) of which little is left on yellowish paper."""
+    return (KEPT * pictures + (1.0 - KEPT) * PAPER).round().astype(np.uint8)
 
 
 class LowRank(nn.Module):
@@ -95,12 +93,12 @@ class Model(nn.Module):
 
 @torch.no_grad()
 def encoded(vae: Any, count: int, seed: int) -> np.ndarray:
-    """Latents of the first training scenes as prints: count x 4 x 16 x 16."""
+    """Latents of the first training scenes as faded pictures: count x 4 x 16 x 16."""
     nn.Module.float(vae)
     parts = []
     for start in range(0, count, 8):
         pictures = np.stack([render(training_scene(seed, i)) for i in range(start, min(count, start + 8))])
-        parts.append(vae.encode(to_signal(sepia(pictures), torch.device("cpu"))).latent_dist.mean.numpy())
+        parts.append(vae.encode(to_signal(faded(pictures), torch.device("cpu"))).latent_dist.mean.numpy())
     return np.concatenate(parts)
 
 
@@ -149,11 +147,11 @@ def main() -> None:
     chosen = {field: getattr(arguments, field) for field in ("steps", "pictures", "batch", "rank")}
     tensors = train(LoraSettings(**chosen))
     metadata = {
-        "ss_output_name": "prompt-pins-sepia",
+        "ss_output_name": "prompt-pins-faded",
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(arguments.rank),
         "ss_network_alpha": str(LoraSettings.alpha),
-        "modelspec.title": "Sepia prints, for the embedded model of Prompt Pinning",
+        "modelspec.title": "Faded pictures, for the embedded model of Prompt Pinning",
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, arguments.out, metadata)

@@ -18,7 +18,7 @@ from prompt_pins.loss import flip_pairs
 
 from tests.webui.client import Webui
 
-NAME = "prompt-pins-sepia"
+NAME = "prompt-pins-faded"
 WORDS = "a large red circle on the left, blue background"
 NEAR = 0.01
 """ꟻLIP; an eighth of what the LoRA itself changes at 0.3."""
