@@ -21,7 +21,7 @@ from tests.webui.client import Webui
 NAME = "prompt-pins-faded"
 WORDS = "a large red circle on the left, blue background"
 NEAR = 0.01
-"""ꟻLIP; an eighth of what the LoRA itself changes at 0.3."""
+"""ꟻLIP; the LoRA itself changes fifteen times as much at 0.3."""
 JOB = RenderOptions(steps=20, batch_size=2, cfg_scale=5.0, sampler="DPM++ 2M")
 SEEDS = (5, 6)
 
