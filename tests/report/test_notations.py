@@ -102,7 +102,7 @@ def assert_read_back(config: dict[str, Any], words: list[str], monkeypatch: pyte
     monkeypatch.setattr(cli, "merged", take)
     with pytest.raises(StoreError, match="seen"):
         typer.main.get_command(cli.app).main(words[1:], standalone_mode=False)
-    assert seen[0].to_dict() == {**config, "checkpoint": absolute(config["checkpoint"])}
+    assert seen[0].to_dict() == {**config, **{name: absolute(config[name]) for name in ("checkpoint", "vae")}}
 
 
 def test_the_page_of_an_analysis(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from prompt_pins.host import Batch, Recipe
 from prompt_pins.run import pin
 from prompt_pins.space import Space
 from prompt_pins.store import RunFolder, Runs
-from prompt_pins.words.analyze import analyze
+from prompt_pins.words import analyze
 
 from tests.run.painter import Painter
 from tests.run.test_cut import BASE, nothing_is_flushed, ran, target
@@ -186,7 +186,7 @@ def test_a_host_whose_interrogator_fails(target: str, tmp_path: Path) -> None:
 def test_an_analysis_says_what_the_host_said(target: str, tmp_path: Path) -> None:
     config = RunConfig(**{**BASE, "target": (target,)})
     with pytest.raises(HostError, match="the host could not render: MemoryError"):
-        list(analyze(config, AnalysisOptions(), raising(MemoryError(), lambda call: call == 3), Runs(tmp_path)))
+        list(analyze.start(config, AnalysisOptions(), raising(MemoryError(), lambda call: call == 3), Runs(tmp_path)))
 
 
 def test_a_file_that_cannot_be_written_as_the_folder_is_gone_is_not_what_is_said(
