@@ -71,7 +71,8 @@ class HostContract:
         for row, seed in enumerate(SEEDS):
             alone = host.render(PROMPT, (seed,), self.job, False).images.astype(int)
             # a batch rounds otherwise, and a random network may amplify it
-            assert abs(batch[row] - alone[0]).mean() <= 0.1
+            others = abs(batch[row] - batch[row - 1]).mean()
+            assert abs(batch[row] - alone[0]).mean() <= 0.2 * others
 
     def test_leaf_0_is_the_plain_image(self, host: Host) -> None:
         forked = host.render(PROMPT, SEEDS, self.job, True).images.astype(int)
