@@ -17,11 +17,11 @@ from rich.text import Text
 
 from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError, PinError, StoreError
+from ..run.effects import Effect
 from ..store import RunFolder, Runs
 from ..words import compare as comparing
 from ..words.analyze import start
 from ..words.earlier import Earlier, check_paired, of_analysis, of_run
-from ..words.effects import Effect
 from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
 from . import threads
 from .arguments import absolute, analysis_options, merged, read_config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..store import Record, Weighed
 
@@ -94,13 +94,19 @@ def does(lowered: tuple[Interval, float] | None, raised: tuple[Interval, float] 
 
 def groups(record: Record) -> list[tuple[str, list[str], str]]:
     """(what they do, the words' names, what is said of them) of each sentence."""
-    rows = told(record)
-    found = []
-    for does, says in SAYS.items():
-        names = [row.name for row in rows if row.does == does]
-        if names:
-            found.append((does, names, says[len(names) > 1]))
-    return found
+    rows = [(row.does, row.name) for row in told(record)]
+    return [(does, names, SAYS[does][len(names) > 1]) for does, names in alike(rows)]
+
+
+def alike(rows: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """(what they do, their names) of the words that do the same, in the order of `SAYS`.
+
+    rows: what each one does, and its name.
+    """
+    found: dict[str, list[str]] = {does: [] for does in SAYS}
+    for does, name in rows:
+        found[does].append(name)
+    return [(does, names) for does, names in found.items() if names]
 
 
 def sentences(record: Record) -> list[str]:

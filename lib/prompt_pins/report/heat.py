@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..store.files import whole_file
-from .answer import DRIFTS, HOLDS, NOTHING, PULLS, SAYS, Interval, does, in_line
+from ..store.wordings import SIDES
+from .answer import DRIFTS, HOLDS, NOTHING, PULLS, SAYS, Interval, alike, does, in_line
 from .lettering import font_files
 
-SIDES = ("lowered", "raised")
 UNTOLD = ("tells nothing: no change of the misfit is proven", "tell nothing: no change of the misfit is proven")
 """By likelihood, where nothing was rendered."""
 
@@ -45,11 +45,10 @@ def _side(side: Mapping[str, Any], likely: bool) -> tuple[Interval, float]:
 def sentences(words: Sequence[Mapping[str, Any]], likely: bool) -> list[Said]:
     """What the words of an analysis do."""
     found = []
-    for name, says in SAYS.items():
-        labels = tuple(str(word["label"]) for word in words if kind(word, likely) == name)
-        if labels:
-            told = UNTOLD if likely and name == NOTHING else says
-            found.append(Said(name, labels, f"{in_line([f'“{label}”' for label in labels])} {told[len(labels) > 1]}."))
+    for name, labels in alike((kind(word, likely), str(word["label"])) for word in words):
+        told = UNTOLD if likely and name == NOTHING else SAYS[name]
+        text = f"{in_line([f'“{label}”' for label in labels])} {told[len(labels) > 1]}."
+        found.append(Said(name, tuple(labels), text))
     return found
 
 

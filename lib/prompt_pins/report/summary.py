@@ -42,8 +42,8 @@ def summarised(folder: RunFolder) -> dict[str, Any]:
         kept = read_json(folder.inside("run.json")) or {}
         whole = kept.get("version") == SUMMARY_VERSION and not fault(_filled(kept), KEPT)
         if whole and kept["state"] == "finished":
-            plain = {name: UNREADABLE[name] for name in ("task", "moves") if kept.get(name) is None}
-            return {**UNREADABLE, **kept, **plain, "run": folder.path.name}
+            known = {name: value for name, value in kept.items() if value is not None or name not in UNREADABLE}
+            return {**UNREADABLE, **known, "run": folder.path.name}
         return summary(folder.path.name, folder.record())
     except PinError as error:
         return {**UNREADABLE, "run": folder.path.name, "reason": str(error)}

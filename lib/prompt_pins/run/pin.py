@@ -6,7 +6,6 @@ listeners or arguments.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy as np
 from .. import search
 from ..config import RunConfig
 from ..config.search import LIKELY
-from ..errors import HostInterrupted, PinError, StoreError
+from ..errors import HostInterrupted, StoreError
 from ..host import Host
 from ..search import StopReason, stopping
 from ..store import (
@@ -113,16 +112,10 @@ class _Run:
         self._begin()
         yield events.RunStarted(self.folder, self.record)
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="scoring") as self.worker:
+            with self.journal.faults_told(), ThreadPoolExecutor(1, thread_name_prefix="scoring") as self.worker:
                 yield from self._parts()
         except HostInterrupted:
             yield self._end("stopped", search.INTERRUPTED)
-        except Exception as error:
-            self.journal.check_place()  # where the folder has gone, all else may come of that
-            words = str(error) if isinstance(error, PinError) else f"{type(error).__name__}: {error}"
-            with contextlib.suppress(StoreError):
-                self._end("stopped", f"failed: {words}")
-            raise
 
     def _parts(self) -> Events:
         yield from self._target()
@@ -246,7 +239,7 @@ class _Run:
             yield events.WordWeighed(found, ahead)
 
     def _end(self, state: str, reason: str) -> events.RunFinished:
-        self.journal.append({"kind": state, "reason": str(reason), "time": now()}, sync=True)
+        self.journal.end(state, str(reason))
         return events.RunFinished(state, str(reason))
 
     # candidates

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config import RunConfig
 from ..errors import HostInterrupted
@@ -20,7 +19,7 @@ from ..search import INTERRUPTED
 from ..space import Space
 from ..store import Weighed
 from . import seeds
-from .effects import effect, spread_values
+from .effects import Array, effect, spread_values
 from .rendering import render, tagger
 from .scoring import loss_options
 
@@ -30,7 +29,6 @@ STEP = 0.5
 """How far a word's weight is lowered and raised."""
 ROOM = 0.2
 """Of the other side's step: a side that a bound leaves less is not worth its images."""
-Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)

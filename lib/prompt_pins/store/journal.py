@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import JournalError, MovedError, StoreError, reason
+from ..errors import HostInterrupted, JournalError, MovedError, PinError, StoreError, reason
 from .checks import Checker
 from .framing import FORMAT_VERSION, FramingError, decode, encode
 from .records import replay
@@ -120,6 +121,24 @@ class Journal:
         """Raises `MovedError` if it is not where it was opened."""
         if self.moved:
             raise MovedError(self.path.parent, replay(self.records))
+
+    def end(self, state: str, reason: str) -> None:
+        """Say that the run is "stopped" or "finished", and why.  Raises as `append` does."""
+        self.append({"kind": state, "reason": reason, "time": now()}, sync=True)
+
+    @contextlib.contextmanager
+    def faults_told(self) -> Iterator[None]:
+        """A fault within is written down, where it can be, and goes on; an interruption is none."""
+        try:
+            yield
+        except HostInterrupted:
+            raise
+        except Exception as error:
+            self.check_place()  # where the folder has gone, all else may come of that
+            words = str(error) if isinstance(error, PinError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(StoreError):
+                self.end("stopped", f"failed: {words}")
+            raise
 
     def _write(self, data: bytes) -> None:
         """All of it: an unbuffered file may take a part only, as the last one that a full disk has room for."""

@@ -1,5 +1,5 @@
 """What is known of the words of a prompt: measured one by one, without a search.
 
-`analyze` measures, by images (`rendered`) or by how likely the targets are (`likely`); `effects` says what can be said
-of the means; `result` is what an analysis tells.  Nothing is imported here.
+`analyze` measures, by images (`rendered`) or by how likely the targets are (`likely`); `result` is
+what an analysis tells.  Nothing is imported here.
 """

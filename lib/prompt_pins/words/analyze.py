@@ -7,13 +7,12 @@ they are.  Everything is written to the analysis's journal before its event is y
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostInterrupted, PinError, StoreError
+from ..errors import HostInterrupted, StoreError
 from ..host import Host
 from ..loss import Target
 from ..run import seeds
@@ -113,17 +112,12 @@ class _Work:
         first = self.parts.phrases or self.parts.whole
         yield AnalysisStarted(self.folder, len(first), record, parts.planned(self.parts, self.options))
         try:
-            yield from self._measured(record)
+            with self.journal.faults_told():
+                yield from self._measured(record)
         except HostInterrupted:
-            self._end("stopped", INTERRUPTED)
-        except Exception as error:
-            self.journal.check_place()  # where the folder has gone, all else may come of that
-            words = str(error) if isinstance(error, PinError) else f"{type(error).__name__}: {error}"
-            with contextlib.suppress(StoreError):
-                self._end("stopped", f"failed: {words}")
-            raise
+            self.journal.end("stopped", INTERRUPTED)
         else:
-            self._end("finished", f"{len(self.parts.whole)} words")
+            self.journal.end("finished", f"{len(self.parts.whole)} words")
         told = result(replay(self.journal.records))
         self.folder.save_json(ANALYSIS, told.to_json())
         yield AnalysisDone(told)
@@ -173,6 +167,3 @@ class _Work:
                 self.journal.append(to_json(word))
                 self.words.append(word)
                 yield WordMeasured(word, offset + 1, len(before) + len(wanted))
-
-    def _end(self, state: str, reason: str) -> None:
-        self.journal.append({"kind": state, "reason": reason, "time": now()}, sync=True)

@@ -14,9 +14,9 @@ import numpy as np
 from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError
 from ..options import declarations, defaults
+from ..run.effects import Array, Effect, effect
 from ..store import Measured, Record, RunFolder
 from ..store.wordings import SIDES, shown
-from .effects import Array, Effect, effect
 from .result import KEPT, scaled
 
 VERSION = 1

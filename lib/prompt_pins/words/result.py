@@ -10,10 +10,10 @@ import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
 from ..run import seeds
+from ..run.effects import Array, Effect, effect
 from ..run.likely import PARTS, views
 from ..store import Measured, Record, RunFolder, Unchanged
 from ..store.wordings import shown
-from .effects import Array, Effect, effect
 
 VERSION = 4
 INTERRUPTED = "interrupted by the user"
