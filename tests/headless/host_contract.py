@@ -70,9 +70,11 @@ class HostContract:
         batch = host.render(PROMPT, SEEDS, self.job, False).images.astype(int)
         for row, seed in enumerate(SEEDS):
             alone = host.render(PROMPT, (seed,), self.job, False).images.astype(int)
-            # a batch rounds otherwise, and a random network may amplify it
-            others = abs(batch[row] - batch[row - 1]).mean()
-            assert abs(batch[row] - alone[0]).mean() <= 0.2 * others
+            apart = abs(batch[row] - alone[0])
+            if host.describe().get("prediction") == "v":  # a batch rounds otherwise; this random network amplifies it
+                assert apart.mean() <= 0.2 * abs(batch[row] - batch[row - 1]).mean()
+            else:
+                assert apart.max() <= 1
 
     def test_leaf_0_is_the_plain_image(self, host: Host) -> None:
         forked = host.render(PROMPT, SEEDS, self.job, True).images.astype(int)
