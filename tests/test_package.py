@@ -17,7 +17,7 @@ import tomllib
 from prompt_pins import __version__
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("lib", "pyproject.toml", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE")
+SOURCES = ("lib", "pyproject.toml", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE", "docs/licences.md")
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 REFUSED = 99
 REACHING = {
@@ -53,6 +53,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name, ignore=SKIPPED)
         else:
+            (source / name).parent.mkdir(exist_ok=True)
             shutil.copy2(ROOT / name, source / name)
     return built("sdist", source, tmp_path_factory.mktemp("sdist"))
 
@@ -85,7 +86,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "loras/prompt-pins-faded.safetensors",
     ):
         assert f"prompt_pins/headless/embedded/{name}" in held
-    assert held[about + "licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    for name in ("LICENSE", "docs/licences.md"):
+        assert held[f"{about}licenses/{name}"] == (ROOT / name).read_bytes()
     metadata = email.parser.BytesParser().parsebytes(held[about + "METADATA"])
     assert (metadata["Name"], metadata["Version"]) == ("prompt-pins", __version__)
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -96,7 +98,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 def test_the_sdist_holds_no_tests(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
-    assert tops == {*SOURCES, "setup.cfg", "PKG-INFO"}
+    assert tops == {*(name.split("/")[0] for name in SOURCES), "setup.cfg", "PKG-INFO"}
 
 
 @pytest.fixture(scope="module")
