@@ -57,6 +57,10 @@ dist: .venv-release/installed
 	.venv-release/bin/python -m build --no-isolation --outdir dist
 	.venv-release/bin/twine check --strict dist/*
 
+# the site of docs/, in site/: strict, and without a word of news about its maker
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
 $(VENV)/installed: requirements/hashed/dev.txt pyproject.toml
 	$(call fill,$(VENV),dev)
 	$(call torch,$(VENV),dev)
