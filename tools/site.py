@@ -21,7 +21,7 @@ TARGET = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the three, whose links begin at the repository's root, and the script that searches in pages opened as files."""
+    """Add the three, whose links begin at the repository's root, and the search for pages that are opened as files."""
     for name, page in PAGES.items():
         text = TARGET.sub(lambda found: moved(found[1]), (ROOT / name).read_text("utf-8"))
         files.append(File.generated(config, page, content=text))
