@@ -18,7 +18,11 @@ import tomllib
 import typer
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from prompt_pins import __version__
 from prompt_pins.cli.main import app
+from prompt_pins.report.summary import SUMMARY_VERSION
+from prompt_pins.store import FORMAT_VERSION
+from prompt_pins.words.compare import VERSION as COMPARISON_VERSION
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -95,7 +99,7 @@ def test_commands_and_options_exist(line: str) -> None:
 def understood(words: list[str]) -> None:
     """By the command line's own parser; nothing is run.  A sentence may name a command without its arguments."""
     group = typer.main.get_command(app)
-    asks = any(word in ("--help", "--version") for word in words)
+    asks = bool({"--help", "--version", "--install-completion"} & set(words))
     context = group.make_context("prompt-pins", list(words), resilient_parsing=asks)
     if rest := [*context._protected_args, *context.args]:
         name, command, more = group.resolve_command(context, rest)
@@ -155,6 +159,47 @@ def installed(words: list[str]) -> None:
 def test_what_does_not_exist_is_found(line: str) -> None:
     with pytest.raises(BaseException):  # noqa: B017 (click's errors, SystemExit and failed assertions)
         test_commands_and_options_exist(line)
+
+
+OPTION = re.compile(r"--[a-z][a-z-]*")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_sentences_exist(page: Path) -> None:
+    """Those of a benchmark or tool stand on a line that names it, and those of a WebUI are listed here."""
+    known = {name for one in typer.main.get_command(app).commands.values() for part in one.params for name in part.opts}
+    known |= {name for one in typer.main.get_command(app).params for name in one.opts}
+    theirs = {"--lowvram", "--no-hashing", "--gradio-auth", "--api-auth"}
+    programs = "".join(
+        path.read_text("utf-8") for name in ("benchmarks", "tools") for path in (ROOT / name).glob("*.py")
+    )
+    wrong = []
+    for token in tokens(page):
+        if token.type == "code_inline" and token.content.startswith("--"):
+            name = OPTION.match(token.content)[0]
+            if name not in known | theirs and f'"{name}"' not in programs:
+                wrong.append(token.content)
+    assert not wrong
+
+
+def test_every_command_is_on_the_page_of_commands() -> None:
+    page = (ROOT / "docs/command-line.md").read_text("utf-8")
+    assert [
+        name for name in typer.main.get_command(app).commands if not re.search(rf"prompt-pins {name}\b", page)
+    ] == []
+
+
+def test_the_changelog_begins_with_the_versions_that_are() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| 0.")]
+    version, journal, summary, comparison, *_ = rows[0]
+    assert version == __version__
+    assert (int(journal.split(";")[0]), int(summary), int(comparison)) == (
+        FORMAT_VERSION,
+        SUMMARY_VERSION,
+        COMPARISON_VERSION,
+    )
+    assert re.findall(r"^## (\S+)$", text, re.MULTILINE) == [row[0] for row in rows]
 
 
 def test_enough_is_looked_at() -> None:
