@@ -68,8 +68,8 @@ class Progress:
             self._log(event.generation)
         elif isinstance(event, events.Chosen):
             shared.state.textinfo = "comparing the original and the pinned prompt on unseen seeds"
-        elif isinstance(event, events.WordWeighed):
-            shared.state.textinfo = weighing.in_words(event.ahead)
+        elif isinstance(event, events.WordMeasured):
+            shared.state.textinfo = weighing.in_words(event.done, event.of)
 
     def _count(self) -> None:
         """Tell the host how many batches there are.  Its console counts steps, and looks have none."""
