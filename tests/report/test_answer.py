@@ -162,6 +162,18 @@ def test_where_the_candidates_cannot_tell_it_says_so_and_offers_the_command(run:
     assert 'class="bars' not in section(page, "analysis")
 
 
+def test_a_run_of_a_webui_offers_its_button(run: RunFolder, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / run.path.name)
+    folder.path.mkdir()
+    lines = read_journal(run.journal_path)
+    lines[0]["host"] = {"name": "webui"}
+    folder.journal_path.touch()
+    rewrite(folder.journal_path, lines)
+    report.build(folder)
+    told = section((folder.path / "index.html").read_text(), "answer")
+    assert "<b>Measure words</b> in the WebUI's tab" in told and "analyze --run" not in told
+
+
 def test_few_of_many_words_that_do_nothing_are_taken_for_held() -> None:
     """Each word's 95 % interval alone would take one of twenty for held, or for the opposite."""
     empty, held = record(names="abcdefghijkl"), 0

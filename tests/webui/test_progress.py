@@ -132,6 +132,16 @@ def test_it_tells_how_far_the_search_has_come(webui: Any, state: Any, tmp_path: 
     assert " · best loss 0.5000 · " in state.textinfo and listener.curve == [0.53]
 
 
+def test_what_a_narrow_bar_cuts_off_comes_last(webui: Any, state: Any, tmp_path: Path) -> None:
+    listener, config, _ = begun(webui)
+    started(listener, config, tmp_path)
+    listener.host.images = 4
+    listener.handle(events.CandidateDone(DONE, None))
+    parts = state.textinfo.split(" · ")
+    assert parts[0].startswith("generation 1/") and parts[2].endswith(" left")
+    assert parts[3] == "Interrupt keeps everything" and parts[4].endswith(" img/s")
+
+
 def test_measuring_the_words_is_ahead_and_is_told(webui: Any, state: Any, tmp_path: Path) -> None:
     _, _, without = begun(webui)
     listener, config, renders = begun(webui, words=True)

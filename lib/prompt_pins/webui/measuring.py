@@ -125,18 +125,19 @@ class Progress:
         shared.state.textinfo = f"measuring {overview(event.words, self.images, self.config.vary == AUTO)}"
 
     def words(self, event: events.WordMeasured) -> str:
-        """`word 3/12: red · 120/400 images · 31 img/s · 2 min left · Interrupt keeps everything`."""
+        """`word 3/12: red · 120/400 images · 2 min left · Interrupt keeps everything · 31 img/s`."""
         parts = [f"word {event.done}/{event.of}: {event.word.label}"]
         elapsed = time.perf_counter() - self.started
+        speed: list[str] = []
         if self.images and self.host.images:
             done = self.before + self.host.images
             parts.append(f"{done}/{max(self.images, done)} images")
-            parts.append(f"{self.host.images / elapsed:.3g} img/s")
+            speed = [f"{self.host.images / elapsed:.3g} img/s"]
             left = elapsed * max(0, self.images - done) / self.host.images
             parts.append(f"{in_words(left)} left")
         elif not self.images:
             parts.append(f"{in_words(elapsed)} so far")
-        return " · ".join([*parts, "Interrupt keeps everything"])
+        return " · ".join([*parts, "Interrupt keeps everything", *speed])
 
     def _picture(self, word: Measured) -> None:
         """The unchanged prompt's first image beside the word's, where the host shows its live preview."""
