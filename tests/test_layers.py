@@ -145,6 +145,16 @@ def test_no_pickle_no_eval_no_network(path: Path) -> None:
             assert "weights_only=True" in ast.unparse(node)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_assertions_tell_types_and_check_nothing(path: Path) -> None:
+    """`python -O` leaves them out, and a stranger's input must not be told what is wrong by a traceback."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assert):
+            parts = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+            said = [ast.unparse(part) for part in parts]
+            assert all(one.endswith(" is not None") or one.startswith("isinstance(") for one in said), node.lineno
+
+
 def test_lib_and_scripts_are_no_packages() -> None:
     root = PACKAGE.parents[1]
     assert not (root / "lib" / "__init__.py").exists()
