@@ -10,12 +10,12 @@ LISTS := dev webui gradio3 gradio4 docs release
 fill = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/hashed/$(2).txt
 torch = $(1)/bin/python -m pip install --quiet --constraint requirements/$(2).txt torch
 
-.PHONY: demo test test-webui fuzz soak chaos check lock audit dist docs clean
+.PHONY: demo test test-webui fuzz soak chaos figures check lock audit dist docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --words --out $(OUT)
 
-test: $(VENV)/installed .venv-webui/installed check test-webui
+test: $(VENV)/installed .venv-webui/installed check docs test-webui
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 	.venv-webui/bin/python -m pytest tests/prompt tests/space tests/sampling tests/loss tests/search tests/store
 
@@ -33,6 +33,10 @@ soak: $(VENV)/installed
 
 chaos: $(VENV)/installed
 	$(BIN)/python -m tools.chaos
+
+# figures of the pages, made again by their commands; a few minutes
+figures: $(VENV)/installed
+	$(BIN)/python -m tools.figures
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ original's batch, then the best of each generation, then the pinned prompt on un
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from textwrap import fill
@@ -79,4 +80,6 @@ if __name__ == "__main__":
     if sys.argv[2].endswith(".gif"):
         write_gif(Path(sys.argv[2]), evolution(Path(sys.argv[1])), MILLISECONDS)
     else:
-        picture(Path(sys.argv[1])).savefig(sys.argv[2])
+        drawn = io.BytesIO()
+        picture(Path(sys.argv[1])).savefig(drawn)
+        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(sys.argv[2], optimize=True)
