@@ -35,6 +35,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "host", "store", "space", "search", "loss"}, {"numpy"}),
+    "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2"}),
     "words": ({"errors", "options", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
         {"errors", "options", "config", "store", "prompt", "search"},
@@ -42,8 +43,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cli": (
         {
-            "errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "headless", "run", "words",
-            "report",
+            "errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "headless", "run",
+            "workers", "words", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),
