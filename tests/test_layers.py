@@ -36,6 +36,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
+    "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2"}),
     "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
         {"errors", "options", "config", "effects", "store", "prompt", "search"},
@@ -44,7 +45,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "cli": (
         {
             "errors", "options", "config", "effects", "host", "store", "prompt", "sampling", "loss", "headless", "run",
-            "words", "report",
+            "workers", "words", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),

@@ -1,7 +1,7 @@
 """What a journal says: its records as frozen dataclasses, and a run's state as their replay.
 
-Standard library only.  Every record is a JSON object with a `kind`; the keys `time` (ISO 8601, UTC) and
-`seconds` are the only ones that differ between two runs of the same configuration on the same machine.
+Standard library only.  Every record is a JSON object with a `kind`; the keys `time` (ISO 8601, UTC), `seconds` and
+`worker` are the only ones that differ between two runs of the same configuration on the same kind of machine.
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis) and its options
@@ -40,6 +40,7 @@ class Candidate:
     folder: the batch's folder, relative to the run's; a candidate that was evaluated before shares it.
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
+    worker: who rendered it, where there were several; "" (and no key of the journal) where there were not.
     """
 
     generation: int
@@ -57,6 +58,7 @@ class Candidate:
     error: str = ""
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    worker: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,10 +152,10 @@ _KINDS: dict[str, type[Any]] = {
 def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged | Measured) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
-    plain = dataclasses.asdict(record)
+    plain = {"kind": kind, **dataclasses.asdict(record)}
     if isinstance(record, Measured):  # a side that there is not is no key
         plain = {name: value for name, value in plain.items() if value is not None}
-    return {"kind": kind, **plain}
+    return {name: value for name, value in plain.items() if value or name != "worker"}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
@@ -262,15 +264,8 @@ class Record:
 
 def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     """The state that a journal's records add up to."""
-    values: dict[str, Any] = {
-        "state": "running",
-        "reason": "",
-        "started": "",
-        "ended": "",
-        "likely": None,
-        "choice": None,
-        "held": None,
-    }
+    values: dict[str, Any] = {"state": "running", "likely": None, "choice": None, "held": None}
+    values |= dict.fromkeys(("reason", "started", "ended"), "")
     values |= {"config": {}, "host": {}, "axes": (), "plan": {}, "target_source": ""}
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
