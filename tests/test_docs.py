@@ -169,7 +169,7 @@ def test_options_in_sentences_exist(page: Path) -> None:
     """Those of a benchmark or tool stand on a line that names it, and those of a WebUI are listed here."""
     known = {name for one in typer.main.get_command(app).commands.values() for part in one.params for name in part.opts}
     known |= {name for one in typer.main.get_command(app).params for name in one.opts}
-    theirs = {"--lowvram", "--no-hashing", "--gradio-auth", "--api-auth"}
+    theirs = {"--api", "--lowvram", "--no-hashing", "--gradio-auth", "--api-auth"}
     programs = "".join(
         path.read_text("utf-8") for name in ("benchmarks", "tools") for path in (ROOT / name).glob("*.py")
     )

@@ -73,6 +73,10 @@ class HostError(PinError):
     """The host could not turn a prompt into images."""
 
 
+class WorkersError(PinError):
+    """None of a run's workers is left; with others the run goes on."""
+
+
 class HostInterrupted(PinError):
     """The user stopped the host while it was rendering."""
 

@@ -37,11 +37,16 @@ class Batch:
     images: uint8, B x H x W x 3, sRGB.
     infotexts: one for each image.
     evaluations: denoiser evaluations spent, in images x steps (guidance is not counted twice).
+    worker, seconds: who rendered it and how long that took, where there are several; "" where there are not.
+    loss: what a worker has scored it with already, by the request's `judge`.
     """
 
     images: np.ndarray
     infotexts: tuple[str, ...]
     evaluations: int
+    worker: str = ""
+    seconds: float = 0.0
+    loss: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +74,20 @@ class Misfits:
 
     values: np.ndarray
     evaluations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A batch that `Host.render` will be asked for.
+
+    judge: scores its images; a worker may do so where it is.
+    """
+
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    job: RenderOptions
+    forked: bool
+    judge: Callable[[np.ndarray], Any] | None = dataclasses.field(default=None, compare=False)
 
 
 Tagger = Callable[["np.ndarray"], Sequence[Mapping[str, float]]]

@@ -38,7 +38,6 @@ FLAGS = [
     "--no-download-sd-model",
     "--skip-version-check",
     "--disable-console-progressbars",
-    "--no-hashing",
 ]
 
 
@@ -165,7 +164,8 @@ def _answering(host: Webui, server: Server, folder: Path) -> Webui:
     while server.poll() is None:
         with contextlib.suppress(OSError):
             up = not host.real or "Startup time: " in log.read_text(errors="replace")
-            if up and host.call("/prompt-pins/v1/options")[0] in (200, 401):
+            bare = "/sdapi/v1/samplers"  # a host without this extension
+            if up and any(host.call(path)[0] in (200, 401) for path in ("/prompt-pins/v1/options", bare)):
                 return host
         time.sleep(1)
     raise AssertionError("the WebUI did not come up: " + log.read_text(errors="replace")[-4000:])

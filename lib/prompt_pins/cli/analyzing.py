@@ -16,20 +16,21 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config import AnalysisOptions, RunConfig
+from ..effects import Effect
 from ..errors import OptionError, PinError, StoreError
-from ..run.effects import Effect
-from ..store import RunFolder, Runs
+from ..store import Record, RunFolder, Runs, events
 from ..words import compare as comparing
 from ..words.analyze import start
 from ..words.earlier import Earlier, check_paired, of_analysis, of_run
-from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
+from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
 from .arguments import absolute, analysis_options, merged, read_config
-from .running import FAILED, built, signals
+from .running import FAILED, built, flags, signals
 from .terminal import Terminal, complain, emit, quoted, shown
 
 if TYPE_CHECKING:
     from ..headless.engine import HeadlessHost
+    from .crew import Engine
 
 
 MODEL = {"checkpoint", "vae"}
@@ -80,6 +81,11 @@ class Order:
             found, chosen, runs, source, other, bool(found.target), prompt is not None or bool(MODEL & set(given))
         )
 
+    @property
+    def record(self) -> Record | None:
+        """Of the earlier run or analysis, whose host is to be the same."""
+        return None if self.source is None or self.moved else self.source.record
+
     def host(self, device: str | None, embeddings: Path | None, loras: Path | None) -> HeadlessHost:
         """The host of the earlier run or analysis, if there is one; another where the command line asks for it."""
         from ..headless.opening import open_host, reopen_host
@@ -93,7 +99,7 @@ class Order:
         config, folders = self.config, [given or folder for given, folder in zip((embeddings, loras), own)]
         return open_host(config.checkpoint, device, folders[0], vae=config.vae, loras=folders[1], prompt=config.prompt)
 
-    def begin(self, host: HeadlessHost) -> Iterator[Event]:
+    def begin(self, host: Engine) -> Iterator[Event]:
         """The events.  Raises `PinError`."""
         if self.against is not None:
             check_paired(self.against, self.config, self.options, host)
@@ -103,8 +109,8 @@ class Order:
 
 
 def measure_to_the_end(
-    events: Iterator[Event],
-    host: HeadlessHost,
+    running: Iterator[Event],
+    host: Engine,
     against: Earlier | None = None,
     as_json: bool = False,
     again: Mapping[str, object] = MappingProxyType({}),
@@ -121,7 +127,7 @@ def measure_to_the_end(
     told: Analysis | None = None
     with signals(host, received):
         try:
-            for place, found in follow(console, events):
+            for place, found in follow(console, running):
                 folder, told = place, found
         except (PinError, OSError) as error:
             if folder is None:
@@ -147,22 +153,21 @@ def measure_to_the_end(
     if failure is not None:
         complain(failure)
     if failure is not None or received or (told is not None and told.state != "finished"):
-        words = [str(word) for flag, value in again.items() if value for word in (flag, value)]
-        console.say(f"to go on: prompt-pins resume {' '.join([quoted(folder.path), *map(quoted, words)])}")
+        console.say(f"to go on: prompt-pins resume {' '.join([quoted(folder.path), *map(quoted, flags(again))])}")
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 
-def follow(console: Terminal, events: Iterator[Event]) -> Iterator[tuple[RunFolder, Analysis | None]]:
+def follow(console: Terminal, running: Iterator[Event]) -> Iterator[tuple[RunFolder, Analysis | None]]:
     """Work through an analysis with a bar, and give its folder, and its result in the end."""
     columns = (TextColumn("words"), MofNCompleteColumn(), BarColumn(bar_width=None), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=None)
-        for event in events:
+        for event in running:
             if isinstance(event, AnalysisStarted):
                 folder = event.folder
                 bar.update(task, total=event.words, completed=len(event.record.words))
                 yield folder, None
-            elif isinstance(event, WordMeasured):
+            elif isinstance(event, events.WordMeasured):
                 bar.update(task, total=event.of, completed=event.done)
             elif isinstance(event, AnalysisDone):
                 yield folder, event.result

@@ -19,6 +19,7 @@ from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
 from . import facts, threads
 from .arguments import merged, some_path, with_analysis_options, with_options
+from .crew import Crew, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
@@ -44,7 +45,9 @@ def about(
 
 @app.command()
 @with_options
+@with_workers
 def pin(
+    crew: Crew,
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to pin, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
@@ -58,12 +61,18 @@ def pin(
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
-    host = open_host(settings.checkpoint, device, embeddings, vae=settings.vae, loras=loras, prompt=settings.prompt)
-    run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)))
+    given = (settings.checkpoint, device, embeddings)
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
+    with crew.opened(
+        settings, lambda: open_host(*given, vae=settings.vae, loras=loras, prompt=settings.prompt), beside
+    ) as host:
+        run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 
 
 @app.command()
+@with_workers
 def resume(
+    crew: Crew,
     run: RunName,
     out: Out = OUT,
     device: Device = None,
@@ -87,17 +96,21 @@ def resume(
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    host = reopen_host(record, device or record.host.get("device"), embeddings, checkpoint=checkpoint, loras=loras)
-    again = {"--checkpoint": checkpoint, "--embeddings": embeddings, "--loras": loras, "--device": device}
-    if record.task == measuring.TASK:
-        measure_to_the_end(measuring.resume(folder, host), host, again=again)
-    else:
-        run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
+    given = (record, device or record.host.get("device"), embeddings)
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, "checkpoint": checkpoint}
+    again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
+    with crew.opened(settings, lambda: reopen_host(*given, checkpoint=checkpoint, loras=loras), beside, record) as host:
+        if record.task == measuring.TASK:
+            measure_to_the_end(measuring.resume(folder, host), host, again=again)
+        else:
+            run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
 
 @app.command()
 @with_analysis_options
+@with_workers
 def analyze(
+    crew: Crew,
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to measure, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
@@ -124,9 +137,12 @@ def analyze(
     from .analyzing import Order, measure_to_the_end
 
     order = Order.of(prompt, config, Runs(out), run, against, options)
-    host = order.host(device, embeddings, loras)
-    events, again = order.begin(host), {"--embeddings": embeddings, "--loras": loras, "--device": device}
-    measure_to_the_end(events, host, order.against, as_json, again)
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
+    again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
+    with crew.opened(
+        order.config, lambda: order.host(device, embeddings, loras), beside, order.record, Terminal(stderr=as_json)
+    ) as host:
+        measure_to_the_end(order.begin(host), host, order.against, as_json, again)
 
 
 @app.command()

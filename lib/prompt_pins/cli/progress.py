@@ -14,10 +14,13 @@ from .terminal import Terminal
 
 
 class Screen:
-    """A listener that shows a run: a live bar on a terminal, a line for each generation elsewhere."""
+    """A listener that shows a run: a live bar on a terminal, a line for each generation elsewhere.
 
-    def __init__(self, console: Terminal, plan: Plan) -> None:
-        self.console, self.plan = console, plan
+    host: of the run; a pool of workers has news of them.
+    """
+
+    def __init__(self, console: Terminal, plan: Plan, host: object = None) -> None:
+        self.console, self.plan, self.host = console, plan, host
         self.images = 0
         self.started = time.perf_counter()
         self.standing = ""
@@ -39,6 +42,8 @@ class Screen:
 
     def handle(self, event: events.Event) -> None:
         """Show one event."""
+        for line in self.host.news() if hasattr(self.host, "news") else ():
+            self.console.say(line, style="yellow")
         if isinstance(event, events.RunStarted):
             self._begin(event.record)
         elif isinstance(event, events.TargetReady):
@@ -56,8 +61,8 @@ class Screen:
             self._line(event.generation.generation)
         elif isinstance(event, events.Chosen):
             self.bar.update(self.task, description="comparing with the original on unseen seeds")
-        elif isinstance(event, events.WordWeighed):
-            self.bar.update(self.task, description=weighing.in_words(event.ahead))
+        elif isinstance(event, events.WordMeasured):
+            self.bar.update(self.task, description=weighing.in_words(event.done, event.of))
 
     def _ask(self) -> None:
         if self.plan.before:

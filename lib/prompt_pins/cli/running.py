@@ -18,7 +18,7 @@ from .terminal import GONE, Terminal, complain, quoted
 
 if TYPE_CHECKING:
     from ..config import RunConfig
-    from ..headless.engine import HeadlessHost
+    from .crew import Engine
 
 FAILED = 1
 PIPE = GONE - 128
@@ -27,7 +27,7 @@ PIPE = GONE - 128
 
 def run_to_the_end(
     settings: RunConfig,
-    host: HeadlessHost,
+    host: Engine,
     begin: Callable[[], Iterator[Event]],
     again: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
@@ -46,7 +46,7 @@ def run_to_the_end(
     plan = make_plan(settings, host)
     with signals(host, received), LiveReport(quiet=True) as live:
         events = begin()
-        screen = Screen(console, plan)
+        screen = Screen(console, plan, host)
         try:
             for event in events:
                 folder = event.folder if isinstance(event, RunStarted) else folder
@@ -63,8 +63,13 @@ def run_to_the_end(
         finally:
             screen.close()
     if folder is not None:
-        words = [str(word) for flag, value in again.items() if value for word in (flag, value)]
-        _close(console, folder, received, failure or live.failed, words)
+        _close(console, folder, received, failure or live.failed, flags(again))
+
+
+def flags(given: Mapping[str, object]) -> list[str]:
+    """The words of a command line, of options that are not empty; a list is one that is given several times."""
+    lists = [(flag, values if isinstance(values, list) else [values]) for flag, values in given.items()]
+    return [str(word) for flag, values in lists for value in values if value for word in (flag, value)]
 
 
 def _close(
@@ -127,7 +132,7 @@ def draw_again(folder: RunFolder) -> None:
 
 
 @contextlib.contextmanager
-def signals(host: HeadlessHost, received: list[int]) -> Iterator[None]:
+def signals(host: Engine, received: list[int]) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM ends the run cleanly; a second one ends the program at once."""
 
     def stop(number: int, _: FrameType | None) -> None:

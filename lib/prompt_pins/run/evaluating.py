@@ -11,11 +11,11 @@ from typing import Union
 import numpy as np
 
 from ..config import RunConfig
-from ..errors import HostError, HostInterrupted
-from ..host import Batch, Host, Recipe
+from ..errors import HostError, HostInterrupted, WorkersError
+from ..host import Batch, Host, Recipe, Request
 from ..search import INTERRUPTED
 from ..store import Candidate, Record
-from . import beginning, seeds
+from . import beginning, rendering, seeds
 from .plan import Plan
 from .rendering import render
 from .scoring import Scorer, candidate_id, image_names
@@ -51,18 +51,19 @@ class Evaluator:
     def evaluate(self, generation: int, vectors: np.ndarray, scorer: Scorer, worker: Executor) -> Iterator[Candidate]:
         """Every candidate of a generation in order, each with its loss or with what it failed for.
 
-        vectors: (rows, N).  Raises `HostInterrupted` after those that were begun, and `StoreError` where the record's
-        are others.
+        vectors: (rows, N).  Raises `HostInterrupted` and `WorkersError` after those that were begun, and `StoreError`
+        where the record's are others.
         """
+        rendering.ahead(self.host, lambda: self._wanted(generation, vectors, scorer))
         pending: list[Pending] = []
-        interrupted: HostInterrupted | None = None
+        interrupted: HostInterrupted | WorkersError | None = None
         for index, vector in enumerate(vectors):
             known = self._replayed.get((generation, index))
             if known is not None:
                 beginning.check_replayed(scorer.folder, known, vector)
             try:
                 pending.append(known or self._start(generation, index, vector, scorer, worker))
-            except HostInterrupted as error:
+            except (HostInterrupted, WorkersError) as error:
                 interrupted = error
                 break
             while pending and (isinstance(pending[0], Candidate) or pending[0].done()):
@@ -72,12 +73,26 @@ class Evaluator:
         if interrupted is not None:
             raise interrupted
 
+    def _wanted(self, generation: int, vectors: np.ndarray, scorer: Scorer) -> Iterator[Request]:
+        """What `_start` will ask the host for."""
+        row, judge = self._row(generation), scorer.judge(self.plan.of(generation).levels)
+        for index, vector in enumerate(vectors):
+            recipe = self.plan.space.recipe(vector.tolist())
+            name = candidate_id(recipe, row)
+            if (generation, index) not in self._replayed and name not in {*self._known, *self._rendered}:
+                yield Request(recipe, row, self.config, forked=True, judge=judge)
+
+    def _row(self, generation: int) -> tuple[int, ...]:
+        """The seeds of a generation's batches."""
+        config = self.config
+        whole = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)
+        return whole[: self.plan.of(generation).size]
+
     def _start(self, generation: int, index: int, vector: np.ndarray, scorer: Scorer, worker: Executor) -> Pending:
         """Render a candidate and hand it to the worker; one that is known already is not rendered again."""
         if self.host.interrupted():
             raise HostInterrupted(INTERRUPTED)
-        config, planned = self.config, self.plan.of(generation)
-        row = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)[: planned.size]
+        row = self._row(generation)
         recipe = self.plan.space.recipe(vector.tolist())
         name = candidate_id(recipe, row)
         weights = tuple(float(weight) for weight in vector)
@@ -89,18 +104,17 @@ class Evaluator:
         started = time.perf_counter()
         blank = Candidate(
             generation, index, name, weights, recipe.prompt, recipe.negative_prompt, None, None, None,
-            f"{generation:08d}/{name}", image_names(row, config.image_format), 0, settings=dict(recipe.settings),
+            f"{generation:08d}/{name}", image_names(row, self.config.image_format), 0, settings=dict(recipe.settings),
         )  # fmt: skip
         try:
             batch = self._batch(name, recipe, row)
         except HostError as error:
             return dataclasses.replace(blank, images=(), error=str(error))
-        blank = dataclasses.replace(
-            blank, evaluations=batch.evaluations, seconds={"render": time.perf_counter() - started}
-        )
-        if config.image_format == "png":  # other formats do not keep every bit
+        seconds = {"render": batch.seconds or time.perf_counter() - started}
+        blank = dataclasses.replace(blank, evaluations=batch.evaluations, seconds=seconds, worker=batch.worker)
+        if self.config.image_format == "png":  # other formats do not keep every bit
             self.images[name] = batch.images
-        self._known[name] = found = worker.submit(scorer.candidate, blank, batch, planned.levels, row)
+        self._known[name] = found = worker.submit(scorer.candidate, blank, batch, self.plan.of(generation).levels, row)
         return found
 
     def _batch(self, name: str, recipe: Recipe, row: Sequence[int]) -> Batch:

@@ -13,7 +13,7 @@ from ..host import Batch, Host
 from ..search import INTERRUPTED
 from ..store import Candidate, Choice, Held
 from . import contest, seeds
-from .rendering import render
+from .rendering import ahead, chunks, render
 from .scoring import Scorer, image_names
 
 
@@ -27,6 +27,7 @@ class Judge:
         """The contest.  contestants: the original first; simplest: the index of the simplest finalist."""
         started = time.perf_counter()
         fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
+        self._ahead(contestants, fresh)
         fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
         chosen = contestants[contest.winner(fits, simplest)].id
         cost = len(fresh) * self.config.steps * len(contestants)
@@ -37,10 +38,14 @@ class Judge:
         """The check on unseen seeds; its images are kept."""
         started = time.perf_counter()
         unseen = seeds.held_out_seeds(self.config.seed, self.config.held_out)
+        self._ahead([original, pinned], unseen)
         before, old = self._unseen("original", original, unseen)
         after, new = self._unseen("pinned", pinned, unseen)
         gain, low, high = contest.improvement(before, after, seed=self.config.cma_seed)
         return Held(unseen, before, after, gain, low, high, old, new, {"wall": time.perf_counter() - started})
+
+    def _ahead(self, candidates: Sequence[Candidate], row: Sequence[int]) -> None:
+        ahead(self.host, lambda: (r for c in candidates for r in chunks(contest.recipe(c), row, self.config)))
 
     def _unseen(self, role: str, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, tuple[str, ...]]:
         """A candidate's fits on unseen seeds, and the paths of its images."""
@@ -53,11 +58,10 @@ class Judge:
         """Mean loss to the targets of each seed's independent image, and the images."""
         recipe = contest.recipe(candidate)
         parts = []
-        for start in range(0, len(row), self.config.batch_size):
+        for part in chunks(recipe, row, self.config):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            chunk = row[start : start + self.config.batch_size]
-            parts.append(render(self.host, recipe, chunk, self.config, forked=False))
+            parts.append(render(self.host, recipe, part.seeds, self.config, forked=False))
         batch = Batch(
             np.concatenate([part.images for part in parts]),
             tuple(text for part in parts for text in part.infotexts),

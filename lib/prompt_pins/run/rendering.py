@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..config import RenderOptions
 from ..errors import HostError, PinError
-from ..host import Batch, Host, Misfits, Recipe, Tagger, View
+from ..host import Batch, Host, Misfits, Recipe, Request, Tagger, View
 
 LONGEST = 300
 """Characters of a fault that are told."""
@@ -35,6 +35,20 @@ def render(host: Host, recipe: Recipe, seeds: Sequence[int], job: RenderOptions,
             found = f"{len(images)} images and {len(batch.infotexts)} infotexts"
             raise HostError(f"the host returned {found} for {len(seeds)} seeds")
         return batch
+
+
+def ahead(host: Host, requests: Callable[[], Iterable[Request]]) -> None:
+    """Tell a host of several workers what is asked for next, in this order; any other host renders when asked."""
+    begin = getattr(host, "ahead", None)
+    if begin is not None:
+        begin(list(requests()))
+
+
+def chunks(recipe: Recipe, row: Sequence[int], job: RenderOptions) -> list[Request]:
+    """The batches of a recipe's independent images."""
+    size = job.batch_size
+    parts = [tuple(row[start : start + size]) for start in range(0, len(row), size)]
+    return [Request(recipe, part, job, forked=False) for part in parts]
 
 
 def misfits(

@@ -56,6 +56,20 @@ def check_loss(config: RunConfig, host: Host) -> None:
     score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=tagger(host))
 
 
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """Scores batches as a `Scorer` does; it can be sent to another machine."""
+
+    targets: tuple[Target, ...]
+    levels: Levels
+    options: LossOptions
+    normalisers: Mapping[str, float] | None
+
+    def __call__(self, images: np.ndarray) -> BatchLoss:
+        """The loss of a batch (B x H x W x 3, uint8)."""
+        return score_batch(images, self.targets, self.levels, self.options, normalisers=self.normalisers)
+
+
 class Scorer:
     """Scores batches against the targets and writes them down.  One thread at a time."""
 
@@ -76,6 +90,13 @@ class Scorer:
         self.tagger = tagger
         self._options = loss_options(config)
 
+    def judge(self, levels: Levels) -> Judgement | None:
+        """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
+        the host's interrogator."""
+        if self.tagger is not None or (self.normalisers is None and len(self.config.loss_objectives) > 1):
+            return None
+        return Judgement(tuple(self.targets), levels, self._options, self.normalisers)
+
     def score(self, images: np.ndarray, levels: Levels | None) -> BatchLoss:
         """The loss of a batch (B x H x W x 3, uint8); the first one ever scored sets the normalisers."""
         loss = score_batch(
@@ -94,9 +115,10 @@ class Scorer:
         folder = self.folder.path / blank.folder
         self.folder.save_images(folder, batch.images, blank.images, batch.infotexts)
         try:
-            loss = self.score(batch.images, levels)
+            loss = self.score(batch.images, levels) if batch.loss is None else batch.loss
         except PinError as error:
             return dataclasses.replace(blank, error=str(error))
+        self.normalisers = self.normalisers or loss.normalisers
         done = dataclasses.replace(blank, loss=loss.loss, fit=loss.fit, spread=loss.spread)
         write_json(folder / "batch_stats.json", self._stats(done, loss, levels, seeds))
         seconds = {**blank.seconds, "score": time.perf_counter() - started}

@@ -1,7 +1,7 @@
 """What a journal says: its records as frozen dataclasses, and a run's state as their replay.
 
-Standard library only.  Every record is a JSON object with a `kind`; the keys `time` (ISO 8601, UTC) and
-`seconds` are the only ones that differ between two runs of the same configuration on the same machine.
+Standard library only.  Every record is a JSON object with a `kind`; the keys `time` (ISO 8601, UTC), `seconds` and
+`worker` are the only ones that differ between two runs of the same configuration on the same kind of machine.
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis) and its options
@@ -11,9 +11,8 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
-    weighed     the pinned prompt with one word at another weight (`Weighed`)
-    unchanged   of an analysis: the prompt as it is (`Unchanged`)
-    word        of an analysis: a word, or a phrase, at other weights (`Measured`)
+    unchanged   of an analysis, or of a run that measures words: the prompt as it is, or the pinned one (`Unchanged`)
+    word        of the same: a word, or a phrase, at other weights (`Measured`)
     stopped     reason: the run ended early and can be resumed
     resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
@@ -27,7 +26,6 @@ from typing import Any
 
 from ..errors import StoreError
 from .axes import Axis, axes_of
-from .weighed import Weighed
 from .wordings import Measured, Unchanged
 
 
@@ -42,6 +40,7 @@ class Candidate:
     folder: the batch's folder, relative to the run's; a candidate that was evaluated before shares it.
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
+    worker: who rendered it, where there were several; "" (and no key of the journal) where there were not.
     """
 
     generation: int
@@ -59,6 +58,7 @@ class Candidate:
     error: str = ""
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    worker: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,17 +145,17 @@ class Choice:
 
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
-    "weighed": Weighed, "unchanged": Unchanged, "word": Measured,
+    "unchanged": Unchanged, "word": Measured,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held | Weighed | Unchanged | Measured) -> dict[str, Any]:
+def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged | Measured) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
-    plain = dataclasses.asdict(record)
+    plain = {"kind": kind, **dataclasses.asdict(record)}
     if isinstance(record, Measured):  # a side that there is not is no key
         plain = {name: value for name, value in plain.items() if value is not None}
-    return {"kind": kind, **plain}
+    return {name: value for name, value in plain.items() if value or name != "worker"}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
@@ -178,7 +178,8 @@ class Record:
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
-    task: "pin", or "words" for an analysis, which has `options`, `unchanged` and `words`, in the order of measuring.
+    task: "pin", or "words" for an analysis, which has `options`.
+    unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
     """
 
     state: str
@@ -197,7 +198,6 @@ class Record:
     generations: tuple[Generation, ...]
     choice: Choice | None
     held: Held | None
-    weighed: tuple[Weighed, ...] = ()
     task: str = "pin"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     unchanged: Unchanged | None = None
@@ -264,20 +264,12 @@ class Record:
 
 def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     """The state that a journal's records add up to."""
-    values: dict[str, Any] = {
-        "state": "running",
-        "reason": "",
-        "started": "",
-        "ended": "",
-        "likely": None,
-        "choice": None,
-        "held": None,
-    }
+    values: dict[str, Any] = {"state": "running", "likely": None, "choice": None, "held": None}
+    values |= dict.fromkeys(("reason", "started", "ended"), "")
     values |= {"config": {}, "host": {}, "axes": (), "plan": {}, "target_source": ""}
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
-    weighed: list[Weighed] = []
     words: list[Measured] = []
     for line in lines:
         kind = line["kind"]
@@ -292,8 +284,6 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
-        elif kind == "weighed":
-            weighed.append(from_json(line))
         elif kind == "word":
             words.append(from_json(line))
         elif kind in ("likely", "choice", "held", "unchanged"):
@@ -311,7 +301,6 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     return Record(
         candidates=tuple(candidates),
         generations=tuple(generations),
-        weighed=tuple(weighed),
         words=tuple(words),
         **values,
     )

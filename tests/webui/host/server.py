@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import os
 import sys
 import threading
 import time
@@ -38,7 +39,8 @@ JOBS = {"txt2img": processing.StableDiffusionProcessingTxt2Img, "img2img": proce
 def load_scripts() -> None:
     """The extension's script and its neighbours; a script's module is not left in `sys.modules`."""
     scripts.scripts_data.clear()
-    for path in (ROOT / "scripts" / "prompt_pinning.py", HERE / "extension" / "neighbours.py"):
+    own = [] if os.environ.get("STAND_IN_BARE") else [ROOT / "scripts" / "prompt_pinning.py"]
+    for path in (*own, HERE / "extension" / "neighbours.py"):
         spec = importlib.util.spec_from_file_location(path.name, path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -127,6 +129,9 @@ def add_api(app: FastAPI, runners: dict[str, tuple[Any, list[Any]]]) -> None:
             shared.opts.set(key, value)
         shared.opts.save()
 
+    def settings() -> dict[str, Any]:
+        return {name: getattr(shared.opts, name) for name in (*shared.opts.data_labels, *shared.opts.data)}
+
     def progress() -> dict[str, Any]:
         names = ("job", "job_count", "job_no", "sampling_step", "interrupted", "skipped")
         state = {name: getattr(shared.state, name) for name in names}
@@ -137,7 +142,7 @@ def add_api(app: FastAPI, runners: dict[str, tuple[Any, list[Any]]]) -> None:
     app.add_api_route("/sdapi/v1/interrupt", flag("interrupted"), methods=["POST"])
     app.add_api_route("/sdapi/v1/skip", flag("skipped"), methods=["POST"])
     app.add_api_route("/sdapi/v1/progress", progress, methods=["GET"])
-    app.add_api_route("/sdapi/v1/options", lambda: shared.opts.data, methods=["GET"])
+    app.add_api_route("/sdapi/v1/options", settings, methods=["GET"])
     app.add_api_route("/sdapi/v1/options", configure, methods=["POST"])
     app.add_api_route("/sdapi/v1/samplers", lambda: [{"name": s.name} for s in sd_samplers.samplers], methods=["GET"])
 

@@ -1,0 +1,160 @@
+"""Where a run is computed: here, or by workers that the command line names.  Imports typer.
+
+These are no options of a run: they change neither what it is nor its journal, and a run that goes on is told them anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
+
+import typer
+
+from ..config import RunConfig
+from ..errors import CheckpointError, OptionError
+from ..store import Record
+from .arguments import Command, some_path
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from ..headless.engine import HeadlessHost
+    from ..workers.pool import Pool
+
+    Engine = Union[HeadlessHost, Pool]
+
+PANEL = "Workers"
+SAME = ("checkpoint", "checkpoint_sha256", "vae", "forks", "source_sha256", "denoising_strength")
+"""What WebUIs must tell as they did, where a run goes on."""
+WEBUIS = "webui-api"
+
+
+@dataclasses.dataclass(frozen=True)
+class Crew:
+    """The workers that a command line names; none: here."""
+
+    webui: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            metavar="URL",
+            rich_help_panel=PANEL,
+            help="Render with this WebUI, by its API, with its checkpoint and LoRAs; several: one for each.",
+        ),
+    ] = None
+    webui_auth: Annotated[
+        str,
+        typer.Option(
+            metavar="USER:PASSWORD",
+            envvar="PROMPT_PINS_WEBUI_AUTH",
+            show_envvar=True,
+            rich_help_panel=PANEL,
+            help="The login of --api-auth; it is never written down.",
+        ),
+    ] = ""
+    source: Annotated[
+        Optional[Path],
+        typer.Option(
+            parser=some_path, metavar="PATH", rich_help_panel=PANEL, help="img2img, with --webui: the image to redraw."
+        ),
+    ] = None
+    denoising_strength: Annotated[
+        float, typer.Option(min=0.0, max=1.0, rich_help_panel=PANEL, help="img2img: how much is redrawn.")
+    ] = 0.75
+
+    @property
+    def named(self) -> bool:
+        """Whether there are any workers."""
+        return bool(self.webui)
+
+    def again(self) -> dict[str, object]:
+        """What a run needs to go on, besides its login."""
+        strength = {"--denoising-strength": self.denoising_strength} if self.source else {}
+        return {"--webui": self.webui, "--source": self.source, **strength}
+
+    @contextlib.contextmanager
+    def opened(
+        self,
+        config: RunConfig,
+        here: Callable[[], HeadlessHost],
+        beside: dict[str, object],
+        record: Record | None = None,
+        terminal: Terminal | None = None,
+    ) -> Iterator[Engine]:
+        """The host of a run.
+
+        here: opens this process's own.  beside: what was given for that one, by its options.  record: of a run that
+        goes on.  Raises `PinError`.
+        """
+        was = None if record is None else record.host.get("name") == WEBUIS
+        if was and not self.webui:
+            raise OptionError("webui", "none", "the addresses of WebUIs: this run was rendered by some")
+        if was is False and self.webui:
+            raise OptionError("webui", self.webui[0], "none: this run was rendered without WebUIs")
+        if self.source is not None and not self.webui:
+            raise OptionError("source", str(self.source), "an image beside --webui")
+        if not self.named:
+            yield here()
+            return
+        for name, value in beside.items():
+            if value:
+                raise OptionError(name, str(value), "none beside --webui: the WebUIs have their own")
+        pool, lines = self._webuis(config)
+        try:
+            if was and record is not None:
+                _check(record, pool.describe())
+            for line in lines:
+                (terminal or Terminal()).say(line)
+            yield pool
+        finally:
+            pool.close()
+
+    def _webuis(self, config: RunConfig) -> tuple[Pool, list[str]]:
+        from ..loss import load_target
+        from ..run.likely import asked
+        from ..workers.api import Source
+        from ..workers.client import login
+        from ..workers.webuis import open_webuis
+
+        source = None
+        if self.source is not None:
+            source = Source(load_target(self.source).pixels, self.denoising_strength)
+        pool, lines = open_webuis(self.webui or (), login(self.webui_auth), config, source)
+        if asked(config):
+            lines.append("WebUIs do not tell where the target is likely: the search begins at the original prompt")
+        return pool, lines
+
+
+def _check(record: Record, now: dict[str, Any]) -> None:
+    for key in SAME:
+        if record.host.get(key) != now.get(key):
+            what = key.replace("_", " ")
+            raise CheckpointError(
+                f"webui: this run was rendered with the {what} {record.host.get(key)}; the WebUIs have {now.get(key)}"
+            )
+
+
+def with_workers(command: Callable[..., None]) -> Command:
+    """`command(…, crew=Crew(…))` with an option for each field of `Crew`."""
+    hints = typing.get_type_hints(Crew, include_extras=True)
+    fields = dataclasses.fields(Crew)
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **given: Any) -> None:
+        command(*args, crew=Crew(**{field.name: given.pop(field.name) for field in fields}), **given)
+
+    signature = inspect.signature(command)
+    own = typing.get_type_hints(command, include_extras=True)
+    before = [p.replace(annotation=own[p.name]) for p in signature.parameters.values() if p.name != "crew"]
+    rest = [p for p in before if p.kind is inspect.Parameter.VAR_KEYWORD]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields]
+    whole = [*(p for p in before if p not in rest), *added, *rest]
+    wrapped.__signature__ = signature.replace(parameters=whole)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in whole}
+    del wrapped.__wrapped__
+    return wrapped
