@@ -222,7 +222,7 @@ def test_words_from_the_page(page: Any, webui: Webui) -> None:
 
 def test_words_are_interrupted_and_go_on_from_the_tab(page: Any, webui: Webui) -> None:
     prepare_words(page)
-    fill(page, SCRIPT + "analysis_seeds input", 64)
+    fill(page, SCRIPT + "analysis_seeds input", 24)
     page.click("#txt2img_generate")
     page.wait_for_function("document.body.innerText.includes('word 1/')")
     page.click("#txt2img_interrupt")
