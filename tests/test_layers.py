@@ -35,7 +35,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "host", "store", "space", "search", "loss"}, {"numpy"}),
-    "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2"}),
+    "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2", "ray"}),
     "words": ({"errors", "options", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
         {"errors", "options", "config", "store", "prompt", "search"},
