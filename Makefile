@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= outputs/prompt_pins
+LISTS := dev webui gradio3 gradio4 docs release
 
-.PHONY: demo test test-webui fuzz soak chaos check clean
+# $(call fill,FOLDER,LIST): an environment of that list, each file by its hash.  torch is the exception: it comes in one
+# build for each kind of machine, under one version, so only the version is fixed; what a build needs besides comes along.
+fill = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/hashed/$(2).txt
+torch = $(1)/bin/python -m pip install --quiet --constraint requirements/$(2).txt torch
+
+.PHONY: demo test test-webui fuzz soak chaos figures check lock audit dist docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --words --out $(OUT)
 
-test: $(VENV)/installed .venv-webui/installed check test-webui
+test: $(VENV)/installed .venv-webui/installed check docs test-webui
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 	.venv-webui/bin/python -m pytest tests/prompt tests/space tests/sampling tests/loss tests/search tests/store
 
@@ -28,26 +34,51 @@ soak: $(VENV)/installed
 chaos: $(VENV)/installed
 	$(BIN)/python -m tools.chaos
 
+# figures of the pages, made again by their commands; a few minutes
+figures: $(VENV)/installed
+	$(BIN)/python -m tools.figures
+
 check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/installed: requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/dev.txt
+# after a change of a list of pins: the hashes of their files
+lock: .venv-release/installed
+	for list in $(LISTS); do \
+	  grep -v '^torch==' requirements/$$list.txt | .venv-release/bin/uv pip compile - --quiet --no-deps --no-header \
+	    --no-annotate --generate-hashes --python-version 3.11.5 --output-file requirements/hashed/$$list.txt || exit 1; \
+	done
+
+# asks a database of known faults, so it needs a network; fails also where the database does not know a package
+audit: .venv-release/installed
+	for list in $(LISTS); do \
+	  .venv-release/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/hashed/$$list.txt || exit 1; \
+	done
+
+dist: .venv-release/installed
+	rm -rf dist
+	.venv-release/bin/python -m build --no-isolation --outdir dist
+	.venv-release/bin/twine check --strict dist/*
+
+# the site of docs/, in site/: strict, and without a word of news about its maker
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+$(VENV)/installed: requirements/hashed/dev.txt pyproject.toml
+	$(call fill,$(VENV),dev)
+	$(call torch,$(VENV),dev)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv-webui/installed: requirements/webui.txt
-	$(PYTHON) -m venv .venv-webui
-	.venv-webui/bin/python -m pip install --quiet --no-deps -r requirements/webui.txt
+.venv-webui/installed .venv-gradio3/installed .venv-gradio4/installed: .venv-%/installed: requirements/hashed/%.txt
+	$(call fill,.venv-$*,$*)
+	$(call torch,.venv-$*,$*)
 	touch $@
 
-.venv-gradio%/installed: requirements/gradio%.txt
-	$(PYTHON) -m venv .venv-gradio$*
-	.venv-gradio$*/bin/python -m pip install --quiet --no-deps -r $<
+.venv-docs/installed .venv-release/installed: .venv-%/installed: requirements/hashed/%.txt
+	$(call fill,.venv-$*,$*)
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-webui .venv-gradio3 .venv-gradio4 build outputs
+	rm -rf $(VENV) .venv-webui .venv-gradio3 .venv-gradio4 .venv-docs .venv-release build dist site outputs

@@ -21,6 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "options": ({"errors"}, set()),
     "config": ({"errors", "options"}, set()),
     "host": ({"errors", "config"}, {"numpy"}),
+    "effects": (set(), {"numpy"}),
     "store": ({"errors"}, {"numpy", "PIL"}),
     "prompt": ({"errors"}, set()),
     "space": ({"errors", "options", "config", "host", "store", "prompt"}, set()),
@@ -34,16 +35,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "host", "store", "prompt", "sampling", "loss"},
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
-    "run": ({"errors", "config", "host", "store", "space", "search", "loss"}, {"numpy"}),
+    "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
     "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2", "ray"}),
-    "words": ({"errors", "options", "config", "host", "store", "space", "loss", "run"}, {"numpy"}),
+    "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
-        {"errors", "options", "config", "store", "prompt", "search"},
+        {"errors", "options", "config", "effects", "store", "prompt", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
     ),
     "cli": (
         {
-            "errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "headless", "run",
+            "errors", "options", "config", "effects", "host", "store", "prompt", "sampling", "loss", "headless", "run",
             "workers", "words", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
@@ -143,6 +144,16 @@ def test_no_pickle_no_eval_no_network(path: Path) -> None:
             assert node.func.id not in {"eval", "exec", "print"}
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             assert "weights_only=True" in ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_assertions_tell_types_and_check_nothing(path: Path) -> None:
+    """`python -O` leaves them out, and a stranger's input must not be told what is wrong by a traceback."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assert):
+            parts = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+            said = [ast.unparse(part) for part in parts]
+            assert all(one.endswith(" is not None") or one.startswith("isinstance(") for one in said), node.lineno
 
 
 def test_lib_and_scripts_are_no_packages() -> None:

@@ -1,10 +1,15 @@
-"""Draw the README's picture from a finished run: target, original and pinned prompt on the same unseen seeds.
+"""Draw pictures of a finished run for the docs.
 
 python tools/draw_pinned.py outputs/prompt_pins/00000000 docs/images/pinned.png
+python tools/draw_pinned.py outputs/prompt_pins/00000000 docs/images/evolution.gif
+
+The first: target, original and pinned prompt on the same unseen seeds.  The second, animated: the target beside the
+original's batch, then the best of each generation, then the pinned prompt on unseen seeds.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from textwrap import fill
@@ -12,6 +17,9 @@ from textwrap import fill
 import matplotlib
 import numpy as np
 from PIL import Image
+from prompt_pins.report.gif import caption, write_gif
+from prompt_pins.report.images import read_images
+from prompt_pins.report.view import standing
 from prompt_pins.store import RunFolder
 
 matplotlib.use("Agg")
@@ -19,6 +27,8 @@ from matplotlib.figure import Figure
 
 COLUMNS = 8
 TITLE_WIDTH = 118
+SIDE, SHOWN, GAP = 128, 4, 8  # pixels an image, images of a batch, pixels between target and batch
+MILLISECONDS = 600
 
 
 def picture(run: Path) -> Figure:
@@ -42,5 +52,34 @@ def picture(run: Path) -> Figure:
     return figure
 
 
+def evolution(run: Path) -> list[np.ndarray]:
+    """Frames, H x W x 3 uint8.  Raises ValueError for a run without a check on unseen seeds."""
+    record = RunFolder(run).record()
+    if record.held is None or record.original is None:
+        raise ValueError(f"{run}: has no check on unseen seeds")
+    by_id = {candidate.id: candidate for candidate in record.candidates if candidate.loss is not None}
+    (target,) = read_images(run, record.target_images[:1], SIDE)
+    first = "the original prompt"
+    shown = [(run / record.original.folder, record.original.images, first)] * 3
+    for one in record.generations:
+        if one.best in by_id:
+            best = by_id[one.best]
+            words = f"best of generation {one.generation}: search at {standing(one.progress)}"
+            shown.append((run / best.folder, best.images, words))
+    shown += [(run, record.held.images_original, f"{first}, on seeds that the search never saw")] * 3
+    shown += [(run, record.held.images_pinned, "the pinned prompt, on the same unseen seeds")] * 4
+    frames = []
+    for folder, names, words in shown:
+        images = read_images(folder, names[:SHOWN], SIDE)
+        line = np.hstack([target, np.full((SIDE, GAP, 3), 255, np.uint8), *images])
+        frames.append(caption(line, f"target          {words}"))
+    return frames
+
+
 if __name__ == "__main__":
-    picture(Path(sys.argv[1])).savefig(sys.argv[2])
+    if sys.argv[2].endswith(".gif"):
+        write_gif(Path(sys.argv[2]), evolution(Path(sys.argv[1])), MILLISECONDS)
+    else:
+        drawn = io.BytesIO()
+        picture(Path(sys.argv[1])).savefig(drawn)
+        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(sys.argv[2], optimize=True)

@@ -25,6 +25,7 @@ from embedded.vae_stage import to_signal
 from embedded.words import WordBook
 from embedded_world import render
 from prompt_pins.headless.checkpoint import Checkpoint, load
+from prompt_pins.headless.lora_layers import layers_of
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrize
@@ -74,6 +75,8 @@ class Model(nn.Module):
         self.unet: Any = nn.Module.float(checkpoint.unet).requires_grad_(False)
         self.unet.set_attn_processor(AttnProcessor())
         self.text.set_attn_implementation("eager")
+        # a layer's last name is the original layout's
+        self._original = {layer: name for name, layer in layers_of(self.unet, checkpoint.towers).items()}
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         z = self.text(input_ids=ids).last_hidden_state
@@ -83,12 +86,18 @@ class Model(nn.Module):
         return answer
 
     def layers(self) -> Iterator[tuple[str, nn.Module]]:
-        """What a LoRA changes, under kohya's names."""
+        """What a LoRA changes, under kohya's names.
+
+        The UNet's are those of the original layout: AUTOMATIC1111 counts two residual blocks a level when it translates
+        diffusers' names, and this UNet has one.
+        """
         text = getattr(self.text, "text_model", self.text)
-        for prefix, network in (("lora_te_text_model_", text), ("lora_unet_", self.unet)):
-            for name, module in network.named_modules():
-                if isinstance(module, (nn.Linear, nn.Conv2d)) and name not in ("conv_in", "conv_out"):
-                    yield prefix + name.replace(".", "_"), module
+        for name, module in text.named_modules():
+            if isinstance(module, nn.Linear):
+                yield "lora_te_text_model_" + name.replace(".", "_"), module
+        for module in self.unet.modules():
+            if module in self._original and module not in (self.unet.conv_in, self.unet.conv_out):
+                yield self._original[module], module
 
 
 @torch.no_grad()

@@ -3,4 +3,4 @@
 Nothing is imported here, so that `import prompt_pins` is free of side effects and costs nothing.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,8 +8,8 @@ import io
 import pytest
 from prompt_pins.cli.analyzing import table
 from prompt_pins.config import AnalysisOptions, RunConfig
+from prompt_pins.effects import Effect
 from prompt_pins.report.view import unseen
-from prompt_pins.run.effects import Effect
 from prompt_pins.store import Held
 from prompt_pins.words.result import Analysis, Side, Word
 from rich.console import Console

@@ -34,6 +34,8 @@ def test_the_file_is_small_and_says_its_name(host: HeadlessHost) -> None:
     assert {layer.shape[2:] for layer in lora.layers.values()} == {(), (1, 1), (3, 3)}
     assert {layer.scale for layer in lora.layers.values()} == {0.5}
     assert set(lora.layers) <= set(host.checkpoint.merge._layers)
+    # AUTOMATIC1111 knows a UNet with one residual block a level by the original layout's names alone
+    assert not [name for name in lora.layers if "down_blocks" in name or "up_blocks" in name or "resnets" in name]
 
 
 def test_it_fades_pictures_the_more_the_higher_its_multiplier(host: HeadlessHost) -> None:

@@ -22,8 +22,9 @@ from prompt_pins.store import (
     Generation,
     Held,
     Likely,
+    Measured,
     RunFolder,
-    Weighed,
+    Wording,
     axes_json,
     events,
     to_json,
@@ -306,10 +307,12 @@ class SyntheticRun:
             self.journal.append(to_json(held))
             yield events.Validated(held)
         for axis in range(self.count if self.shape.measured else 0):
-            fit = (0.123 - 0.1 * (axis % 3), 0.1 - 0.1 * (axis % 3), 0.15)
-            weighed = Weighed(8, axis, ranked[0].weights[axis], 2.0, fit, fit, (0.3, 0.2, 0.4), 160, {"wall": 1.0})
-            self.journal.append(to_json(weighed))
-            yield events.WordWeighed(weighed, self.count - axis - 1)
+            fits = tuple(0.123 - 0.1 * (axis % 3) + 0.004 * seed for seed in range(-4, 4))
+            raised = Wording(2.0, "", "", (0.3,) * 8, fits, fits)
+            label, side = self.words[axis], "negative" if axis >= len(self.shape.words) else "prompt"
+            word = Measured(label, side, ranked[0].weights[axis], 160, raised=raised, seconds={"wall": 1.0})
+            self.journal.append(to_json(word))
+            yield events.WordMeasured(word, axis + 1, self.count)
         reason = f"no progress for 8 generations {HOSTILE}"
         self.journal.append({"kind": "finished", "reason": reason, "time": "2026-01-02T03:09:05+00:00"})
         yield events.RunFinished("finished", reason)

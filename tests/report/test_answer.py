@@ -13,25 +13,48 @@ from prompt_pins import report
 from prompt_pins.report import answer
 from prompt_pins.report.analysis import tightness
 from prompt_pins.report.view import series, standing
-from prompt_pins.store import Axis, Candidate, Generation, Record, RunFolder, Weighed, replay, to_json
+from prompt_pins.store import (
+    Axis,
+    Candidate,
+    Generation,
+    Measured,
+    Record,
+    RunFolder,
+    Unchanged,
+    Wording,
+    replay,
+    to_json,
+)
 from prompt_pins.store.journal import read_journal
 
 from tests.report.synthetic import HOSTILE, Shape, SyntheticRun
 from tests.store.mutations import rewrite
 
 SMALL = Shape(generations=2, population=3, batch=2, size=32, held=2)
-UP, DOWN, UNSURE = (0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.1, -0.1, 0.3)
-FAR, NEAR = (0.3, 0.2, 0.4), (0.02, 0.01, 0.03)
+UP, DOWN, UNSURE = (0.15, 0.25), (-0.25, -0.15), (-0.3, 0.5)  # every second seed's change of the fit
+UNCHANGED = Unchanged(0.5, 0.2, (0.5,) * 8, (), 160)
+FAR, NEAR = (0.28, 0.32), (0.01, 0.03)  # every second seed's way of the image
+
+Values = tuple[float, float]
 
 
-def side(axis: int, value: float, fit: tuple[float, float, float], image: tuple[float, float, float] = FAR) -> Weighed:
-    return Weighed(8, axis, 1.0, value, fit, UNSURE, image, 160)
+def side(weight: float, fits: Values, moved: Values = FAR) -> Wording:
+    return Wording(weight, "", "", moved * 4, fits * 4, (0.0,) * 8)
 
 
-def record(*weighed: Weighed, names: str = "abcdefgh") -> Record:
+def word(
+    label: str, lowered: Values | None = None, raised: Values | None = None, *moved: Values, kind: str = "prompt"
+) -> Measured:
+    """moved: of both sides, far where nothing is said."""
+    sides = [None if fits is None else (value, fits) for value, fits in ((0.5, lowered), (1.5, raised))]
+    found = [None if one is None else side(*one, *(moved[i : i + 1] or (FAR,))) for i, one in enumerate(sides)]
+    return Measured(label, kind, 1.0, 160, *found)
+
+
+def record(*words: Measured, names: str = "abcdefgh") -> Record:
     head: dict[str, Any] = {"kind": "run", "config": {}, "host": {}, "plan": {}, "time": ""}
     empty = replay([head])
-    return replace(empty, axes=tuple(Axis(name, 1.0, 0.0, 2.0) for name in names), weighed=weighed)
+    return replace(empty, axes=tuple(Axis(name, 1.0, 0.0, 2.0) for name in names), words=words)
 
 
 @pytest.mark.parametrize(
@@ -50,22 +73,36 @@ def record(*weighed: Weighed, names: str = "abcdefgh") -> Record:
     ],
 )
 def test_what_the_intervals_prove(lowered: Any, raised: Any, does: str) -> None:
-    sides = [side(0, value, fit) for value, fit in ((0.5, lowered), (1.5, raised)) if fit is not None]
-    (row,) = answer.told(record(*sides))
-    assert (row.does, row.lowered, row.raised) == (does, lowered, raised)
+    (row,) = answer.told(record(word("a", lowered, raised)))
+    assert row.does == does
+    for values, told in ((lowered, row.lowered), (raised, row.raised)):
+        assert (values is None) == (told is None)
+        if told is not None:
+            mean, low, high = told
+            assert mean == pytest.approx(sum(values) / 2) and low < mean < high
+            assert (low > 0, high < 0) == (values == UP, values == DOWN)
 
 
 def test_what_nobody_sees_does_nothing_even_where_it_is_proven() -> None:
-    (row,) = answer.told(record(side(0, 0.5, UP, NEAR), side(0, 1.5, DOWN, NEAR)))
+    (row,) = answer.told(record(word("a", UP, DOWN, NEAR, NEAR)))
     assert row.does == answer.NOTHING
-    (row,) = answer.told(record(side(0, 0.5, UP, NEAR), side(0, 1.5, UP, FAR)))
+    (row,) = answer.told(record(word("a", UP, UP, NEAR, FAR)))
     assert row.does == answer.PULLS
+
+
+def test_what_is_told_of_a_word_does_not_depend_on_what_follows_it() -> None:
+    first, second = word("a", UP, UNSURE), word("b", DOWN, UNSURE, NEAR, NEAR)
+    assert answer.told(record(first, second))[0] == answer.told(record(first))[0]
+
+
+def test_an_analysis_has_sentences_of_its_own() -> None:
+    assert answer.told(replace(record(word("a", UP)), task="words")) == ()
 
 
 def test_one_sentence_for_each_kind_those_that_move_the_image_most_first() -> None:
     found = record(
-        side(0, 0.5, UP), side(1, 0.5, UP, (0.5, 0.4, 0.6)), side(2, 1.5, UP), side(3, 0.5, UNSURE),
-        side(4, 0.5, UNSURE, NEAR), side(5, 0.5, UNSURE, NEAR), side(6, 0.5, UNSURE, NEAR),
+        word("a", UP), word("b", UP, None, (0.5, 0.5)), word("c", None, UP), word("d", UNSURE),
+        *(word(name, UNSURE, None, NEAR) for name in "efg"),
     )  # fmt: skip
     assert answer.sentences(found) == [
         "“b” and “a” hold the image: less of each leads away from the target.",
@@ -78,7 +115,7 @@ def test_one_sentence_for_each_kind_those_that_move_the_image_most_first() -> No
 
 def test_many_words_are_counted() -> None:
     names = "abcdefghijklmnopqrst"
-    (line,) = answer.sentences(record(*(side(i, 0.5, UP) for i in range(20)), names=names))
+    (line,) = answer.sentences(record(*(word(name, UP) for name in names), names=names))
     assert "“l” and 8 more hold the image" in line and "“m”" not in line
 
 
@@ -87,7 +124,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return SyntheticRun(tmp_path_factory.mktemp("runs") / "00000007", SMALL).write()
 
 
-def rebuilt(run: RunFolder, tmp_path: Path, *weighed: Weighed, **changes: Any) -> str:
+def rebuilt(run: RunFolder, tmp_path: Path, *words: Unchanged | Measured, **changes: Any) -> str:
     """The page of the run with these words measured, and other values in its generations."""
     folder = RunFolder(tmp_path / run.path.name)
     folder.path.mkdir()
@@ -95,7 +132,7 @@ def rebuilt(run: RunFolder, tmp_path: Path, *weighed: Weighed, **changes: Any) -
     for line in lines:
         line |= changes if line["kind"] == "generation" else {}
     folder.journal_path.touch()
-    rewrite(folder.journal_path, [*lines[:-1], *map(to_json, weighed), lines[-1]])
+    rewrite(folder.journal_path, [*lines[:-1], *map(to_json, words), lines[-1]])
     report.build(folder)
     return (folder.path / "index.html").read_text()
 
@@ -105,8 +142,8 @@ def section(page: str, name: str) -> str:
 
 
 def test_the_page_leads_with_it(run: RunFolder, tmp_path: Path) -> None:
-    hostile = len(SMALL.words) + 1
-    page = rebuilt(run, tmp_path, side(1, 0.5, UP), side(hostile, 1.5, UP))
+    hostile = word(HOSTILE, None, UP, kind="negative")
+    page = rebuilt(run, tmp_path, UNCHANGED, word("red", UP), hostile)
     told = section(page, "answer")
     assert "<b>“red”</b> holds the image: less of it leads away from the target." in told
     assert HOSTILE not in told and "&lt;script&gt;" in told and "(negative)</b> pulls away" in told
@@ -123,6 +160,18 @@ def test_where_the_candidates_cannot_tell_it_says_so_and_offers_the_command(run:
     assert "The search's own candidates cannot tell." in told
     assert "<code>prompt-pins analyze --run 00000007</code>" in told
     assert 'class="bars' not in section(page, "analysis")
+
+
+def test_a_run_of_a_webui_offers_its_button(run: RunFolder, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / run.path.name)
+    folder.path.mkdir()
+    lines = read_journal(run.journal_path)
+    lines[0]["host"] = {"name": "webui"}
+    folder.journal_path.touch()
+    rewrite(folder.journal_path, lines)
+    report.build(folder)
+    told = section((folder.path / "index.html").read_text(), "answer")
+    assert "<b>Measure words</b> in the WebUI's tab" in told and "analyze --run" not in told
 
 
 def test_few_of_many_words_that_do_nothing_are_taken_for_held() -> None:

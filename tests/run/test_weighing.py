@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ from prompt_pins.config import AnalysisOptions, RunConfig
 from prompt_pins.errors import HostInterrupted
 from prompt_pins.run import pin, weighing
 from prompt_pins.run.plan import make_plan
-from prompt_pins.store import Runs, events
-from prompt_pins.words.result import AnalysisDone
+from prompt_pins.store import Measured, Runs, events, to_json
 
 from tests.run.painter import Painter
 from tests.run.test_cut import BASE, target
@@ -28,28 +28,33 @@ def run(target: str, runs: Runs, host: Painter | None = None, **changes: Any) ->
 def test_each_word_is_measured_alone_lower_and_higher(target: str, tmp_path: Path) -> None:
     happened = run(target, Runs(tmp_path))
     record = Runs(tmp_path).find("0").record()
-    assert record.state == "finished" and record.best is not None
-    ahead = [event.ahead for event in happened if isinstance(event, events.WordWeighed)]
-    assert ahead == list(range(len(record.weighed)))[::-1]
-    assert {(row.axis, row.value < row.before) for row in record.weighed} == {
-        (axis, below) for axis in range(len(record.axes)) for below in (True, False)
-    }
-    for row in record.weighed:
-        assert row.before == record.best.weights[row.axis] and abs(row.value - row.before) <= weighing.STEP + 1e-9
-        assert row.fit[1] <= row.fit[0] <= row.fit[2] and row.image[0] > 0
-    images = sum(row.evaluations for row in record.weighed)
-    assert images == (1 + len(record.weighed)) * weighing.SEEDS * SMALL["steps"]
+    assert record.state == "finished" and record.best is not None and record.unchanged is not None
+    counted = [(event.done, event.of) for event in happened if isinstance(event, events.WordMeasured)]
+    assert counted == [(done, len(record.axes)) for done in range(1, len(record.axes) + 1)]
+    assert [(word.label, word.weight) for word in record.words] == [
+        (axis.label, weight) for axis, weight in zip(record.axes, record.best.weights)
+    ]
+    for word in record.words:
+        assert word.lowered is not None and word.raised is not None
+        assert word.lowered.weight < word.weight < word.raised.weight and word.mean > 0
+        for side in word.sides.values():
+            assert abs(side.weight - word.weight) <= weighing.STEP + 1e-9
+            assert {len(side.fits), len(side.moved), len(side.spreads)} == {weighing.SEEDS}
+    sides = sum(len(word.sides) for word in record.words)
+    spent = record.unchanged.evaluations + sum(word.evaluations for word in record.words)
+    assert spent == (1 + sides) * weighing.SEEDS * SMALL["steps"]
 
 
 def test_a_bound_has_one_side(target: str, tmp_path: Path) -> None:
     run(target, Runs(tmp_path), weight_low=1.0, weight_high=1.001)
     record = Runs(tmp_path).find("0").record()
-    assert len(record.weighed) == len(record.axes)
+    assert [len(word.sides) for word in record.words] == [1] * len(record.axes)
 
 
 def test_nothing_is_measured_unless_it_is_asked_for(target: str, tmp_path: Path) -> None:
     run(target, Runs(tmp_path), words=False)
-    assert not Runs(tmp_path).find("0").record().weighed
+    record = Runs(tmp_path).find("0").record()
+    assert not record.words and record.unchanged is None
 
 
 def test_of_a_run_that_found_nothing_the_original_is_measured(
@@ -59,7 +64,7 @@ def test_of_a_run_that_found_nothing_the_original_is_measured(
     run(target, Runs(tmp_path))
     record = Runs(tmp_path).find("0").record()
     assert record.found_nothing and record.original is not None
-    assert [row.before for row in record.weighed] == [record.original.weights[row.axis] for row in record.weighed]
+    assert tuple(word.weight for word in record.words) == record.original.weights
 
 
 def test_interrupted_it_goes_on_and_ends_the_same(target: str, tmp_path: Path) -> None:
@@ -74,30 +79,34 @@ def test_interrupted_it_goes_on_and_ends_the_same(target: str, tmp_path: Path) -
 
     run(target, Runs(tmp_path / "cut"), Painter(fault))
     folder = Runs(tmp_path / "cut").find("0")
-    assert folder.record().state == "stopped" and 0 < len(folder.record().weighed) < len(whole.record().weighed)
+    assert folder.record().state == "stopped" and 0 < len(folder.record().words) < len(whole.record().words)
     finish(pin.resume(folder, Painter()))
     assert content(folder) == content(whole)
 
 
-def test_the_means_are_those_of_an_analysis_of_the_same_prompt(target: str, tmp_path: Path) -> None:
+def test_it_is_what_an_analysis_of_the_same_prompt_measures(target: str, tmp_path: Path) -> None:
     analyze = pytest.importorskip("prompt_pins.words.analyze")
     run(target, Runs(tmp_path / "run"), finalists=0, held_out=0, generations=1)
     record = Runs(tmp_path / "run").find("0").record()
     assert record.best is not None
     config = RunConfig(**{**SMALL, "target": (target,), "prompt": record.best.prompt})
     options = AnalysisOptions(analysis_seeds=weighing.SEEDS, analysis_step=weighing.STEP)
-    begin = getattr(analyze, "start", None) or analyze.analyze
-    *_, last = begin(config, options, Painter(), Runs(tmp_path / "words"))
-    assert isinstance(last, AnalysisDone)
-    words = {word.label: word for word in last.result.words}
-    for row in record.weighed:
-        word = words[record.axes[row.axis].label]
-        side = word.lowered if row.value < row.before else word.raised
-        assert side is not None and side.weight == row.value
-        assert (side.fit.mean, side.image.mean) == pytest.approx((row.fit[0], row.image[0]), abs=1e-9)
+    finish(analyze.start(config, options, Painter(), Runs(tmp_path / "words")))
+    found = Runs(tmp_path / "words").find("0").record()
+    assert [plain(word) for word in found.words] == [plain(word) for word in record.words]
+    assert found.unchanged is not None and record.unchanged is not None
+    assert (found.unchanged.fits, found.unchanged.spread) == (record.unchanged.fits, record.unchanged.spread)
+
+
+def plain(word: Measured) -> dict[str, Any]:
+    """Without what was kept of the images, and times."""
+    sides = {name: dataclasses.replace(side, images=()) for name, side in word.sides.items()}
+    return {**to_json(dataclasses.replace(word, seconds={}, **sides))}
 
 
 def test_what_is_planned_is_what_is_measured(target: str) -> None:
     space = make_plan(RunConfig(**{**SMALL, "target": (target,)}), Painter()).space
-    low = weighing.planned(space, list(space.low))
-    assert len(low) == space.size and all(vector[axis] == space.low[axis] + weighing.STEP for axis, vector in low)
+    planned = dict(weighing.planned(space, list(space.low)))
+    assert len(planned) == space.size
+    for axis, sides in planned.items():
+        assert set(sides) == {"raised"} and sides["raised"][axis] == space.low[axis] + weighing.STEP

@@ -16,7 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from prompt_pins.errors import JournalError, MovedError, StoreError
-from prompt_pins.store import Candidate, Generation, Journal, Runs, Weighed, read_journal, replay, to_json
+from prompt_pins.store import (
+    Candidate,
+    Generation,
+    Journal,
+    Measured,
+    Runs,
+    Unchanged,
+    Wording,
+    read_journal,
+    replay,
+    to_json,
+)
 from prompt_pins.store.files import check_place, whole_file, write_text
 from prompt_pins.store.folder import save_image
 
@@ -322,19 +333,25 @@ def test_a_journal_that_goes_away_is_not_written_to_any_more(tmp_path: Path, wha
     ("change", "fault"),
     [
         ({}, ""),
-        ({"axis": 1}, "axis is 1, and the candidates before have 1 values"),
-        ({"axis": -1}, "axis is -1"),
-        ({"fit": [0.1, 0.2]}, "fit is"),
-        ({"value": "x"}, "value is"),
+        ({"images": ["a.png"]}, "fits has not one value for each of at least 3 images"),
+        ({"fits": [0.1, 0.2]}, "fits has not one value"),
+        ({"fit": "x"}, "fit is"),
     ],
 )
-def test_a_measured_word_is_read_back_or_its_fault_is_named(tmp_path: Path, change: dict, fault: str) -> None:
-    measured = Weighed(8, 0, 1.2, 0.7, (0.1, 0.0, 0.2), (0.0, -0.1, 0.1), (0.3, 0.2, 0.4), 160)
-    candidate = to_json(Candidate(1, 0, "a", (1.0,), "", "", 0.5, 0.5, None, "", (), 8))
+def test_the_words_of_a_run_are_read_back_or_their_fault_is_named(tmp_path: Path, change: dict, fault: str) -> None:
+    unchanged = Unchanged(0.5, 0.2, (0.4, 0.5, 0.6), (), 60)
+    word = Measured("red", "prompt", 1.2, 60, Wording(0.7, "a", "", *[(0.1, 0.2, 0.3)] * 3))
     path = tmp_path / "journal.jsonl"
-    write(path, HEAD, candidate, {**to_json(measured), **change})
+    write(path, HEAD, {**to_json(unchanged), **change}, to_json(word))
     if fault:
-        with pytest.raises(JournalError, match="line 3.* is no weighed record: " + fault):
+        with pytest.raises(JournalError, match="line 2.* is no unchanged record: " + fault):
             read_journal(path)
     else:
-        assert replay(read_journal(path)).weighed == (measured,)
+        record = replay(read_journal(path))
+        assert (record.unchanged, record.words) == (unchanged, (word,))
+
+
+def test_a_line_of_a_kind_that_is_no_more_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    write(path, HEAD, {"kind": "weighed", "seeds": 8, "axis": 0, "before": 1.2, "value": 0.7, "fit": [0.1, 0.0, 0.2]})
+    assert not replay(read_journal(path)).words

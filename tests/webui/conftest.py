@@ -38,7 +38,6 @@ FLAGS = [
     "--no-download-sd-model",
     "--skip-version-check",
     "--disable-console-progressbars",
-    "--no-hashing",
 ]
 
 

@@ -84,13 +84,17 @@ def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, nam
         assert float(info.partition(f"{name}: ")[2].split(",")[0]) == pinned[key]
     if "denoising_strength" in keys:
         assert len({c["evaluations"] for c in candidates if c["evaluations"]}) > 1
-    again = webui.render(
-        tab, prompt=run["pinned"]["prompt"], negative_prompt=run["pinned"]["negative_prompt"], steps=20, batch_size=4,
-        sampler_name="DPM++ 2M - Hyperbatch", seed=json.loads(answer["info"])["seed"], **{**more, **pinned},
-    )  # fmt: skip
+    job = {"prompt": run["pinned"]["prompt"], "negative_prompt": run["pinned"]["negative_prompt"], **more, **pinned}
+    job |= {"sampler_name": "DPM++ 2M - Hyperbatch", "seed": json.loads(answer["info"])["seed"]}
+    again, more_often = (webui.render(tab, steps=20, batch_size=4, **job).images[-4:] for _ in range(2))
     kept = [webui.picture(run, path) for path in run["thumbnails"]]
-    for ours, theirs in zip(kept, again.images[-4:], strict=True):  # img2img draws its source's latents anew
-        assert np.abs(ours - theirs).mean() < 1.0
+    drawn = apart(again, more_often)  # img2img draws its source's latents anew; random networks amplify that
+    assert apart(kept, again) <= max(1.0, 2 * drawn)
+
+
+def apart(one: list[np.ndarray], other: list[np.ndarray]) -> float:
+    """The largest mean difference of two images."""
+    return max(float(np.abs(a - b).mean()) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,31 @@ def test_both_hosts_say_the_same(webui: Any, name: str, mask: Any) -> None:
     assert found.values.shape == (5, 4) and found.values.std(axis=0).min() > 1e-3
 
 
+def test_an_encoder_that_gives_only_draws_gives_its_mean(webui: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Answer:  # as the SDXL of AUTOMATIC1111 has it
+        def __init__(self, mean: torch.Tensor) -> None:
+            self.mean = mean
+
+        def sample(self) -> torch.Tensor:
+            return self.mean + torch.randn_like(self.mean)
+
+        def mode(self) -> torch.Tensor:
+            return self.mean
+
+    model, place, draw = type(webui.shared.sd_model), "sgm.modules.distributions.distributions", Answer.sample
+    encode, scaled = model.encode_first_stage, model.get_first_stage_encoding
+
+    def drawing(self: Any, pixels: torch.Tensor) -> torch.Tensor:
+        return Answer(scaled(self, encode(self, pixels).mode())).sample()
+
+    monkeypatch.setitem(sys.modules, place, SimpleNamespace(DiagonalGaussianDistribution=Answer))
+    monkeypatch.setattr(model, "encode_first_stage", drawing)
+    monkeypatch.setattr(model, "get_first_stage_encoding", lambda self, found: found)
+    found = looked(webui, job(webui), recipes=RECIPES[:1])
+    assert np.abs(found.values - expected(recipes=RECIPES[:1], sampler="DPM++ 2M", scheduler="karras")).max() < 1e-4
+    assert Answer.sample is draw
+
+
 def test_image_to_image_counts_the_steps_that_it_takes(webui: Any) -> None:
     p = job(webui, Image.fromarray(drawn(3)), denoising_strength=0.5)
     plain = [RECIPES[0], RECIPES[1], RECIPES[3]]  # a schedule goes by the steps that are taken

@@ -13,7 +13,7 @@ import pytest
 from prompt_pins.config import RunConfig
 from prompt_pins.run import likely
 from prompt_pins.run.plan import make_plan
-from prompt_pins.store import Candidate, Generation, Likely, Runs, Weighed, axes_json, events, to_json
+from prompt_pins.store import Candidate, Generation, Likely, Measured, Runs, Wording, axes_json, events, to_json
 
 LIKELY = Likely(
     ((1.0, 1.0), (1.1, 1.1), (1.0, 1.0), (1.0, 1.0)), (0.3, 0.3, 0.3), 32, (0.4, 1.0, 1.0), 0.2, "(a:0.4) red cat"
@@ -132,10 +132,21 @@ def test_it_tells_how_far_the_search_has_come(webui: Any, state: Any, tmp_path: 
     assert " · best loss 0.5000 · " in state.textinfo and listener.curve == [0.53]
 
 
+def test_what_a_narrow_bar_cuts_off_comes_last(webui: Any, state: Any, tmp_path: Path) -> None:
+    listener, config, _ = begun(webui)
+    started(listener, config, tmp_path)
+    listener.host.images = 4
+    listener.handle(events.CandidateDone(DONE, None))
+    parts = state.textinfo.split(" · ")
+    assert parts[0].startswith("generation 1/") and parts[2].endswith(" left")
+    assert parts[3] == "Interrupt keeps everything" and parts[4].endswith(" img/s")
+
+
 def test_measuring_the_words_is_ahead_and_is_told(webui: Any, state: Any, tmp_path: Path) -> None:
     _, _, without = begun(webui)
     listener, config, renders = begun(webui, words=True)
     assert renders - without == 7 * 4  # 3 words, both sides, and the prompt itself; 8 seeds, 2 a batch
     started(listener, config, tmp_path)
-    listener.handle(events.WordWeighed(Weighed(8, 0, 1.0, 0.5, *[(0.1, 0.0, 0.2)] * 3), 5))
-    assert state.textinfo == "measuring the pinned prompt's words: 5 wordings ahead"
+    word = Measured("red", "prompt", 1.0, 160, Wording(0.5, "", "", *[(0.1, 0.2, 0.3)] * 3))
+    listener.handle(events.WordMeasured(word, 2, 3))
+    assert state.textinfo == "measuring the pinned prompt's words: 2 of 3"

@@ -13,10 +13,10 @@ import pytest
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import HostInterrupted, OptionError, PromptError, TargetError
 from prompt_pins.host import Batch, Recipe
-from prompt_pins.store import Runs
+from prompt_pins.store import Runs, events
 from prompt_pins.store.folder import ANALYSIS
 from prompt_pins.words.analyze import start as analyze
-from prompt_pins.words.result import AnalysisDone, AnalysisStarted, WordMeasured
+from prompt_pins.words.result import AnalysisDone, AnalysisStarted
 
 from benchmarks.analysis import measure, tasks
 
@@ -82,7 +82,7 @@ def run(out: Path, seed: int = 1, seeds: int = 8, host: Any = None, **options: A
     given = AnalysisOptions(analysis_seeds=seeds)
     found = list(analyze(config, given, host or Simulated(), Runs(out)))
     assert isinstance(found[0], AnalysisStarted) and isinstance(found[-1], AnalysisDone)
-    assert all(isinstance(event, WordMeasured) for event in found[1:-1])
+    assert all(isinstance(event, events.WordMeasured) for event in found[1:-1])
     return found[-1].result
 
 

@@ -14,10 +14,10 @@ from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import OptionError, PromptError
 from prompt_pins.host import Batch, Misfits, Recipe, View
 from prompt_pins.run.likely import FIRST_SEED
-from prompt_pins.store import Runs
+from prompt_pins.store import Runs, events
 from prompt_pins.store.folder import ANALYSIS
 from prompt_pins.words.analyze import start as analyze
-from prompt_pins.words.result import AnalysisDone, AnalysisStarted, WordMeasured
+from prompt_pins.words.result import AnalysisDone, AnalysisStarted
 
 from benchmarks.analysis import compared, measure, tasks
 from tests.words.test_analyze import NEGATIVE, PROMPT, PULL, SIZE, Simulated, weights
@@ -73,7 +73,7 @@ def run(out: Path, target: str, host: Explained | None = None, **options: Any) -
     given = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "target": (target,) if target else (), **options}
     found = list(analyze(RunConfig(**given), OPTIONS, host or Explained(), Runs(out)))
     assert isinstance(found[0], AnalysisStarted) and isinstance(found[-1], AnalysisDone)
-    assert all(isinstance(event, WordMeasured) for event in found[1:-1])
+    assert all(isinstance(event, events.WordMeasured) for event in found[1:-1])
     return found[-1].result
 
 

@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config import AnalysisOptions, RunConfig
+from ..effects import Effect
 from ..errors import OptionError, PinError, StoreError
-from ..run.effects import Effect
-from ..store import Record, RunFolder, Runs
+from ..store import Record, RunFolder, Runs, events
 from ..words import compare as comparing
 from ..words.analyze import start
 from ..words.earlier import Earlier, check_paired, of_analysis, of_run
-from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event, WordMeasured
+from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
 from .arguments import absolute, analysis_options, merged, read_config
 from .crew import Here, again_as, fresh
@@ -106,7 +106,7 @@ class Order:
 
 
 def measure_to_the_end(
-    events: Iterator[Event],
+    running: Iterator[Event],
     host: Engine,
     against: Earlier | None = None,
     as_json: bool = False,
@@ -124,7 +124,7 @@ def measure_to_the_end(
     told: Analysis | None = None
     with signals(host, received):
         try:
-            for place, found in follow(console, events):
+            for place, found in follow(console, running):
                 folder, told = place, found
         except (PinError, OSError) as error:
             if folder is None:
@@ -154,17 +154,17 @@ def measure_to_the_end(
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 
-def follow(console: Terminal, events: Iterator[Event]) -> Iterator[tuple[RunFolder, Analysis | None]]:
+def follow(console: Terminal, running: Iterator[Event]) -> Iterator[tuple[RunFolder, Analysis | None]]:
     """Work through an analysis with a bar, and give its folder, and its result in the end."""
     columns = (TextColumn("words"), MofNCompleteColumn(), BarColumn(bar_width=None), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=None)
-        for event in events:
+        for event in running:
             if isinstance(event, AnalysisStarted):
                 folder = event.folder
                 bar.update(task, total=event.words, completed=len(event.record.words))
                 yield folder, None
-            elif isinstance(event, WordMeasured):
+            elif isinstance(event, events.WordMeasured):
                 bar.update(task, total=event.of, completed=event.done)
             elif isinstance(event, AnalysisDone):
                 yield folder, event.result

@@ -61,8 +61,8 @@ class Screen:
             self._line(event.generation.generation)
         elif isinstance(event, events.Chosen):
             self.bar.update(self.task, description="comparing with the original on unseen seeds")
-        elif isinstance(event, events.WordWeighed):
-            self.bar.update(self.task, description=weighing.in_words(event.ahead))
+        elif isinstance(event, events.WordMeasured):
+            self.bar.update(self.task, description=weighing.in_words(event.done, event.of))
 
     def _ask(self) -> None:
         if self.plan.before:

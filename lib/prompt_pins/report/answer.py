@@ -1,11 +1,14 @@
-"""Which words hold the images of the pinned prompt, in sentences, as they were measured.  Standard library only."""
+"""Which words hold the images of the pinned prompt, in sentences, as they were measured.  Imports numpy."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..store import Record, Weighed
+import numpy as np
+
+from ..effects import effect
+from ..store import Measured, Record, Wording
 
 Interval = tuple[float, float, float]
 HOLDS, PULLS, DRIFTS, NOTHING = "holds", "pulls away", "may drift", "does nothing"
@@ -52,26 +55,24 @@ class Told:
 
 
 def told(record: Record) -> tuple[Told, ...]:
-    """Every axis that was measured, what moves the image most first."""
-    axes: dict[int, list[Weighed]] = {}
-    for side in record.weighed:
-        axes.setdefault(side.axis, []).append(side)
-    rows = [_told(record, index, sides) for index, sides in axes.items() if index < len(record.axes)]
+    """Every word of a run's pinned prompt that was measured, what moves the image most first."""
+    rows = [_told(word, place) for place, word in enumerate(record.words)] if record.task == "pin" else []
     return tuple(sorted(rows, key=lambda row: -row.moves))
 
 
-def _told(record: Record, index: int, sides: Sequence[Weighed]) -> Told:
-    axis = record.axes[index]
-    lowered, raised = (
-        next((side for side in sides if (side.value < side.before) is below), None) for below in (True, False)
-    )
-    fits = (None if side is None else side.fit for side in (lowered, raised))
-    moves = sum(side.image[0] for side in sides) / len(sides)
-    return Told(axis.label, axis.side, sides[0].before, _does(lowered, raised), moves, *fits)
+def _told(word: Measured, place: int) -> Told:
+    """With intervals that are the same whenever it is told, alone or with others."""
+    rng = np.random.Generator(np.random.PCG64(place))
+    found = [None if side is None else _effects(side, rng) for side in (word.lowered, word.raised)]
+    fits = [None if side is None else side[0] for side in found]
+    does_so = does(*(None if side is None else (side[0], side[1][2]) for side in found))
+    return Told(word.label, word.side, word.weight, does_so, word.mean, *fits)
 
 
-def _does(lowered: Weighed | None, raised: Weighed | None) -> str:
-    return does(*(None if side is None else (side.fit, side.image[2]) for side in (lowered, raised)))
+def _effects(side: Wording, rng: np.random.Generator) -> tuple[Interval, Interval]:
+    """Of the fit, and of how far the image moves."""
+    fit, image = ((found.mean, found.low, found.high) for found in (effect(v, rng) for v in (side.fits, side.moved)))
+    return fit, image
 
 
 def does(lowered: tuple[Interval, float] | None, raised: tuple[Interval, float] | None) -> str:

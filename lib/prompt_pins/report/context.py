@@ -82,7 +82,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "answer": answer.groups(record),
         "in_line": answer.in_line,
         "told": answer.told(record),
-        "weighed_seeds": record.weighed[0].seeds if record.weighed else 0,
+        "measured_seeds": len(record.unchanged.fits) if record.unchanged else 0,
         "progress": next((g.progress for g in reversed(record.generations) if g.progress is not None), None),
         "place": place,
         "bounds": _bounds(found),
@@ -217,7 +217,7 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
     best = {(g.generation, g.best) for g in record.generations}
     rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
     parts = (part is not None for part in (record.likely, record.choice, record.held))
-    done = (record.state, len(rows), len(record.generations), *parts, len(record.weighed))
+    done = (record.state, len(rows), len(record.generations), *parts, len(record.words))
     return {
         "version": " ".join(map(str, done)),
         "state": record.state,

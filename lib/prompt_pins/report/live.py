@@ -122,8 +122,8 @@ class LiveReport:
             self._record = dataclasses.replace(record, choice=event.choice)
         elif isinstance(event, events.Validated):
             self._record = dataclasses.replace(record, held=event.held)
-        elif isinstance(event, events.WordWeighed):
-            self._record = dataclasses.replace(record, weighed=(*record.weighed, event.weighed))
+        elif isinstance(event, events.WordMeasured):
+            self._record = dataclasses.replace(record, words=(*record.words, event.word))
 
     # on the thread
 

@@ -72,7 +72,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "reason": record.reason,
         "started": record.started,
         "ended": record.ended,
-        "seconds": round(seconds_of(record) + sum(row.seconds.get("wall", 0.0) for row in _measured(record)), 3),
+        "seconds": round(seconds_of(record), 3),
         "prompt": record.config.get("prompt", ""),
         "negative_prompt": record.config.get("negative_prompt", ""),
         "original": _candidate(original),

@@ -196,8 +196,8 @@ def _plain(value: Any) -> Any:
 
 def seconds_of(record: Record) -> float:
     """Seconds that the run worked, as its records say."""
-    once = (part for part in (record.likely, record.choice, record.held) if part is not None)
-    records = [*record.generations, *record.weighed, *once]
+    once = (part for part in (record.likely, record.choice, record.held, record.unchanged) if part is not None)
+    records = [*record.generations, *record.words, *once]
     return math.fsum(float(r.seconds.get("wall", 0.0)) for r in records)
 
 

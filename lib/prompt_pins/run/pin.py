@@ -24,6 +24,7 @@ from ..store import (
     Candidate,
     Generation,
     Journal,
+    Measured,
     RunFolder,
     Runs,
     axes_json,
@@ -231,12 +232,15 @@ class _Run:
         record = replay(self.journal.records)
         if not self.config.words or record.best is None:
             return
-        done, vector = len(record.weighed), record.best.weights
-        for found, ahead in weighing.measured(
-            self.config, self.host, self.plan.space, self.scorer.targets, vector, done
-        ):
-            self.journal.append(to_json(found), sync=True)
-            yield events.WordWeighed(found, ahead)
+        space, vector, done = self.plan.space, record.best.weights, len(record.words)
+        of = len(weighing.planned(space, vector))
+        for found in weighing.measured(self.config, self.host, space, self.scorer.targets, vector, done):
+            if isinstance(found, Measured):
+                done += 1
+                self.journal.append(to_json(found), sync=True)
+                yield events.WordMeasured(found, done, of)
+            elif record.unchanged is None:
+                self.journal.append(to_json(found), sync=True)
 
     def _end(self, state: str, reason: str) -> events.RunFinished:
         self.journal.end(state, str(reason))

@@ -8,19 +8,20 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..config import RunConfig
+from ..effects import Array, spread_values
 from ..errors import HostInterrupted
 from ..host import Batch, Host, Recipe
 from ..loss import BatchLoss, Target, flip_pairs, score_batch
 from ..search import INTERRUPTED
 from ..space import Space
-from ..store import Weighed
+from ..store import Measured, Unchanged, Wording
 from . import seeds
-from .effects import Array, effect, spread_values
-from .rendering import render, tagger
+from .rendering import ahead, chunks, render, tagger
 from .scoring import loss_options
 
 SEEDS = 8
@@ -42,6 +43,11 @@ class Change:
     fits: Array
     spreads: Array
     moved: Array
+
+    def wording(self, weight: float, recipe: Recipe, images: tuple[str, ...] = ()) -> Wording:
+        """As a journal has it.  images: paths of those that are kept."""
+        moved, fits, spreads = (tuple(map(float, row)) for row in (self.moved, self.fits, self.spreads))
+        return Wording(weight, recipe.prompt, recipe.negative_prompt, moved, fits, spreads, images)
 
 
 class Comparison:
@@ -70,6 +76,19 @@ class Comparison:
             known, self.infotexts = batch.images, batch.infotexts
         self.images, self.loss = known, self._scored(known, None)
 
+    def unchanged(self, images: tuple[str, ...], started: float) -> Unchanged:
+        """The prompt's own losses as a journal has them.  images: paths of those that are kept."""
+        loss, seconds = self.loss, {"wall": time.perf_counter() - started}
+        fits = tuple(fit for fit, _ in loss.per_image)
+        return Unchanged(loss.fit, loss.spread or 0.0, fits, images, self.evaluations, seconds)
+
+    def ahead(self, recipes: Sequence[tuple[Recipe, int]]) -> None:
+        """What is asked for next: (another wording, on so many seeds, 0 for all)."""
+        ahead(
+            self.host,
+            lambda: (r for recipe, count in recipes for r in chunks(recipe, self.seeds[: count or None], self.config)),
+        )
+
     def change(self, recipe: Recipe, count: int = 0) -> Change:
         """Another wording's images, and their values seed by seed; count: on so many seeds, 0 for all."""
         count = count or len(self.seeds)
@@ -81,12 +100,11 @@ class Comparison:
 
     def _rendered(self, recipe: Recipe, count: int) -> Batch:
         """The first `count` seeds' own images."""
-        size, parts = self.config.batch_size, list[Batch]()
-        for start in range(0, count, size):
+        parts = list[Batch]()
+        for part in chunks(recipe, self.seeds[:count], self.config):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            row = self.seeds[start : min(start + size, count)]
-            parts.append(render(self.host, recipe, row, self.config, forked=False))
+            parts.append(render(self.host, recipe, part.seeds, self.config, forked=False))
         texts = tuple(text for part in parts for text in part.infotexts)
         batch = Batch(np.concatenate([part.images for part in parts]), texts, sum(part.evaluations for part in parts))
         self.evaluations += batch.evaluations
@@ -97,9 +115,9 @@ class Comparison:
         return score_batch(images, self.targets, None, options, normalisers=normalisers, tagger=tags)
 
 
-def in_words(ahead: int) -> str:
-    """What goes on, with so many wordings ahead."""
-    return f"measuring the pinned prompt's words: {ahead} wordings ahead"
+def in_words(done: int, of: int) -> str:
+    """What goes on, after so many of the pinned prompt's words."""
+    return f"measuring the pinned prompt's words: {done} of {of}"
 
 
 def places(space: Space, centre: Sequence[float], index: int, step: float) -> dict[str, list[float]]:
@@ -115,44 +133,38 @@ def places(space: Space, centre: Sequence[float], index: int, step: float) -> di
     return found
 
 
-def planned(space: Space, centre: Sequence[float]) -> list[tuple[int, list[float]]]:
-    """(axis, vector) of every wording of the point `centre` (N,) that is measured, in order.
+def planned(space: Space, centre: Sequence[float]) -> list[tuple[int, dict[str, list[float]]]]:
+    """(axis, vectors of its sides by their names) of everything that is measured at the point `centre` (N,), in order.
 
     Of two sides, one that a bound leaves hardly any room is left out.
     """
     found = []
     for index in range(space.size):
-        sides = list(places(space, centre, index, STEP).values())
-        longest = max((abs(vector[index] - centre[index]) for vector in sides), default=0.0)
-        found += [(index, v) for v in sides if abs(v[index] - centre[index]) >= ROOM * longest]
+        sides = places(space, centre, index, STEP)
+        far = {name: abs(vector[index] - centre[index]) for name, vector in sides.items()}
+        sides = {name: vector for name, vector in sides.items() if far[name] >= ROOM * max(far.values())}
+        found += [(index, sides)] if sides else []
     return found
 
 
 def measured(
     config: RunConfig, host: Host, space: Space, targets: Sequence[Target], centre: Sequence[float], done: int
-) -> Iterator[tuple[Weighed, int]]:
-    """Every wording of the point `centre` (N,) but the first `done`, and how many are left after it.
-
-    Each one's interval has random numbers of its own, so that it is the same wherever a run goes on.
-    """
-    ahead = planned(space, centre)
-    if done >= len(ahead):
+) -> Iterator[Unchanged | Measured]:
+    """The prompt at the point `centre` (N,) as it is, and every axis but the first `done`."""
+    left = planned(space, centre)[done:]
+    if not left:
         return
     started = time.perf_counter()
     row = seeds.analysis_seeds(config.seed, SEEDS)
-    prompt, spent = Comparison(config, host, targets, space.recipe(centre), row), 0
-    spent = prompt.evaluations if done else 0
-    for place, (index, vector) in enumerate(ahead[done:], done):
-        change = prompt.change(space.recipe(vector))
-        rng = np.random.Generator(np.random.PCG64([config.seed, place]))
-        fit, spread, image = (
-            (found.mean, found.low, found.high)
-            for found in (effect(values, rng) for values in (change.fits, change.spreads, change.moved))
-        )
+    prompt = Comparison(config, host, targets, space.recipe(centre), row)
+    yield prompt.unchanged((), started)
+    prompt.ahead([(space.recipe(vector), 0) for _, vectors in left for vector in vectors.values()])
+    for index, vectors in left:
+        started, spent, axis = time.perf_counter(), prompt.evaluations, space.axes[index]
+        sides: dict[str, Any] = {}
+        for name, vector in vectors.items():
+            recipe = space.recipe(vector)
+            sides[name] = prompt.change(recipe).wording(vector[index], recipe)
         seconds = {"wall": time.perf_counter() - started}
         cost = prompt.evaluations - spent
-        yield (
-            Weighed(SEEDS, index, float(centre[index]), vector[index], fit, spread, image, cost, seconds),
-            len(ahead) - place - 1,
-        )
-        started, spent = time.perf_counter(), prompt.evaluations
+        yield Measured(axis.label, axis.side, float(centre[index]), cost, seconds=seconds, **sides)

@@ -5,7 +5,6 @@ from .folder import RunFolder, Runs
 from .framing import FORMAT_VERSION
 from .journal import Journal, now, read_journal
 from .records import Candidate, Choice, Generation, Held, Likely, Record, from_json, replay, to_json
-from .weighed import Weighed
 from .wordings import Measured, Unchanged, Wording
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "RunFolder",
     "Runs",
     "Unchanged",
-    "Weighed",
     "Wording",
     "axes_json",
     "from_json",

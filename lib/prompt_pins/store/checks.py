@@ -17,7 +17,6 @@ from typing import Annotated, Any, Optional
 from ..errors import shorten
 from .axes import Axis
 from .records import Candidate, Choice, Generation, Held, Likely
-from .weighed import Weighed
 from .wordings import Measured, Unchanged, Wording
 
 LONGEST = 240  # bytes of a name in a run's folder
@@ -76,7 +75,6 @@ LINES: Mapping[str, Shape] = {
     "generation": {**_declared(Generation), "generation": NUMBER, "state": STATE, "seconds?": SECONDS},
     "choice": {**_declared(Choice), "evaluations?": COUNT, "seconds?": SECONDS},
     "held": {**_declared(Held), **UNSEEN},
-    "weighed": {**_declared(Weighed), "axis": COUNT, "seeds": COUNT, "evaluations?": COUNT, "seconds?": SECONDS},
     "unchanged": {**_declared(Unchanged), "images": tuple[INSIDE, ...], "evaluations": COUNT, "seconds?": SECONDS},
     "word": {
         **_declared(Measured),
@@ -137,14 +135,14 @@ class Checker:
                 yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
             if line["chosen"] not in self._scored:
                 yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
-        elif kind == "unchanged" and not 3 <= len(line["fits"]) == len(line["images"]):
-            yield "fits has not one value for each of at least 3 images"
+        elif kind == "unchanged":
+            images = len(line["fits"]) if self._by is not None or line["images"] else 0  # a run keeps none
+            if len(line["fits"]) < 3 or len(line["images"]) != images:
+                yield "fits has not one value for each of at least 3 images"
         elif kind == "word":
             yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
-        elif kind == "weighed" and not line["axis"] < (self._size or 0):
-            yield f"axis is {line['axis']}, and the candidates before have {self._size or 0} values"
 
     def _of_word(self, sides: list[Mapping[str, Any]]) -> Iterator[str]:
         """By images all sides have values of the same seeds; by likelihood all tables of a journal are alike."""

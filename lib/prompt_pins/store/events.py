@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Union
 
 from .records import Candidate, Choice, Generation, Held, Likely, Record
-from .weighed import Weighed
+from .wordings import Measured
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +70,15 @@ class Validated:
 
 
 @dataclasses.dataclass(frozen=True)
-class WordWeighed:
-    """The pinned prompt was measured with one word at another weight; `ahead`: how many such prompts are left."""
+class WordMeasured:
+    """One word is done, and written down.
 
-    weighed: Weighed
-    ahead: int
+    done, of: words so far, and in all; in an analysis with `auto` those of its passes so far.
+    """
+
+    word: Measured
+    done: int
+    of: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,5 +90,5 @@ class RunFinished:
 
 
 Event = Union[
-    RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, WordWeighed, RunFinished
+    RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, WordMeasured, RunFinished
 ]  # fmt: skip

@@ -11,9 +11,8 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     generation  one finished generation (`Generation`)
     choice      the contest between the best candidates (`Choice`)
     held        the check on unseen seeds (`Held`)
-    weighed     the pinned prompt with one word at another weight (`Weighed`)
-    unchanged   of an analysis: the prompt as it is (`Unchanged`)
-    word        of an analysis: a word, or a phrase, at other weights (`Measured`)
+    unchanged   of an analysis, or of a run that measures words: the prompt as it is, or the pinned one (`Unchanged`)
+    word        of the same: a word, or a phrase, at other weights (`Measured`)
     stopped     reason: the run ended early and can be resumed
     resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
@@ -27,7 +26,6 @@ from typing import Any
 
 from ..errors import StoreError
 from .axes import Axis, axes_of
-from .weighed import Weighed
 from .wordings import Measured, Unchanged
 
 
@@ -147,11 +145,11 @@ class Choice:
 
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
-    "weighed": Weighed, "unchanged": Unchanged, "word": Measured,
+    "unchanged": Unchanged, "word": Measured,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held | Weighed | Unchanged | Measured) -> dict[str, Any]:
+def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged | Measured) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
     plain = {"kind": kind, **dataclasses.asdict(record)}
@@ -180,7 +178,8 @@ class Record:
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
-    task: "pin", or "words" for an analysis, which has `options`, `unchanged` and `words`, in the order of measuring.
+    task: "pin", or "words" for an analysis, which has `options`.
+    unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
     """
 
     state: str
@@ -199,7 +198,6 @@ class Record:
     generations: tuple[Generation, ...]
     choice: Choice | None
     held: Held | None
-    weighed: tuple[Weighed, ...] = ()
     task: str = "pin"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     unchanged: Unchanged | None = None
@@ -272,7 +270,6 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
-    weighed: list[Weighed] = []
     words: list[Measured] = []
     for line in lines:
         kind = line["kind"]
@@ -287,8 +284,6 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
-        elif kind == "weighed":
-            weighed.append(from_json(line))
         elif kind == "word":
             words.append(from_json(line))
         elif kind in ("likely", "choice", "held", "unchanged"):
@@ -306,7 +301,6 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     return Record(
         candidates=tuple(candidates),
         generations=tuple(generations),
-        weighed=tuple(weighed),
         words=tuple(words),
         **values,
     )

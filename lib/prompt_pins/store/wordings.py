@@ -1,4 +1,4 @@
-"""What an analysis measures, as its journal has it: every word at other weights, seed by seed.
+"""What is measured of words, by an analysis or at the end of a run, as the journal has it: at other weights, by seed.
 
 Effects and their intervals are worked out from these numbers, so they are the same after each replay.  Standard
 library only.
@@ -16,9 +16,10 @@ Numbers = tuple[float, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Unchanged:
-    """The prompt as it is, on the first seeds of an analysis.
+    """The prompt as it is, on the seeds that its words are measured on.
 
-    fit, spread: its losses; fits: each seed's own.  images: paths of all of them, relative to the folder, without loss.
+    fit, spread: its losses; fits: each seed's own.  images: paths of all of them, relative to the folder, without loss;
+    () of a run, which keeps none.
     evaluations: denoiser evaluations spent, in images x steps.
     """
 

@@ -6,10 +6,12 @@ a host may lack them.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import importlib.util
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -235,14 +237,25 @@ def batch_count(p: Any) -> int:
 
 
 def encoded(pixels: torch.Tensor) -> torch.Tensor:
-    """An image (1 x 3 x H x W, 0 to 1) as the model has it: the mean of the encoder's answer, 1 x 4 x h x w.
-
-    SDXL in AUTOMATIC1111 gives only a draw from it: always the same one, and nobody else's draws are moved.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    """An image (1 x 3 x H x W, 0 to 1) as the model has it: the mean of the encoder's answer, 1 x 4 x h x w."""
+    with _no_draws():
         latents: torch.Tensor = sd_samplers_common.images_tensor_to_samples(pixels, 0, _Means(shared.sd_model))
     return latents
+
+
+@contextlib.contextmanager
+def _no_draws() -> Iterator[None]:
+    """While it lasts, the encoder of SDXL in AUTOMATIC1111, which gives a draw from its answer, gives the mean."""
+    answer = getattr(sys.modules.get("sgm.modules.distributions.distributions"), "DiagonalGaussianDistribution", None)
+    if answer is None:
+        yield
+        return
+    draw = answer.sample
+    answer.sample = answer.mode
+    try:
+        yield
+    finally:
+        answer.sample = draw
 
 
 class _Means:

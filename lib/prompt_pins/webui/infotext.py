@@ -40,7 +40,7 @@ def written(option: Shown, value: Any) -> str:
 def original(folder: RunFolder, record: Record) -> str:
     """The infotext of the user's own prompt, "" if it was never rendered."""
     first = record.original
-    if record.unchanged is not None:
+    if record.unchanged is not None and record.unchanged.images:
         return _read(folder, record.unchanged.images[0])
     if first is None or not first.images:
         return ""

@@ -18,12 +18,12 @@ from ..config import AnalysisOptions, RunConfig
 from ..errors import HostError, OptionError, PinError, StoreError
 from ..loss import Target
 from ..report import build_analysis
-from ..store import Measured, RunFolder, Runs
+from ..store import Measured, RunFolder, Runs, events
 from ..store.folder import ANALYSIS
 from ..words import analyze
 from ..words.earlier import Earlier, of_run
 from ..words.parts import AUTO
-from ..words.result import AnalysisStarted, Event, WordMeasured, result
+from ..words.result import AnalysisStarted, Event, result
 from . import compat
 from .host import Job, WebuiHost
 from .progress import PANEL, in_words
@@ -62,16 +62,17 @@ def go_on(folder: RunFolder, config: RunConfig, host: WebuiHost) -> Ended:
     return _followed(analyze.resume(folder, host), config, host)
 
 
-def _followed(events: Iterator[Event], config: RunConfig, host: WebuiHost) -> Ended:
+def _followed(running: Iterator[Event], config: RunConfig, host: WebuiHost) -> Ended:
     """Work through it; whatever happens, its page is written, its folder let go."""
     folder: RunFolder | None = None
     progress = Progress(config, host)
-    with contextlib.closing(events):  # type: ignore[type-var]
+    with contextlib.closing(running):  # type: ignore[type-var]
         try:
-            for event in events:
+            for event in running:
                 folder = event.folder if isinstance(event, AnalysisStarted) else folder
                 progress.handle(event)
-                if folder is not None and (not isinstance(event, WordMeasured) or event.done & (event.done - 1) == 0):
+                done = event.done if isinstance(event, events.WordMeasured) else 0
+                if folder is not None and done & (done - 1) == 0:
                     page(folder)  # at the beginning and the end, and each time that twice as many are known
         except Exception as error:
             refused = isinstance(error, PinError) and not isinstance(error, (HostError, StoreError))
@@ -106,7 +107,7 @@ class Progress:
         """Show one event."""
         if isinstance(event, AnalysisStarted):
             self._begin(event)
-        elif isinstance(event, WordMeasured):
+        elif isinstance(event, events.WordMeasured):
             shared.state.textinfo = self.words(event)
             self._picture(event.word)
 
@@ -123,19 +124,20 @@ class Progress:
         shared.total_tqdm.updateTotal(max(1, batches) * max(1, self.config.steps))
         shared.state.textinfo = f"measuring {overview(event.words, self.images, self.config.vary == AUTO)}"
 
-    def words(self, event: WordMeasured) -> str:
-        """`word 3/12: red · 120/400 images · 31 img/s · 2 min left · Interrupt keeps everything`."""
+    def words(self, event: events.WordMeasured) -> str:
+        """`word 3/12: red · 120/400 images · 2 min left · Interrupt keeps everything · 31 img/s`."""
         parts = [f"word {event.done}/{event.of}: {event.word.label}"]
         elapsed = time.perf_counter() - self.started
+        speed: list[str] = []
         if self.images and self.host.images:
             done = self.before + self.host.images
             parts.append(f"{done}/{max(self.images, done)} images")
-            parts.append(f"{self.host.images / elapsed:.3g} img/s")
+            speed = [f"{self.host.images / elapsed:.3g} img/s"]
             left = elapsed * max(0, self.images - done) / self.host.images
             parts.append(f"{in_words(left)} left")
         elif not self.images:
             parts.append(f"{in_words(elapsed)} so far")
-        return " · ".join([*parts, "Interrupt keeps everything"])
+        return " · ".join([*parts, "Interrupt keeps everything", *speed])
 
     def _picture(self, word: Measured) -> None:
         """The unchanged prompt's first image beside the word's, where the host shows its live preview."""

@@ -68,8 +68,8 @@ class Progress:
             self._log(event.generation)
         elif isinstance(event, events.Chosen):
             shared.state.textinfo = "comparing the original and the pinned prompt on unseen seeds"
-        elif isinstance(event, events.WordWeighed):
-            shared.state.textinfo = weighing.in_words(event.ahead)
+        elif isinstance(event, events.WordMeasured):
+            shared.state.textinfo = weighing.in_words(event.done, event.of)
 
     def _count(self) -> None:
         """Tell the host how many batches there are.  Its console counts steps, and looks have none."""
@@ -135,16 +135,20 @@ class Progress:
         shared.state.textinfo = self.words(candidate.generation)
 
     def words(self, generation: int) -> str:
-        """`generation 7/42 · 53 % of the original's loss · 31 img/s · 12 min left · Interrupt keeps everything`."""
+        """`generation 7/42 · 53 % of the original's loss · 12 min left · Interrupt keeps everything · 31 img/s`.
+
+        The bar has room for some 95 letters at 1280 pixels: what may be cut off comes last.
+        """
         parts = [f"generation {min(generation, self.plan.generations)}/{self.plan.generations}"]
         if self.standing:
             parts.append(self.standing)
         elapsed = time.perf_counter() - self.started
+        speed: list[str] = []
         if self.host.images:
-            parts.append(f"{self.host.images / elapsed:.3g} img/s")
             done = max(1, self.host.images) / max(1, self.images)
             parts.append("at most " + in_words(elapsed * max(0.0, 1.0 - done) / done) + " left")
-        return " · ".join([*parts, "Interrupt keeps everything"])
+            speed = [f"{self.host.images / elapsed:.3g} img/s"]
+        return " · ".join([*parts, "Interrupt keeps everything", *speed])
 
     def _picture(self) -> None:
         """Target, best image, and the figure of progress with its curve, where the host shows its live preview."""

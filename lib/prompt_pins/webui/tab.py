@@ -34,7 +34,7 @@ def build() -> list[tuple[Any, str, str]]:
 
 def _build() -> None:
     with gr.Row():
-        search = gr.Textbox(label="Search", placeholder="words of a prompt, or a number", elem_id="prompt_pins_search")
+        search = gr.Textbox(label="Search", placeholder="words or a number", elem_id="prompt_pins_search")
         state = gr.Dropdown(label="State", choices=list(STATES), value=STATES[0], elem_id="prompt_pins_state")
         task = gr.Dropdown(label="Show", choices=list(SHOWN), value=next(iter(SHOWN)), elem_id="prompt_pins_task")
         sort = gr.Dropdown(label="Sort", choices=list(SORTS), value=SORTS[0], elem_id="prompt_pins_sort")

@@ -19,13 +19,13 @@ from ..run import seeds
 from ..run.rendering import render
 from ..run.scoring import check_loss
 from ..run.targets import read_targets, ready_targets
-from ..store import FORMAT_VERSION, Journal, Record, RunFolder, Runs, axes_json, now, replay, to_json
+from ..store import FORMAT_VERSION, Journal, Record, RunFolder, Runs, axes_json, events, now, replay, to_json
 from ..store.folder import ANALYSIS
 from . import parts
 from .likely import ByLikelihood
 from .parts import Part, Parts
 from .rendered import ByImages
-from .result import INTERRUPTED, AnalysisDone, AnalysisStarted, Event, WordMeasured, result
+from .result import INTERRUPTED, AnalysisDone, AnalysisStarted, Event, result
 
 TASK = "words"
 
@@ -154,7 +154,7 @@ class _Work:
 
     def _pass(
         self, method: ByImages | ByLikelihood, wanted: Sequence[Part], before: Sequence[Part]
-    ) -> Iterator[WordMeasured]:
+    ) -> Iterator[events.WordMeasured]:
         """Measure these parts; what the journal has of them is not measured again."""
         for start in range(0, len(wanted), method.together):
             group, place = wanted[start : start + method.together], len(before) + start
@@ -166,4 +166,4 @@ class _Work:
             for offset, word in enumerate(method.measure(group, place)[len(known) :], place + len(known)):
                 self.journal.append(to_json(word))
                 self.words.append(word)
-                yield WordMeasured(word, offset + 1, len(before) + len(wanted))
+                yield events.WordMeasured(word, offset + 1, len(before) + len(wanted))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
+from ..effects import Array, Effect, effect
 from ..errors import OptionError
 from ..options import declarations, defaults
-from ..run.effects import Array, Effect, effect
 from ..store import Measured, Record, RunFolder
 from ..store.wordings import SIDES, shown
 from .result import KEPT, scaled

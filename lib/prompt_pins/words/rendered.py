@@ -14,7 +14,7 @@ from ..host import Host, Recipe
 from ..loss import Target, load_target
 from ..run import seeds
 from ..run.weighing import Comparison
-from ..store import Measured, RunFolder, Unchanged, Wording
+from ..store import Measured, RunFolder, Unchanged
 from ..store.folder import save_image
 from .parts import Part
 from .result import KEPT
@@ -41,8 +41,7 @@ class ByImages:
         names = tuple(f"original/{index:05d}.png" for index in range(len(found.images)))
         for name, image, text in zip(names, found.images, found.infotexts):
             save_image(self.folder.path / name, image, text)
-        fits, seconds = tuple(fit for fit, _ in found.loss.per_image), {"wall": time.perf_counter() - started}
-        return Unchanged(found.loss.fit, found.loss.spread or 0.0, fits, names, found.evaluations, seconds)
+        return found.unchanged(names, started)
 
     def measure(self, parts: Sequence[Part], place: int) -> list[Measured]:
         """Each at its sides.  place: of the first one in the order of measuring, which names its images."""
@@ -51,12 +50,11 @@ class ByImages:
     def _measured(self, part: Part, place: int) -> Measured:
         started, before = time.perf_counter(), self._unchanged.evaluations
         sides: dict[str, Any] = {}
+        self._unchanged.ahead([(there.recipe, part.seeds) for there in part.places.values()])
         for name, there in part.places.items():
             change = self._unchanged.change(there.recipe, part.seeds)
-            moved, fits, spreads = (tuple(map(float, row)) for row in (change.moved, change.fits, change.spreads))
             images = kept(self.folder, f"{place:03d}-{name}", list(change.images), self.config.image_format)
-            texts = there.recipe.prompt, there.recipe.negative_prompt
-            sides[name] = Wording(there.weight, *texts, moved, fits, spreads, images)
+            sides[name] = change.wording(there.weight, there.recipe, images)
         seconds = {"wall": time.perf_counter() - started}
         spent = self._unchanged.evaluations - before
         return Measured(part.label, part.side, part.weight, spent, phrase=part.phrase, seconds=seconds, **sides)

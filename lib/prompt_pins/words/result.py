@@ -9,10 +9,10 @@ from typing import Any, Union
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
+from ..effects import Array, Effect, effect
 from ..run import seeds
-from ..run.effects import Array, Effect, effect
 from ..run.likely import PARTS, views
-from ..store import Measured, Record, RunFolder, Unchanged
+from ..store import Measured, Record, RunFolder, Unchanged, events
 from ..store.wordings import shown
 
 VERSION = 4
@@ -122,30 +122,13 @@ class AnalysisStarted:
 
 
 @dataclasses.dataclass(frozen=True)
-class WordMeasured:
-    """One word is done, and written down.
-
-    done, of: words so far, and in all; with `auto` in its passes so far.
-    """
-
-    word: Measured
-    done: int
-    of: int
-
-    @property
-    def label(self) -> str:
-        """The word."""
-        return self.word.label
-
-
-@dataclasses.dataclass(frozen=True)
 class AnalysisDone:
     """All is measured, or the user stopped it (`result.state` is "stopped"); `analysis.json` is written."""
 
     result: Analysis
 
 
-Event = Union[AnalysisStarted, WordMeasured, AnalysisDone]
+Event = Union[AnalysisStarted, events.WordMeasured, AnalysisDone]
 
 
 def result(record: Record) -> Analysis:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from prompt_pins.run.effects import effect, spread_values
+from prompt_pins.effects import effect, spread_values
 
 DRAWS: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]] = {
     "normal": (lambda rng, n: rng.normal(0.02, 0.05, n), 0.02),
