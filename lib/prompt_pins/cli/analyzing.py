@@ -25,11 +25,11 @@ from ..words.earlier import Earlier, check_paired, of_analysis, of_run
 from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
 from .arguments import absolute, analysis_options, merged, read_config
+from .crew import Here, again_as, fresh
 from .running import FAILED, built, flags, signals
 from .terminal import Terminal, complain, emit, quoted, shown
 
 if TYPE_CHECKING:
-    from ..headless.engine import HeadlessHost
     from .crew import Engine
 
 
@@ -86,18 +86,15 @@ class Order:
         """Of the earlier run or analysis, whose host is to be the same."""
         return None if self.source is None or self.moved else self.source.record
 
-    def host(self, device: str | None, embeddings: Path | None, loras: Path | None) -> HeadlessHost:
-        """The host of the earlier run or analysis, if there is one; another where the command line asks for it."""
-        from ..headless.opening import open_host, reopen_host
-
+    def here(self, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
+        """What opens the host of the earlier run or analysis, or another one that the command line asks for."""
         record = None if self.source is None else self.source.record
         if record is not None and not self.moved and loras is None:
             threads.restore(record.host.get("threads"))
-            return reopen_host(record, device or record.host.get("device"), embeddings)
+            return again_as(record, device, embeddings)
         known = [] if record is None else [record.host.get(f"{name}_folder") for name in ("embeddings", "loras")]
         own = [Path(folder) if folder else None for folder in known] or [None, None]
-        config, folders = self.config, [given or folder for given, folder in zip((embeddings, loras), own)]
-        return open_host(config.checkpoint, device, folders[0], vae=config.vae, loras=folders[1], prompt=config.prompt)
+        return fresh(self.config, device, *(given or folder for given, folder in zip((embeddings, loras), own)))
 
     def begin(self, host: Engine) -> Iterator[Event]:
         """The events.  Raises `PinError`."""

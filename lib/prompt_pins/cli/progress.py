@@ -76,6 +76,8 @@ class Screen:
     def _line(self, number: int) -> None:
         if not self.console.is_terminal:
             self.console.say(f"generation {number}/{self.plan.generations}  {self._words()}")
+        if crew := self.host.standing() if hasattr(self.host, "standing") else "":
+            self.console.say(f"workers: {crew}")
 
     def _begin(self, record: Record) -> None:
         plan = self.plan
