@@ -206,6 +206,20 @@ def test_two_analyses_are_compared_word_by_word(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found.to_json()))["words"][0]["label"] == found.words[0].label
 
 
+def test_folders_may_lie_apart_and_be_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work(begin(tmp_path / "a", Simulated()))
+    work(begin(tmp_path / "b", Simulated()))
+    (tmp_path / "b" / "00000000").rename(tmp_path / "b" / "my #1")
+    monkeypatch.chdir(tmp_path / "b" / "my #1")
+    here, other = Runs(Path("runs")).find("."), Runs(Path("runs")).find("../../a/00000000")
+    assert (here.path.name, here.path.parent) == ("my #1", tmp_path / "b")
+    page = build_comparison(compare(here, other).to_json(), here.path, other.path)
+    assert page.name == "against-my #1.html"
+    text = page.read_text("utf-8")
+    assert "<h1>Analysis 00000000 against my #1</h1>" in text
+    assert 'href="../../b/my%20%231/index.html"' in text and 'href="../../b/my%20%231/original/00000.png"' in text
+
+
 def test_the_same_difference_on_other_seeds_is_no_pair(tmp_path: Path) -> None:
     work(begin(tmp_path, Simulated()))
     work(begin(tmp_path, Simulated(), seed=9))
