@@ -200,7 +200,7 @@ def _contest(record: Record) -> list[tuple[Candidate, str, float]]:
 
 
 def workers(record: Record) -> list[tuple[str, int, int, float | None]]:
-    """(name, candidates, images, images a second of its own time) of who rendered a run's candidates; [] if one did."""
+    """(name, candidates, images, images a second of its own time) of a run's workers; [] where it had none."""
     found: dict[str, list[Candidate]] = {}
     for candidate in record.candidates:
         if candidate.worker and candidate.evaluations:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import StoreError, reason
-from .files import check_links, inside, sweep, whole_file, write_bytes, write_json
+from .files import check_links, inside, sweep, whole_file, write_files, write_json
 from .journal import Journal, read_journal
 from .lock import FolderLock, held
 from .records import Record, replay
@@ -138,8 +138,8 @@ class RunFolder:
         """
         if self._journal is not None:
             self._journal.check_place()
-        for name, data in zip(names, files):
-            write_bytes(folder / name, data)
+        if files:
+            write_files(folder, dict(zip(names, files)))
         for image, name, infotext in () if files else zip(images, names, infotexts, strict=True):
             save_image(folder / name, image, infotext)
 
