@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
-    "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2"}),
+    "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2", "ray"}),
     "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
         {"errors", "options", "config", "effects", "store", "prompt", "search"},

@@ -1,6 +1,6 @@
-"""Kill runs, resumes and reports at random moments, and let disks fill up: nothing written down may be lost.
+"""Kill runs, resumes, reports and workers at random moments, and let disks fill up: nothing written down may be lost.
 
-python -m tools.chaos --kills 200 --full 50
+python -m tools.chaos --kills 200 --full 50 --crew 100
 
 After each blow every journal line that was there is still there, every candidate in it has its images and numbers,
 and every page is whole.  Each run is brought to its end, and must then be the undisturbed run, times aside.  Ends with
@@ -18,6 +18,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,11 +35,15 @@ from prompt_pins.cli import main as cli
 from prompt_pins.headless import engine
 from prompt_pins.store import read_journal
 
+from tests.workers.stand_in import StandIn, serving
+
 SMALL = (
     "a red blue circle, white background --steps 2 --batch-size 2 --width 64 --height 64 --lambda 3 -g 2 --held-out 2 "
     "--finalists 1 --contest-seeds 2"
 )
 PIN = ["pin", SMALL.partition(" --")[0], *("--" + SMALL.partition(" --")[2]).split()]
+PAUSE = 0.1
+"""Seconds that a worker takes to render."""
 SPARE = 64 * 2**20
 ENDED = {0, 1, 2}
 """Exit codes of the program that are said in a sentence."""
@@ -84,11 +89,63 @@ class Program:
             raise Fault(f"exit code {code}: {self.log.read_text(errors='replace')[-3000:]}")
         return code
 
+    def ended(self) -> bool:
+        """Whether it has come to its end by itself; then it is waited for.  Raises as `wait` does."""
+        if os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False
+        self.wait()
+        return True
+
     def kill(self, after: float) -> bool:
         """Kill it after some seconds; False if it had ended by itself."""
         time.sleep(after)
         os.kill(self.number, signal.SIGKILL)
         return self.wait() == -signal.SIGKILL
+
+
+class Farm:
+    """WebUIs as workers, each a process that begins again when it is killed."""
+
+    def __init__(self, count: int) -> None:
+        self.ports = [free_port() for _ in range(count)]
+        self.numbers = [self._begun(port) for port in self.ports]
+
+    @property
+    def words(self) -> list[str]:
+        """Of the command line."""
+        return [word for port in self.ports for word in ("--webui", f"http://127.0.0.1:{port}")]
+
+    def kill(self, index: int) -> None:
+        """One of them; it begins again."""
+        self._end(self.numbers[index])
+        self.numbers[index] = self._begun(self.ports[index])
+
+    def close(self) -> None:
+        """End them all."""
+        for number in self.numbers:
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
+
+    def _begun(self, port: int) -> int:
+        number = os.fork()
+        if number:
+            return number
+        try:
+            with serving(StandIn(pause=PAUSE), port):
+                while True:
+                    time.sleep(60)
+        finally:
+            os._exit(1)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def run(words: Sequence[str]) -> int:
@@ -133,9 +190,9 @@ def seen(folder: Path) -> Iterator[Path]:
 
 
 def timeless(value: Any) -> Any:
-    """A record without its times."""
+    """A record without its times, and without who rendered it."""
     if isinstance(value, dict):
-        return {name: timeless(item) for name, item in value.items() if name not in ("time", "seconds")}
+        return {name: timeless(item) for name, item in value.items() if name not in ("time", "seconds", "worker")}
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
@@ -221,13 +278,50 @@ class Chaos:
                 self._compare(folder)
                 shutil.rmtree(out)
 
-    def _compare(self, folder: Path) -> None:
+    def crew(self, count: int) -> None:
+        """Kill so many workers, which begin again, and programs that have them; each run must come to its end."""
+        if not count:
+            return
+        farm = Farm(3)
+        try:
+            started = time.perf_counter()
+            Program.start([*PIN, *farm.words], self.root / "crew", self.log).wait()
+            longest = time.perf_counter() - started
+            expected = essence(self.root / "crew" / "00000000")
+            out = self.root / "broken"
+            folder = out / "00000000"
+            while self.done["blows to a crew"] < count or folder.exists():
+                before = lines(folder)
+                if not before:
+                    shutil.rmtree(out, ignore_errors=True)
+                program = Program.start([*(["resume", "0"] if before else PIN), *farm.words], out, self.log)
+                while self.done["blows to a crew"] < count:
+                    time.sleep(self.random.uniform(0.0, longest / 4))
+                    self.done["blows to a crew"] += 1
+                    if self.random.random() < 0.3:
+                        self.done["killed programs with a crew"] += program.kill(0.0)
+                        break
+                    farm.kill(self.random.randrange(3))
+                    self.done["killed workers"] += 1
+                    if program.ended():
+                        break
+                else:
+                    program.wait()
+                check(folder, before)
+                if ended(folder):
+                    self._compare(folder, expected)
+                    shutil.rmtree(out)
+        finally:
+            farm.close()
+
+    def _compare(self, folder: Path, expected: tuple[list[Any], dict[str, bytes]] | None = None) -> None:
+        expected = expected or self.expected
         records, files = essence(folder)
-        if records != self.expected[0]:
-            raise Fault(f"{folder}: its journal is not that of the undisturbed run, {self.whole}")
-        wrong = [name for name, data in self.expected[1].items() if files.get(name) != data]
+        if records != expected[0]:
+            raise Fault(f"{folder}: its journal is not that of the undisturbed run")
+        wrong = [name for name, data in expected[1].items() if files.get(name) != data]
         if wrong:
-            raise Fault(f"{folder}: differs from {self.whole} in {', '.join(wrong)}")
+            raise Fault(f"{folder}: differs from the undisturbed run in {', '.join(wrong)}")
         self.done["runs ended the same"] += 1
 
 
@@ -263,6 +357,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--full", type=int, default=50)
+    parser.add_argument("--crew", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     arguments = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -270,6 +365,7 @@ def main() -> None:
     try:
         chaos.kills(arguments.kills)
         chaos.full(arguments.full)
+        chaos.crew(arguments.crew)
     except Exception as fault:
         sys.exit(f"--seed {arguments.seed}, after {dict(chaos.done)}: {type(fault).__name__}: {fault}\nkept: {root}")
     print(f"--seed {arguments.seed}: " + ", ".join(f"{what}: {count}" for what, count in sorted(chaos.done.items())))

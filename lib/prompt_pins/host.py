@@ -38,7 +38,7 @@ class Batch:
     infotexts: one for each image.
     evaluations: denoiser evaluations spent, in images x steps (guidance is not counted twice).
     worker, seconds: who rendered it and how long that took, where there are several; "" where there are not.
-    loss: what a worker has scored it with already, by the request's `judge`.
+    loss, files: what a worker has made of it already, by the request's `judge` and `pack`.
     """
 
     images: np.ndarray
@@ -47,6 +47,7 @@ class Batch:
     worker: str = ""
     seconds: float = 0.0
     loss: Any = None
+    files: tuple[bytes, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Misfits:
 class Request:
     """A batch that `Host.render` will be asked for.
 
-    judge: scores its images; a worker may do so where it is.
+    judge: scores its images; pack: (images, infotexts) to the content of their files.  A worker may do so where it is.
     """
 
     recipe: Recipe
@@ -88,6 +89,9 @@ class Request:
     job: RenderOptions
     forked: bool
     judge: Callable[[np.ndarray], Any] | None = dataclasses.field(default=None, compare=False)
+    pack: Callable[[np.ndarray, Sequence[str]], tuple[bytes, ...]] | None = dataclasses.field(
+        default=None, compare=False
+    )
 
 
 Tagger = Callable[["np.ndarray"], Sequence[Mapping[str, float]]]

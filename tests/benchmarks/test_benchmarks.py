@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import hyperbatch, progress
+from benchmarks import hyperbatch, progress, workers
 
 
 @pytest.mark.parametrize("sampler", ["DPM++ 2M", "DPM++ 2S a"])
@@ -32,3 +33,13 @@ def test_the_figure_of_progress_is_compared_by_ranks():
     told, raw = (progress.compared([row], tell) for tell in (progress.figure, progress.losses))
     assert told["within"] == told["median"] == pytest.approx(1.0) and told["worse"] == 0 and told["off"] < 0.05
     assert raw["within"] < 0 and raw["worse"] == 1
+
+
+def test_what_several_workers_are_worth():
+    assert workers.best([1.0, 2.0, 3.0], 1) == pytest.approx(6.0)
+    assert workers.best([1.0, 2.0, 3.0], 2) == pytest.approx(3.0) == workers.best([1.0, 2.0, 3.0], 9)
+    row = workers.measured(2, seconds=0.02, generations=2)
+    assert 0.0 < row["share_of_best"] <= 1.0 and row["best_s"] >= 2 * 16 / 2 * 0.02 * (1 - workers.JITTER)
+    assert row["driver_ms_per_candidate"] > 0.0
+    rng = np.random.default_rng(1)
+    assert 3.0 < workers.predicted(10, 4, rng) < workers.predicted(32, 4, rng) <= 4.0

@@ -25,8 +25,12 @@ def chaos(*words: str) -> str:
 
 
 def test_what_a_kill_leaves_goes_on_to_the_same_end() -> None:
-    assert "kills: 3" in chaos("--kills", "3", "--full", "0")
+    assert "kills: 3" in chaos("--kills", "3", "--full", "0", "--crew", "0")
 
 
 def test_what_a_full_disk_leaves_goes_on_to_the_same_end() -> None:
-    assert "full: 2" in chaos("--kills", "0", "--full", "2")
+    assert "full: 2" in chaos("--kills", "0", "--full", "2", "--crew", "0")
+
+
+def test_a_crew_that_dies_and_begins_again_comes_to_the_same_end() -> None:
+    assert "blows to a crew: 5" in chaos("--kills", "0", "--full", "0", "--crew", "5")

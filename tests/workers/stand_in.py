@@ -82,8 +82,8 @@ class StandIn:
 
 
 @contextlib.contextmanager
-def serving(webui: StandIn) -> Iterator[str]:
-    """Its address."""
+def serving(webui: StandIn, port: int = 0) -> Iterator[str]:
+    """Its address.  port: 0 for any."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -116,7 +116,11 @@ def serving(webui: StandIn) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Whoever asked has gone."""
+
+    server = Server(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

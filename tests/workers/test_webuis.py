@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -60,6 +61,15 @@ def test_a_run_of_three_webuis_is_that_of_one(tmp_path: Path, capsys: pytest.Cap
     assert without_workers(one) == without_workers(three)
     assert {c.worker for c in three.record().candidates if c.evaluations} <= {url[7:] for url in urls}
     assert "the search begins at the original prompt" in said and "plain batches" not in said
+    assert re.search(r"127\.0\.0\.1:\d+ [\d.e+]+ img/s, .* of their time waited", said)
+    page = (three.path / "index.html").read_text()
+    rows = re.findall(r'<tr><td>(127\.0\.0\.1:\d+)</td><td class="num">(\d+)</td><td class="num">(\d+)</td>', page)
+    done = [c for c in three.record().candidates if c.evaluations]
+    assert sum(int(count) for _, count, _ in rows) == len(done) and {name for name, _, _ in rows} <= {
+        url[7:] for url in urls
+    }
+    shown = (three.path / done[0].folder / "index.html").read_text()
+    assert f"rendered by {done[0].worker}" in shown
 
 
 def test_trees_are_rendered_where_all_can_and_plain_batches_elsewhere(

@@ -24,16 +24,13 @@ from ..words.analyze import start
 from ..words.earlier import Earlier, check_paired, of_analysis, of_run
 from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
-from .arguments import absolute, analysis_options, merged, read_config
+from .arguments import MODEL, analysis_options, given_values, merged, placed
+from .crew import Here, again_as, fresh
 from .running import FAILED, built, flags, signals
 from .terminal import Terminal, complain, emit, quoted, shown
 
 if TYPE_CHECKING:
-    from ..headless.engine import HeadlessHost
     from .crew import Engine
-
-
-MODEL = {"checkpoint", "vae"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,40 +61,32 @@ class Order:
         options: dict[str, Any],
     ) -> Order:
         """Raises `PinError`."""
-        if run is not None and prompt is not None:
-            raise OptionError("prompt", prompt, "none beside --run, whose pinned prompt is measured")
         other = None if against is None else of_analysis(runs.find(against))
         source = other if run is None else of_run(runs.find(run))
         own = {name: options.pop(name) for name in vars(AnalysisOptions()) if options.get(name) is not None}
         chosen = analysis_options({**(other.options if other else {}), **own})
         if source is None:
             return cls(merged(prompt, config, options), chosen, runs, None, None)
-        given = {**(read_config(config) if config is not None else {}), **options}
-        given = {name: value for name, value in given.items() if value is not None}
-        values = {**source.values, **given, **({} if prompt is None else {"prompt": prompt})}
-        values["checkpoint"] = absolute(values["checkpoint"])
-        found = RunConfig.from_dict(values)
-        return cls(
-            found, chosen, runs, source, other, bool(found.target), prompt is not None or bool(MODEL & set(given))
-        )
+        given = given_values(prompt, config, options)
+        if run is not None and "prompt" in given:
+            raise OptionError("prompt", given["prompt"], "none beside --run, whose pinned prompt is measured")
+        found = placed({**source.values, **given})
+        return cls(found, chosen, runs, source, other, bool(found.target), bool({"prompt", *MODEL} & set(given)))
 
     @property
     def record(self) -> Record | None:
         """Of the earlier run or analysis, whose host is to be the same."""
         return None if self.source is None or self.moved else self.source.record
 
-    def host(self, device: str | None, embeddings: Path | None, loras: Path | None) -> HeadlessHost:
-        """The host of the earlier run or analysis, if there is one; another where the command line asks for it."""
-        from ..headless.opening import open_host, reopen_host
-
+    def here(self, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
+        """What opens the host of the earlier run or analysis, or another one that the command line asks for."""
         record = None if self.source is None else self.source.record
         if record is not None and not self.moved and loras is None:
             threads.restore(record.host.get("threads"))
-            return reopen_host(record, device or record.host.get("device"), embeddings)
+            return again_as(record, device, embeddings)
         known = [] if record is None else [record.host.get(f"{name}_folder") for name in ("embeddings", "loras")]
         own = [Path(folder) if folder else None for folder in known] or [None, None]
-        config, folders = self.config, [given or folder for given, folder in zip((embeddings, loras), own)]
-        return open_host(config.checkpoint, device, folders[0], vae=config.vae, loras=folders[1], prompt=config.prompt)
+        return fresh(self.config, device, *(given or folder for given, folder in zip((embeddings, loras), own)))
 
     def begin(self, host: Engine) -> Iterator[Event]:
         """The events.  Raises `PinError`."""

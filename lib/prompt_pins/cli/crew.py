@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import os
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,13 @@ PANEL = "Workers"
 SAME = ("checkpoint", "checkpoint_sha256", "vae", "forks", "source_sha256", "denoising_strength")
 """What WebUIs must tell as they did, where a run goes on."""
 WEBUIS = "webui-api"
+
+
+class Here:
+    """What opens the engine, also on another machine: open(**paths)."""
+
+    def __init__(self, open_: Callable[..., HeadlessHost], **paths: object) -> None:
+        self.open, self.paths = open_, {name: str(path) for name, path in paths.items() if path}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,29 +74,42 @@ class Crew:
         float, typer.Option(min=0.0, max=1.0, rich_help_panel=PANEL, help="img2img: how much is redrawn.")
     ] = 0.75
 
-    @property
-    def named(self) -> bool:
-        """Whether there are any workers."""
-        return bool(self.webui)
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            rich_help_panel=PANEL,
+            help="Render with workers on Ray: local (this machine's GPUs, or its cores), auto (the cluster that this "
+            "machine belongs to), or a cluster's address.",
+        ),
+    ] = ""
+    worker_gpus: Annotated[
+        Optional[float],
+        typer.Option(min=0.0, rich_help_panel=PANEL, help="GPUs of each worker on Ray; if nothing is said, 1."),
+    ] = None
+    worker_cpus: Annotated[
+        float, typer.Option(min=1.0, rich_help_panel=PANEL, help="Cores of each worker on Ray, and its threads.")
+    ] = 1
 
     def again(self) -> dict[str, object]:
         """What a run needs to go on, besides its login."""
         strength = {"--denoising-strength": self.denoising_strength} if self.source else {}
-        return {"--webui": self.webui, "--source": self.source, **strength}
+        ray = {"--ray": self.ray, "--worker-gpus": self.worker_gpus, "--worker-cpus": self.worker_cpus}
+        return {"--webui": self.webui, "--source": self.source, **strength, **(ray if self.ray else {})}
 
     @contextlib.contextmanager
     def opened(
         self,
         config: RunConfig,
-        here: Callable[[], HeadlessHost],
+        here: Here,
         beside: dict[str, object],
         record: Record | None = None,
         terminal: Terminal | None = None,
     ) -> Iterator[Engine]:
         """The host of a run.
 
-        here: opens this process's own.  beside: what was given for that one, by its options.  record: of a run that
-        goes on.  Raises `PinError`.
+        here: what opens this process's own, or Ray's.  beside: what was given for that, by its options.  record: of a
+        run that goes on.  Raises `PinError`.
         """
         was = None if record is None else record.host.get("name") == WEBUIS
         if was and not self.webui:
@@ -97,8 +118,10 @@ class Crew:
             raise OptionError("webui", self.webui[0], "none: this run was rendered without WebUIs")
         if self.source is not None and not self.webui:
             raise OptionError("source", str(self.source), "an image beside --webui")
-        if not self.named:
-            yield here()
+        if self.webui and self.ray:
+            raise OptionError("ray", self.ray, "none beside --webui")
+        if not self.webui:
+            yield from self._engines(here)
             return
         for name, value in beside.items():
             if value:
@@ -109,6 +132,20 @@ class Crew:
                 _check(record, pool.describe())
             for line in lines:
                 (terminal or Terminal()).say(line)
+            yield pool
+        finally:
+            pool.close()
+
+    def _engines(self, here: Here) -> Iterator[Engine]:
+        if not self.ray:
+            yield here.open(**here.paths)
+            return
+        from ..workers.bench import Opening
+        from ..workers.cluster import open_cluster
+
+        paths = {name: os.path.abspath(path) for name, path in here.paths.items() if path}
+        pool = open_cluster(self.ray, Opening(here.open, paths, device_name), self.worker_gpus, self.worker_cpus)
+        try:
             yield pool
         finally:
             pool.close()
@@ -127,6 +164,51 @@ class Crew:
         if asked(config):
             lines.append("WebUIs do not tell where the target is likely: the search begins at the original prompt")
         return pool, lines
+
+
+def fresh(config: RunConfig, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
+    """What opens a configuration's engine."""
+    opening = functools.partial(engine, device=device, prompt=config.prompt)
+    return Here(opening, checkpoint=config.checkpoint, vae=config.vae, embeddings=embeddings, loras=loras)
+
+
+def again_as(
+    record: Record, device: str | None, embeddings: Path | None, loras: Path | None = None, checkpoint: str = ""
+) -> Here:
+    """What opens the engine that a run was rendered with."""
+    known, paths = record.host, {"embeddings": embeddings, "loras": loras}
+    opening = functools.partial(engine_again, record, device=device or known.get("device"))
+    found = {name: path or known.get(f"{name}_folder") for name, path in paths.items()}
+    found["embeddings"] = found["embeddings"] if known.get("embeddings") or embeddings else None
+    checkpoint = checkpoint or str(record.config.get("checkpoint") or "")
+    return Here(opening, checkpoint=checkpoint, vae=record.config.get("vae"), **found)
+
+
+def engine(**values: Any) -> HeadlessHost:
+    """`open_host`, with paths as text."""
+    from ..headless.opening import open_host
+
+    return open_host(**_paths(values))
+
+
+def engine_again(record: Record, vae: str = "", **values: Any) -> HeadlessHost:
+    """`reopen_host`, with paths as text; vae: where that one is."""
+    from ..headless.opening import reopen_host
+
+    if vae:
+        record = dataclasses.replace(record, config={**record.config, "vae": vae})
+    return reopen_host(record, **_paths(values))
+
+
+def _paths(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: Path(value) if key in ("embeddings", "loras") and value else value for key, value in values.items()}
+
+
+def device_name() -> str:
+    """Of what this process computes with."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def _check(record: Record, now: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
 from . import facts, threads
 from .arguments import merged, some_path, with_analysis_options, with_options
-from .crew import Crew, with_workers
+from .crew import Crew, again_as, fresh, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
@@ -57,15 +57,11 @@ def pin(
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
-    from ..headless.opening import open_host
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
-    given = (settings.checkpoint, device, embeddings)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    with crew.opened(
-        settings, lambda: open_host(*given, vae=settings.vae, loras=loras, prompt=settings.prompt), beside
-    ) as host:
+    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
         run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 
 
@@ -84,7 +80,6 @@ def resume(
 ) -> None:
     """Go on with a run or an analysis that was interrupted or killed, exactly where it was, with what it began with."""
     from ..config import RunConfig
-    from ..headless.opening import reopen_host
     from ..run import pin as loop
     from ..words import analyze as measuring
     from .analyzing import measure_to_the_end
@@ -96,10 +91,9 @@ def resume(
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    given = (record, device or record.host.get("device"), embeddings)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, "checkpoint": checkpoint}
     again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
-    with crew.opened(settings, lambda: reopen_host(*given, checkpoint=checkpoint, loras=loras), beside, record) as host:
+    with crew.opened(settings, again_as(record, device, embeddings, loras, checkpoint), beside, record) as host:
         if record.task == measuring.TASK:
             measure_to_the_end(measuring.resume(folder, host), host, again=again)
         else:
@@ -139,9 +133,8 @@ def analyze(
     order = Order.of(prompt, config, Runs(out), run, against, options)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
     again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
-    with crew.opened(
-        order.config, lambda: order.host(device, embeddings, loras), beside, order.record, Terminal(stderr=as_json)
-    ) as host:
+    here, terminal = order.here(device, embeddings, loras), Terminal(stderr=as_json)
+    with crew.opened(order.config, here, beside, order.record, terminal) as host:
         measure_to_the_end(order.begin(host), host, order.against, as_json, again)
 
 

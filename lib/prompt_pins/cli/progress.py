@@ -55,7 +55,8 @@ class Screen:
             self.images += len(candidate.images) if candidate.evaluations else 0
             self._scored(candidate)
             done = candidate.generation - 1 + (candidate.index + 1) / self.plan.rows
-            self.bar.update(self.task, completed=min(done, self.plan.generations), description=self._words())
+            words = "  ".join(filter(None, (self._words(), self._crew())))
+            self.bar.update(self.task, completed=min(done, self.plan.generations), description=words)
         elif isinstance(event, events.GenerationDone):
             self._settle(event.generation)
             self._line(event.generation.generation)
@@ -76,6 +77,8 @@ class Screen:
     def _line(self, number: int) -> None:
         if not self.console.is_terminal:
             self.console.say(f"generation {number}/{self.plan.generations}  {self._words()}")
+            if crew := self._crew():
+                self.console.say(f"  {crew}")
 
     def _begin(self, record: Record) -> None:
         plan = self.plan
@@ -101,6 +104,10 @@ class Screen:
     def _settle(self, generation: Generation) -> None:
         loss = generation.state.get("best_loss")
         self.standing = standing(generation.progress) or ("" if loss is None else f"best loss {loss:.4f}")
+
+    def _crew(self) -> str:
+        """Who works, where there are several."""
+        return str(self.host.standing()) if hasattr(self.host, "standing") else ""
 
     def _words(self) -> str:
         speed = self.images / max(time.perf_counter() - self.started, 1e-9)

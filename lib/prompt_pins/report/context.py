@@ -94,6 +94,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "search_plot": (root / "cma_plot.png").is_file(),
         "front": (root / "cma_mo_plot.png").is_file(),
         "contest": _contest(record),
+        "workers": workers(record),
         "numbers": sorted({c.generation for c in record.candidates}),
         "gifs": [{"name": name, "alt": alt, "caption": text} for name, alt, text in GIFS if (root / name).is_file()],
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
@@ -196,6 +197,19 @@ def _contest(record: Record) -> list[tuple[Candidate, str, float]]:
         (by_id[name], roles.get(name, ""), math.fsum(fits) / len(fits)) for name, fits in rows if name in by_id and fits
     ]
     return sorted(found, key=lambda item: item[2])
+
+
+def workers(record: Record) -> list[tuple[str, int, int, float | None]]:
+    """(name, candidates, images, images a second of its own time) of a run's workers; [] where it had none."""
+    found: dict[str, list[Candidate]] = {}
+    for candidate in record.candidates:
+        if candidate.worker and candidate.evaluations:
+            found.setdefault(candidate.worker, []).append(candidate)
+    rows = []
+    for name, done in sorted(found.items()):
+        images, seconds = sum(len(c.images) for c in done), math.fsum(c.seconds.get("render", 0.0) for c in done)
+        rows.append((name, len(done), images, images / seconds if seconds > 0 else None))
+    return rows
 
 
 def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -15,6 +16,7 @@ from ..errors import HostError, HostInterrupted, WorkersError
 from ..host import Batch, Host, Recipe, Request
 from ..search import INTERRUPTED
 from ..store import Candidate, Record
+from ..store.folder import packed
 from . import beginning, rendering, seeds
 from .plan import Plan
 from .rendering import render
@@ -76,11 +78,12 @@ class Evaluator:
     def _wanted(self, generation: int, vectors: np.ndarray, scorer: Scorer) -> Iterator[Request]:
         """What `_start` will ask the host for."""
         row, judge = self._row(generation), scorer.judge(self.plan.of(generation).levels)
+        pack = functools.partial(packed, self.config.image_format)
         for index, vector in enumerate(vectors):
             recipe = self.plan.space.recipe(vector.tolist())
             name = candidate_id(recipe, row)
             if (generation, index) not in self._replayed and name not in {*self._known, *self._rendered}:
-                yield Request(recipe, row, self.config, forked=True, judge=judge)
+                yield Request(recipe, row, self.config, forked=True, judge=judge, pack=pack)
 
     def _row(self, generation: int) -> tuple[int, ...]:
         """The seeds of a generation's batches."""

@@ -113,7 +113,7 @@ class Scorer:
         """
         started = time.perf_counter()
         folder = self.folder.path / blank.folder
-        self.folder.save_images(folder, batch.images, blank.images, batch.infotexts)
+        self.folder.save_images(folder, batch.images, blank.images, batch.infotexts, batch.files)
         try:
             loss = self.score(batch.images, levels) if batch.loss is None else batch.loss
         except PinError as error:

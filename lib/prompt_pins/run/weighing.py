@@ -21,7 +21,7 @@ from ..search import INTERRUPTED
 from ..space import Space
 from ..store import Measured, Unchanged, Wording
 from . import seeds
-from .rendering import render, tagger
+from .rendering import ahead, chunks, render, tagger
 from .scoring import loss_options
 
 SEEDS = 8
@@ -82,6 +82,13 @@ class Comparison:
         fits = tuple(fit for fit, _ in loss.per_image)
         return Unchanged(loss.fit, loss.spread or 0.0, fits, images, self.evaluations, seconds)
 
+    def ahead(self, recipes: Sequence[tuple[Recipe, int]]) -> None:
+        """What is asked for next: (another wording, on so many seeds, 0 for all)."""
+        ahead(
+            self.host,
+            lambda: (r for recipe, count in recipes for r in chunks(recipe, self.seeds[: count or None], self.config)),
+        )
+
     def change(self, recipe: Recipe, count: int = 0) -> Change:
         """Another wording's images, and their values seed by seed; count: on so many seeds, 0 for all."""
         count = count or len(self.seeds)
@@ -93,12 +100,11 @@ class Comparison:
 
     def _rendered(self, recipe: Recipe, count: int) -> Batch:
         """The first `count` seeds' own images."""
-        size, parts = self.config.batch_size, list[Batch]()
-        for start in range(0, count, size):
+        parts = list[Batch]()
+        for part in chunks(recipe, self.seeds[:count], self.config):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
-            row = self.seeds[start : min(start + size, count)]
-            parts.append(render(self.host, recipe, row, self.config, forked=False))
+            parts.append(render(self.host, recipe, part.seeds, self.config, forked=False))
         texts = tuple(text for part in parts for text in part.infotexts)
         batch = Batch(np.concatenate([part.images for part in parts]), texts, sum(part.evaluations for part in parts))
         self.evaluations += batch.evaluations
@@ -145,14 +151,15 @@ def measured(
     config: RunConfig, host: Host, space: Space, targets: Sequence[Target], centre: Sequence[float], done: int
 ) -> Iterator[Unchanged | Measured]:
     """The prompt at the point `centre` (N,) as it is, and every axis but the first `done`."""
-    ahead = planned(space, centre)[done:]
-    if not ahead:
+    left = planned(space, centre)[done:]
+    if not left:
         return
     started = time.perf_counter()
     row = seeds.analysis_seeds(config.seed, SEEDS)
     prompt = Comparison(config, host, targets, space.recipe(centre), row)
     yield prompt.unchanged((), started)
-    for index, vectors in ahead:
+    prompt.ahead([(space.recipe(vector), 0) for _, vectors in left for vector in vectors.values()])
+    for index, vectors in left:
         started, spent, axis = time.perf_counter(), prompt.evaluations, space.axes[index]
         sides: dict[str, Any] = {}
         for name, vector in vectors.items():

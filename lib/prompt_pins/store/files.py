@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,30 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write bytes, whole or not at all."""
     with whole_file(path) as beside:
         beside.write_bytes(data)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a folder by their names, each whole or not at all, as `write_bytes` does one."""
+    place = os.path.realpath(folder)
+    try:
+        os.makedirs(place, exist_ok=True)
+        for name, data in files.items():
+            target = os.path.join(place, name)
+            if os.path.islink(target):
+                write_bytes(Path(target), data)
+                continue
+            beside = os.path.join(place, f".prompt-pins-{secrets.token_hex(4)}.part")
+            try:
+                with open(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb", buffering=0) as file:
+                    while data:
+                        data = data[file.write(data) :]
+                os.replace(beside, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(beside)
+                raise
+    except OSError as error:
+        raise _unwritten(folder, error) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import io
 import os
 import re
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import StoreError, reason
-from .files import check_links, inside, sweep, whole_file, write_json
+from .files import check_links, inside, sweep, whole_file, write_files, write_json
 from .journal import Journal, read_journal
 from .lock import FolderLock, held
 from .records import Record, replay
@@ -122,14 +123,24 @@ class RunFolder:
         """Whether it was removed or renamed since `open`: what is written to its path then is lost, or litter."""
         return self._journal is not None and self._journal.moved
 
-    def save_images(self, folder: Path, images: np.ndarray, names: Sequence[str], infotexts: Iterable[str]) -> None:
+    def save_images(
+        self,
+        folder: Path,
+        images: np.ndarray,
+        names: Sequence[str],
+        infotexts: Iterable[str],
+        files: Sequence[bytes] = (),
+    ) -> None:
         """Write uint8 RGB images (B x H x W x 3) as `names`, each with its infotext in the WebUI's place.
 
+        files: their content, where `packed` has made it already.
         Raises `StoreError`; `MovedError` where this folder is not there any more.
         """
         if self._journal is not None:
             self._journal.check_place()
-        for image, name, infotext in zip(images, names, infotexts, strict=True):
+        if files:
+            write_files(folder, dict(zip(names, files)))
+        for image, name, infotext in () if files else zip(images, names, infotexts, strict=True):
             save_image(folder / name, image, infotext)
 
     def save_json(self, name: str, value: Any) -> None:
@@ -147,17 +158,31 @@ def save_image(path: Path, image: np.ndarray, infotext: str = "") -> None:
 
     The infotext goes where the WebUI writes and reads it: PNG's text chunk `parameters`, EXIF's UserComment.
     """
+    kind = path.suffix.lstrip(".").lower()
+    with whole_file(path) as beside, open(beside, "wb") as file:
+        _write(file, image, kind, infotext)
+
+
+def packed(kind: str, images: np.ndarray, infotexts: Sequence[str]) -> tuple[bytes, ...]:
+    """The content of the files that `save_image` writes of uint8 RGB images (B x H x W x 3)."""
+    found = []
+    for image, infotext in zip(images, infotexts, strict=True):
+        out = io.BytesIO()
+        _write(out, image, kind, infotext)
+        found.append(out.getvalue())
+    return tuple(found)
+
+
+def _write(file: BinaryIO, image: np.ndarray, kind: str, infotext: str) -> None:
     from PIL import Image, PngImagePlugin
 
-    kind = path.suffix.lstrip(".").lower()
     options: dict[str, Any] = dict(_FORMATS[kind])
     if infotext and kind == "png":
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_text("parameters", infotext)
     elif infotext:
         options["exif"] = user_comment(fitting(infotext) if kind == "jpg" else infotext)
-    with whole_file(path) as beside:
-        Image.fromarray(image).save(beside, format="JPEG" if kind == "jpg" else kind.upper(), **options)
+    Image.fromarray(image).save(file, format="JPEG" if kind == "jpg" else kind.upper(), **options)
 
 
 def fitting(text: str) -> str:
@@ -216,6 +241,8 @@ class Runs:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""
         short = name.isascii() and name.isdecimal() and len(name) <= 12
         path = self.root / f"{int(name):08d}" if short else Path(name)
+        if path.name in ("", ".."):  # "." and the like, whose own name and whose parent are to be known
+            path = Path(os.path.abspath(path))
         if not has(path, JOURNAL):
             raise StoreError(f"{path}: is not a run (it has no {JOURNAL})")
         return RunFolder(path)

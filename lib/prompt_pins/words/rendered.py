@@ -50,6 +50,7 @@ class ByImages:
     def _measured(self, part: Part, place: int) -> Measured:
         started, before = time.perf_counter(), self._unchanged.evaluations
         sides: dict[str, Any] = {}
+        self._unchanged.ahead([(there.recipe, part.seeds) for there in part.places.values()])
         for name, there in part.places.items():
             change = self._unchanged.change(there.recipe, part.seeds)
             images = kept(self.folder, f"{place:03d}-{name}", list(change.images), self.config.image_format)

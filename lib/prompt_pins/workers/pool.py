@@ -24,6 +24,8 @@ from .giving import Book, Patience, Task, Worker
 log = logging.getLogger(__name__)
 LOOK = 0.25
 """Seconds between two looks at workers that hang, and at those that are overdue."""
+CLOSING = 5.0
+"""Seconds in which workers must let go; one that hangs does not."""
 
 
 class Pool:
@@ -44,7 +46,7 @@ class Pool:
         self._book = Book()
         self._changed = threading.Condition()
         self._stop = threading.Event()
-        self._closed = False
+        self.at_end: Callable[[], object] = bool
         self._news: list[str] = []
         self._sizes: dict[RenderOptions, tuple[int, int]] = {}
         self._threads: dict[Worker, threading.Thread] = {}
@@ -156,12 +158,16 @@ class Pool:
 
     def close(self) -> None:
         """Let the workers go; a second call does nothing."""
+        self._stop.set()
         with self._changed:
-            self._closed = True
             self._changed.notify_all()
         for worker in self.workers:
             if hasattr(worker.host, "close"):
                 worker.host.close()
+        longest = time.monotonic() + CLOSING
+        for thread in self._threads.values():
+            thread.join(max(0.0, longest - time.monotonic()))
+        self.at_end()
 
     # what is told of it
 
@@ -217,7 +223,7 @@ class Pool:
     def _taken(self, worker: Worker) -> Task | None:
         """Wait for a task; None: the worker's time is over."""
         with self._changed:
-            while not (self._closed or self._stop.is_set() or worker.lost):
+            while not (self._stop.is_set() or worker.lost):
                 now = time.monotonic()
                 task = self._book.next(worker, self._left(), now)
                 if task is not None:
