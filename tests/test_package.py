@@ -139,7 +139,7 @@ def test_the_installed_command_pins_without_a_network(place: Path) -> None:
     size = ("--steps", "2", "--batch-size", "2", "--generations", "2", "--held-out", "2", "--contest-seeds", "2")
     done = run(place, "prompt-pins", "pin", "red blue", *size, "--out", "runs")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "pinned prompt: " in done.stdout
+    assert "pinned prompt: " in done.stdout or "original prompt: " in done.stdout  # two generations may find nothing
     (place / "runs/00000000/index.html").unlink()
     done = run(place, "prompt-pins", "report", "0", "--out", "runs")
     assert done.returncode == 0, done.stdout + done.stderr
