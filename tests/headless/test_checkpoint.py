@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from prompt_pins.errors import CheckpointError
 from prompt_pins.headless.checkpoint import load
 from prompt_pins.headless.networks import open_clip_keys, text_encoder_from
@@ -217,6 +218,10 @@ def test_another_vae(tinies: dict[str, Tiny], tmp_path: Path) -> None:
         assert found.scaling == own.scaling and len(found.vae_sha256()) == 64
     inner = next((tmp_path / "folder").glob("*.safetensors"))
     assert "name the folder" in refused(tiny.file, str(inner))
+    levels = {"block_out_channels": (32,) * 3, "down_block_types": ("DownEncoderBlock2D",) * 3}
+    shallow: Any = AutoencoderKL(**levels, up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=4)
+    shallow.save_pretrained(tmp_path / "shallow")
+    assert "has latents of 4 pixels a side; only 8 are known" in refused(tiny.file, str(tmp_path / "shallow"))
     odd = {**bare, "encoder.down.0.block.0.conv1.weight": torch.zeros(7, 7, 3, 3)}
     for wrong in ({"a": torch.zeros(1)}, odd):
         assert "is no autoencoder" in refused(tiny.file, str(save(tmp_path / "x.safetensors", wrong)))

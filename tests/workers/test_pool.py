@@ -179,6 +179,13 @@ def test_with_no_worker_left_the_run_stops_and_goes_on_with_others(target: str, 
     assert [line for line in without_workers(folder) if line["kind"] not in ("stopped", "resumed")] == whole
 
 
+def test_what_was_not_planned_is_rendered_though_no_more_answers_are_kept() -> None:
+    planned, other = [Recipe(f"a (red:1.{index:02d}) circle") for index in range(40)], Recipe("something else")
+    host = pool(Moody())
+    host.ahead(requests(planned))
+    taken(host, [other, *planned])
+
+
 def test_an_interruption_ends_the_waiting() -> None:
     never = threading.Event()
     host = pool(Moody(gate=never))

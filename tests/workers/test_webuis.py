@@ -17,6 +17,7 @@ from prompt_pins.errors import OptionError
 from prompt_pins.host import Recipe
 from prompt_pins.store import RunFolder
 from prompt_pins.workers import client, webuis
+from prompt_pins.workers.answers import WorkerFault
 from prompt_pins.workers.client import Client
 
 from tests.run.test_pin import timeless
@@ -153,6 +154,7 @@ def test_an_analysis_has_workers_too(tmp_path: Path) -> None:
         ([StandIn()], ["--vae", "mine.safetensors"], "the WebUIs' own setting is used"),
         ([StandIn()], ["--device", "cpu"], "device: 'cpu' is not allowed; allowed: none beside --webui"),
         ([StandIn()], ["--width", "0"], "width: 0 is not allowed"),
+        ([StandIn()], ["--ray", "local"], "ray: 'local' is not allowed; allowed: none beside --webui"),
         ([StandIn()], ["--emphasis", "no-norm"], ""),
         ([StandIn()], ["--clip-skip", "2"], "webui: 'CLIP_stop_at_last_layers' is not allowed"),
         ([StandIn(extra={"loras": []})], ["--negative", "<lora:faded:1> x"], "'faded' is not allowed"),
@@ -186,6 +188,26 @@ def test_what_is_no_webui(url: str, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_same_webui_twice(tmp_path: Path) -> None:
     with farm(StandIn()) as urls, pytest.raises(OptionError, match="each WebUI once"):
         webuis.open_webuis([urls[0], f"{urls[0]}/"], (), CONFIG)
+
+
+def test_a_source_needs_webuis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["pin", PROMPT, *SMALL, "--source", "x.png"], [], tmp_path / "out") == 2
+    assert "source: 'x.png' is not allowed; allowed: an image beside --webui" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_webui_that_tells_no_hash_and_tells_it_later() -> None:
+    host = StandIn()
+    known, host.options["sd_checkpoint_hash"] = host.options["sd_checkpoint_hash"], None
+    with farm(host) as urls:
+        pool, _ = webuis.open_webuis(urls, (), CONFIG)
+        host.options["sd_checkpoint_hash"] = known
+        only: Any = pool.workers[0].host
+        only.check()
+        host.options["sd_model_checkpoint"] = "other.safetensors"
+        with pytest.raises(WorkerFault, match="the checkpoint other now, not painted"):
+            only.check()
+        pool.close()
 
 
 def test_img2img(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class Crew:
         if self.webui and self.ray:
             raise OptionError("ray", self.ray, "none beside --webui")
         if not self.webui:
-            yield from self._engines(here)
+            yield from self._engines(here, terminal)
             return
         for name, value in beside.items():
             if value:
@@ -136,7 +136,7 @@ class Crew:
         finally:
             pool.close()
 
-    def _engines(self, here: Here) -> Iterator[Engine]:
+    def _engines(self, here: Here, terminal: Terminal | None) -> Iterator[Engine]:
         if not self.ray:
             yield here.open(**here.paths)
             return
@@ -146,6 +146,7 @@ class Crew:
         paths = {name: os.path.abspath(path) for name, path in here.paths.items() if path}
         pool = open_cluster(self.ray, Opening(here.open, paths, device_name), self.worker_gpus, self.worker_cpus)
         try:
+            (terminal or Terminal()).say(f"workers: {', '.join(worker.name for worker in pool.workers)}")
             yield pool
         finally:
             pool.close()
@@ -213,11 +214,10 @@ def device_name() -> str:
 
 def _check(record: Record, now: dict[str, Any]) -> None:
     for key in SAME:
-        if record.host.get(key) != now.get(key):
+        was, found = record.host.get(key), now.get(key)
+        if was != found and not (key == "checkpoint_sha256" and "" in (was, found)):  # one that hashes nothing
             what = key.replace("_", " ")
-            raise CheckpointError(
-                f"webui: this run was rendered with the {what} {record.host.get(key)}; the WebUIs have {now.get(key)}"
-            )
+            raise CheckpointError(f"webui: this run was rendered with the {what} {was}; the WebUIs have {found}")
 
 
 def with_workers(command: Callable[..., None]) -> Command:

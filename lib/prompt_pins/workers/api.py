@@ -142,7 +142,7 @@ class ApiHost:
             name, sha256 = loaded(self.client.get("/sdapi/v1/options", {}))
         except OptionError as error:
             raise WorkerFault(str(error)) from error
-        if (name, sha256) != (self.facts.checkpoint, self.facts.sha256):
+        if name != self.facts.checkpoint or (sha256 and self.facts.sha256 and sha256 != self.facts.sha256):
             raise WorkerFault(f"it has the checkpoint {name or 'none'} now, not {self.facts.checkpoint}")
 
     def close(self) -> None:

@@ -78,6 +78,7 @@ class Task:
     refusals: dict[str, Exception] = dataclasses.field(default_factory=dict)
     batch: Batch | None = None
     error: Exception | None = None
+    awaited: bool = False  # the run waits for it just now
 
     @property
     def done(self) -> bool:
@@ -104,12 +105,10 @@ class Book:
 
     def next(self, worker: Worker, workers: Sequence[Worker], now: float) -> Task | None:
         """What a worker that is free does next; None: nothing yet.  workers: those that are left."""
-        kept = KEPT * len(workers)
-        answered = sum(task.done for task in self.tasks.values())
-        first = next((task for task in self.tasks.values() if not task.done), None)
-        for task in self.tasks.values():
+        full = sum(task.done for task in self.tasks.values()) >= KEPT * max(len(workers), 2)
+        for task in sorted(self.tasks.values(), key=lambda task: not task.awaited):
             if not task.done and not task.givers and self._suits(task, worker, workers):
-                return task if answered < max(kept, 2 * KEPT) or task is first else None
+                return task if task.awaited or not full else None
         return next((task for task in self.tasks.values() if self._late(task, worker, workers, now)), None)
 
     def _suits(self, task: Task, worker: Worker, workers: Sequence[Worker]) -> bool:

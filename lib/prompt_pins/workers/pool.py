@@ -128,6 +128,7 @@ class Pool:
         request = Request(recipe, tuple(seeds), job, forked)
         with self._changed:
             task = self._book.add(request)
+            task.awaited = True
             self._changed.notify_all()
         self._start()
         with self._changed:
