@@ -19,6 +19,7 @@ import typer
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from prompt_pins import __version__
+from prompt_pins.cli.arguments import merged
 from prompt_pins.cli.main import app
 from prompt_pins.report.summary import SUMMARY_VERSION
 from prompt_pins.store import FORMAT_VERSION
@@ -206,6 +207,12 @@ def test_the_changelog_begins_with_the_versions_that_are() -> None:
         COMPARISON_VERSION,
     )
     assert re.findall(r"^## (\S+)$", text, re.MULTILINE) == [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/examples").glob("*.toml")), ids=lambda path: path.stem)
+def test_examples_are_read_and_their_pictures_are_there(path: Path) -> None:
+    settings = merged(None, path, {})
+    assert settings.prompt and all(Path(one).is_file() for one in (*settings.target, settings.mask) if one)
 
 
 def test_enough_is_looked_at() -> None:
