@@ -123,3 +123,17 @@ def test_a_pin_does_not_vary_by_itself(command: Command) -> None:
     assert "vary: 'auto' is not allowed; allowed: words, phrases, groups" in command.refused(
         "pin", "a red circle", "--vary", "auto"
     )
+
+
+def test_its_own_options_may_stand_in_the_file_and_those_of_the_command_line_win(
+    command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "words.toml"
+    file.write_text(
+        'prompt = "red blue"\nanalysis_step = 0.25\nanalysis_seeds = 99\nsteps = 1\nwidth = 64\nheight = 64\n'
+    )
+    found = told(command, "--config", file, "--out", "runs")
+    assert (found["options"]["analysis_step"], found["options"]["analysis_seeds"]) == (0.25, 8)
+    file.write_text('prompt = "red blue"\nanalysis_step = "far"\n')
+    code, _, errors = command("analyze", "--config", file, "--out", "none")
+    assert code == 2 and "analysis_step" in errors and "far" in errors

@@ -24,7 +24,7 @@ from ..words.analyze import start
 from ..words.earlier import Earlier, check_paired, of_analysis, of_run
 from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
-from .arguments import MODEL, analysis_options, given_values, merged, placed
+from .arguments import MODEL, complete, given_values, own_options, placed
 from .crew import Here, again_as, fresh
 from .running import FAILED, built, flags, signals
 from .terminal import Terminal, complain, emit, quoted, shown
@@ -63,11 +63,10 @@ class Order:
         """Raises `PinError`."""
         other = None if against is None else of_analysis(runs.find(against))
         source = other if run is None else of_run(runs.find(run))
-        own = {name: options.pop(name) for name in vars(AnalysisOptions()) if options.get(name) is not None}
-        chosen = analysis_options({**(other.options if other else {}), **own})
-        if source is None:
-            return cls(merged(prompt, config, options), chosen, runs, None, None)
         given = given_values(prompt, config, options)
+        chosen = AnalysisOptions(**{**(other.options if other else {}), **own_options(given)})
+        if source is None:
+            return cls(complete(given), chosen, runs, None, None)
         if run is not None and "prompt" in given:
             raise OptionError("prompt", given["prompt"], "none beside --run, whose pinned prompt is measured")
         found = placed({**source.values, **given})

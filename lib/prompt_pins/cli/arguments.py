@@ -97,10 +97,9 @@ def _with(command: Command, find: Callable[[tuple[str, ...]], list[inspect.Param
     return command
 
 
-def analysis_options(given: dict[str, Any]) -> AnalysisOptions:
-    """Take an analysis's own options out of those that were given.  Raises `OptionError`."""
-    names = [name for name in declarations(AnalysisOptions) if given.get(name) is not None]
-    return AnalysisOptions(**{name: given.pop(name) for name in names})
+def own_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Take an analysis's own options out of those that were given."""
+    return {name: given.pop(name) for name in declarations(AnalysisOptions) if name in given}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -152,7 +151,11 @@ def given_values(prompt: str | None, config: Path | None, given: Mapping[str, An
 
 def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) -> RunConfig:
     """The configuration of a command line: what is given there, over the file, over the defaults."""
-    values = given_values(prompt, config, given)
+    return complete(given_values(prompt, config, given))
+
+
+def complete(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration of what a command line says.  Raises `OptionError`, also where it says no prompt."""
     if "prompt" not in values:
         raise OptionError("prompt", "", "a prompt, as an argument or in the file of --config")
     return placed(values)
