@@ -316,13 +316,12 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=UNGUIDED, help="guidance; 1: none")
     parser.add_argument("--repeats", type=int, default=12, help="trees for each fork strength or policy")
     parser.add_argument("--out", type=Path, help="keep the rows here as they come, and go on from them")
-    parser.add_argument("--plot", type=Path, help="draw docs/images/hyperbatch*.png from a file of --out")
+    parser.add_argument("--plot", type=Path, help="draw docs/images/hyperbatch.png from a file of --out")
     options = parser.parse_args()
     if options.plot:
         rows = json.loads(options.plot.read_text())
         images = Path(__file__).parents[1] / "docs" / "images"
         plot(rows, images / "hyperbatch.png", 13)
-        plot(rows, images / "hyperbatch-small.png", 8)
         print(tables(rows))
         return
     torch.set_num_threads(1)

@@ -67,11 +67,17 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_code_is_indented_within_a_list(page: Path) -> None:
+    """The site's Markdown wants more blanks there than hosts of Git do, and would make text of it."""
+    assert [token.content for token in tokens(page) if token.type == "code_block" and token.level > 0] == []
+
+
 def commands(page: Path) -> Iterator[str]:
     """Lines of code blocks, and code within a line, that begin as a command of this project does."""
     for token in tokens(page):
         if token.type in ("code_block", "fence", "code_inline"):
-            for line in token.content.splitlines():
+            for line in token.content.replace("\\\n", " ").splitlines():
                 if COMMAND.match(line):
                     yield from line.split(" && ")
 

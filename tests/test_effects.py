@@ -52,6 +52,15 @@ def test_a_stratum_is_resampled_within_itself() -> None:
     assert effect(rows, np.random.default_rng(1)) == effect(rows[:, 0], np.random.default_rng(1))
 
 
+def test_an_interval_does_not_depend_on_the_unit() -> None:
+    values = np.random.default_rng(9).normal(0.1, 1, (8, 3))
+    plain = effect(values, np.random.default_rng(1))
+    for unit in (1e99, 1e-99):
+        other = effect(values * unit, np.random.default_rng(1))
+        for name in ("mean", "low", "high"):
+            assert getattr(other, name) / unit == pytest.approx(getattr(plain, name))
+
+
 def test_pseudo_values_average_to_the_mean_over_pairs() -> None:
     table = np.random.default_rng(7).uniform(0, 1, (9, 9))
     table = table + table.T

@@ -107,16 +107,20 @@ def place(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(place / "bin/python")]
-    subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
+    subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], env=bare(), check=True)
     (packages,) = place.glob("lib/python*/site-packages")
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     (packages / "sitecustomize.py").write_text(GUARD)
     return place
 
 
+def bare() -> dict[str, str]:
+    """This environment without the paths in it: a checkout on them would count as installed."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return subprocess.run([str(place / "bin" / words[0]), *words[1:]], cwd=place, env=environment,
+    return subprocess.run([str(place / "bin" / words[0]), *words[1:]], cwd=place, env=bare(),
                           capture_output=True, text=True)  # fmt: skip
 
 
@@ -135,7 +139,7 @@ def test_the_installed_command_pins_without_a_network(place: Path) -> None:
     size = ("--steps", "2", "--batch-size", "2", "--generations", "2", "--held-out", "2", "--contest-seeds", "2")
     done = run(place, "prompt-pins", "pin", "red blue", *size, "--out", "runs")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "pinned prompt: " in done.stdout
+    assert "pinned prompt: " in done.stdout or "original prompt: " in done.stdout  # two generations may find nothing
     (place / "runs/00000000/index.html").unlink()
     done = run(place, "prompt-pins", "report", "0", "--out", "runs")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -82,4 +82,4 @@ if __name__ == "__main__":
     else:
         drawn = io.BytesIO()
         picture(Path(sys.argv[1])).savefig(drawn)
-        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(sys.argv[2], optimize=True)
+        Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(sys.argv[2], optimize=True)

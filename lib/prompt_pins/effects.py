@@ -48,7 +48,8 @@ def effect(values: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPL
     size, strata = data.shape
     drawn = data[rng.integers(size, size=(resamples, size, strata)), np.arange(strata)].mean(axis=(1, 2))
     variances = data.var(axis=0, ddof=1)
-    parts = variances.sum() ** 2 / (variances**2).sum() if variances.any() else 1.0
+    shares = variances / (variances.max() or 1.0)  # the square of a variance may be too large for a number
+    parts = shares.sum() ** 2 / (shares**2).sum() if shares.any() else 1.0
     tail = 50.0 * math.erfc(math.sqrt(size / (size - 1) / 2.0) * _student(parts * (size - 1)))
     low, high = np.percentile(drawn, [tail, 100.0 - tail])
     return Effect(float(data.mean()), float(low), float(high))

@@ -7,10 +7,11 @@ and the report all read these declarations; none of them repeats a default or a 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import OptionError
@@ -62,6 +63,15 @@ def defaults(cls: type) -> dict[str, Any]:
     """Every option's declared default as a plain JSON value; `None` where the preset gives it."""
     found = {field.name: field.default for field in dataclasses.fields(cls) if "option" in field.metadata}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def check_known(cls: type, names: Iterable[str]) -> None:
+    """Raises `OptionError`, which tells the nearest ones, for a name that is no option of `cls`."""
+    known = declarations(cls)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or list(known)
+            raise OptionError("option", name, "one of " + ", ".join(near))
 
 
 def checked(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from prompt_pins.cli.arguments import merged, placed
 from prompt_pins.errors import HostInterrupted
 from prompt_pins.store import Measured, Runs
 from prompt_pins.words.parts import Part
@@ -94,6 +96,27 @@ def test_an_analysis_against_another(command: Command) -> None:
     assert command("pin", "a red circle", *TINY, "-g", "1", "--out", "runs")[0] == 0
     assert "the number of an analysis" in command.refused("analyze", "--against", "2", "--out", "runs")
     assert "the number of an analysis" in command.refused("compare", "0", "2", "--out", "runs")
+
+
+def test_a_file_of_options_beside_an_earlier_run(command: Command) -> None:
+    assert command("pin", "a red circle", *TINY, "-g", "1", "--out", "runs")[0] == 0
+    Path("prompt.toml").write_text('prompt = "a cat"\n')
+    said = command.refused("analyze", "--run", "0", "--config", "prompt.toml", "--out", "runs")
+    assert "prompt: 'a cat' is not allowed; allowed: none beside --run" in said
+    Path("steps.toml").write_text("steps = 2\nvae = 5\n")
+    assert "vae: 5" in command.refused("analyze", "--run", "0", "--config", "steps.toml", "--out", "runs")
+    Path("model.toml").write_text("checkpoint = 5\n")
+    assert "checkpoint: 5" in command.refused("analyze", "--run", "0", "--config", "model.toml", "--out", "runs")
+    Path("steps.toml").write_text("steps = 2\n")
+    assert told(command, "--run", "0", "--config", "steps.toml", "--out", "runs")["config"]["steps"] == 2
+
+
+def test_the_files_of_a_model_are_found_from_anywhere() -> None:
+    values = {"prompt": "a cat", "checkpoint": "a.safetensors", "vae": "b.safetensors"}
+    for found in (placed(values), merged("a cat", None, {**values, "prompt": None})):
+        assert (found.checkpoint, found.vae) == tuple(
+            os.path.abspath(name) for name in ("a.safetensors", "b.safetensors")
+        )
 
 
 def test_a_pin_does_not_vary_by_itself(command: Command) -> None:

@@ -74,6 +74,8 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = doctor.room(tmp_path / "file" / "runs")
     assert not found.good and found.said == f"{tmp_path / 'file'} cannot be written to"
+    found = doctor.room(tmp_path / ("x" * 300))
+    assert not found.good and "File name too long" in found.said
 
 
 def test_no_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from prompt_pins.errors import CheckpointError
 from prompt_pins.headless.checkpoint import load
 from prompt_pins.headless.networks import open_clip_keys, text_encoder_from
@@ -124,6 +127,17 @@ def test_the_configuration_has_a_hash_of_its_own(tiny: Tiny, tmp_path: Path) -> 
         "model: {params: 3}",
         "model: {params: {parameterization: x}}",
         "model: {params: {denoiser_config: {params: {scaling_config: {target: sgm.EDMScaling}}}}}",
+        "model: {params: {image_size: .inf}}",
+        "model: {params: {image_size: 100000}}",
+        "model: {params: {image_size: -8}}",
+        "model: {params: {timesteps: 1}}",
+        "model: {params: {timesteps: 10000000000000}}",
+        "model: {params: {linear_start: -1}}",
+        "model: {params: {linear_start: .nan}}",
+        "model: {params: {linear_start: 0.5, linear_end: 0.1}}",
+        f"model: {{params: {{linear_end: 1{'0' * 400}}}}}",
+        "model: {params: {scale_factor: 0}}",
+        "model: {params: {scale_factor: .inf}}",
     ],
 )
 def test_a_broken_yaml_is_named(tiny: Tiny, tmp_path: Path, text: str) -> None:
@@ -204,7 +218,13 @@ def test_another_vae(tinies: dict[str, Tiny], tmp_path: Path) -> None:
         assert found.scaling == own.scaling and len(found.vae_sha256()) == 64
     inner = next((tmp_path / "folder").glob("*.safetensors"))
     assert "name the folder" in refused(tiny.file, str(inner))
-    assert "is no autoencoder" in refused(tiny.file, str(save(tmp_path / "x.safetensors", {"a": torch.zeros(1)})))
+    levels = {"block_out_channels": (32,) * 3, "down_block_types": ("DownEncoderBlock2D",) * 3}
+    shallow: Any = AutoencoderKL(**levels, up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=4)
+    shallow.save_pretrained(tmp_path / "shallow")
+    assert "has latents of 4 pixels a side; only 8 are known" in refused(tiny.file, str(tmp_path / "shallow"))
+    odd = {**bare, "encoder.down.0.block.0.conv1.weight": torch.zeros(7, 7, 3, 3)}
+    for wrong in ({"a": torch.zeros(1)}, odd):
+        assert "is no autoencoder" in refused(tiny.file, str(save(tmp_path / "x.safetensors", wrong)))
     for name, why in (("none.safetensors", "does not exist"), ("x.ckpt", "is not a .safetensors file")):
         (tmp_path / "x.ckpt").write_bytes(b"x")
         assert why in refused(tiny.file, str(tmp_path / name))
@@ -230,6 +250,48 @@ def test_folders_that_are_no_model(tiny: Tiny, tmp_path: Path) -> None:
     assert "cannot be read" in refused(folder)
     (folder / "text_encoder_2").mkdir()
     assert "text_encoder_2" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("scheduler/scheduler_config.json", {"beta_start": "x"}, "what .* says of itself"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": None}, "what .* says of itself"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**13}, "timesteps is 10000000000000; allowed: 2"),
+        ("vae/config.json", {"scaling_factor": [1]}, "what .* says of itself"),
+        ("vae/config.json", {"act_fn": 3}, "vae cannot be loaded"),
+        ("unet/config.json", {"sample_size": "x"}, "what .* says of itself"),
+        ("unet/config.json", {"attention_head_dim": 0}, "unet cannot be loaded"),
+        ("text_encoder/config.json", {"num_attention_heads": 0}, "text_encoder cannot be loaded"),
+        ("text_encoder/config.json", {"hidden_act": "none"}, "text_encoder cannot be loaded"),
+    ],
+)
+def test_a_folder_whose_configuration_cannot_be_used(
+    tiny: Tiny, tmp_path: Path, file: str, change: dict[str, Any], said: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    write_json(folder / file, {**json.loads((folder / file).read_text()), **change})
+    assert re.search(said, refused(folder))
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])
+def test_a_folder_with_half_a_file(tiny: Tiny, tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    weights = next((folder / part).glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:5000])
+    assert f"{part} cannot be loaded" in refused(folder)
+
+
+@pytest.mark.parametrize(("side", "pixels"), [(None, 512), ([8, 16], 128)])
+def test_a_folder_may_say_two_sides_or_none(tiny: Tiny, tmp_path: Path, side: Any, pixels: int) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    write_json(
+        folder / "unet/config.json", {**json.loads((folder / "unet/config.json").read_text()), "sample_size": side}
+    )
+    assert load(folder).pixels == pixels
 
 
 class OpenClipBlock(nn.Module):

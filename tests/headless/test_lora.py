@@ -275,6 +275,7 @@ def test_pefts_configuration_says_the_scale(small: Checkpoint, tmp_path: Path) -
 
 NAME = kohya(ATTENTION)
 DOWN, UP = f"{NAME}.lora_down.weight", f"{NAME}.lora_up.weight"
+CORE = {DOWN: torch.ones(2, 3, 1, 1), UP: torch.ones(4, 2, 1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -294,12 +295,31 @@ DOWN, UP = f"{NAME}.lora_down.weight", f"{NAME}.lora_up.weight"
         ({DOWN: torch.ones(2, 3), UP: torch.ones(4)}, "do not fit one another"),
         ({DOWN: torch.ones(2, 3), UP: torch.full((4, 2), torch.nan)}, "NaN"),
         ({DOWN: torch.ones(2, 3), UP: torch.ones(4, 2), f"{NAME}.alpha": torch.ones(2)}, "its alpha is no number"),
+        ({DOWN: torch.ones(2, 3), UP: torch.ones(4, 2), f"{NAME}.alpha": torch.tensor(1j)}, "its alpha is no number"),
+        ({DOWN: torch.ones(0, 3), UP: torch.ones(4, 0)}, "do not fit one another"),
+        ({DOWN: torch.ones(2, 3), UP: torch.ones(0, 2)}, "do not fit one another"),
+        ({**CORE, f"{NAME}.lora_mid.weight": torch.ones(2, 2)}, "do not fit one another"),
+        ({**CORE, f"{NAME}.lora_mid.weight": torch.ones(2, 2, 3, 3, 1)}, "do not fit one another"),
+        ({**CORE, f"{NAME}.lora_mid.weight": torch.ones(2, 2, 3, 3), DOWN: torch.ones(2, 3, 3, 3)}, "do not fit one"),
+        ({**CORE, f"{NAME}.lora_mid.weight": torch.full((2, 2, 3, 3), torch.nan)}, "NaN"),
+        ({DOWN: torch.ones(2, 3), UP: torch.ones(4, 2), f"{NAME}.lora_A.weight": torch.ones(2, 3)}, "a second time"),
+        ({DOWN: torch.ones(2, 3), UP: torch.ones(4, 2), f"unet.{ATTENTION}.lora_A.weight": torch.ones(2, 3)}, "second"),
         ({}, "holds no layers"),
     ],
 )
 def test_files_of_other_kinds_are_refused_by_name(tmp_path: Path, tensors: dict[str, Tensor], said: str) -> None:
     with pytest.raises(CheckpointError, match=f"x.safetensors.*{said}"):
         written(tmp_path, tensors)
+
+
+def test_what_metadata_and_precisions_files_may_have(tmp_path: Path) -> None:
+    small = {DOWN: torch.ones(2, 3).to(torch.float8_e4m3fn), UP: torch.ones(4, 2).to(torch.float8_e4m3fn)}
+    plain, named = (written(tmp_path, small, said) for said in (None, {"sshs_model_hash": ""}))
+    assert torch.equal(plain.layers[NAME].change(torch.zeros(4, 3)), torch.full((4, 3), 2.0))
+    assert plain.short == named.short != ""
+    peft = {f"unet.{ATTENTION}.lora_A.weight": torch.ones(2, 3), f"unet.{ATTENTION}.lora_B.weight": torch.ones(4, 2)}
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        written(tmp_path, peft, {"lora_adapter_metadata": f'{{"unet.lora_alpha": 1{"0" * 400}}}'})
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

@@ -63,12 +63,14 @@ def test_tags(prompt: str, tags: list[Tag]) -> None:
         ("<lora:a:1:unet=inf>", "a multiplier is a finite number"),
         ("<lora:a:1:1:2.5>", "a multiplier is a number"),
         ("<lora:te=1>", "names no LoRA"),
+        ("<lora:a:1:1:" + "9" * 5000 + ">", "a multiplier is a number"),
+        ("<lora:a:" + "x" * 5000 + ">", "a multiplier is a number"),
     ],
 )
 def test_tags_that_cannot_be_read(prompt: str, said: str) -> None:
     with pytest.raises(PromptError) as raised:
         read_tags(prompt)
-    assert said in str(raised.value)
+    assert said in str(raised.value) and len(str(raised.value)) < 400
 
 
 def test_files_are_found_by_name_wherever_they_lie(tmp_path: Path) -> None:

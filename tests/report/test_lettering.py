@@ -30,3 +30,19 @@ def test_a_word_keeps_its_text_where_a_font_has_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lettering, "_others", lambda: ("Some CJK",))
     monkeypatch.setattr(lettering, "_characters", lambda family: characters[family])
     assert plots._readable("红 cat", 2) == ("红 cat", [lettering.OWN, "Some CJK"])
+
+
+@pytest.mark.parametrize("first", ["normal", "oblique", "italic"])
+def test_pictures_have_upright_letters_whichever_font_is_listed_first(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    from matplotlib import font_manager
+
+    listed = sorted(font_manager.fontManager.ttflist, key=lambda font: (font.style == first, font.weight))
+    for order in (listed, listed[::-1]):
+        monkeypatch.setattr(font_manager.fontManager, "ttflist", order)
+        lettering._regular.cache_clear()
+        (path, characters), *_ = lettering.font_files("cat")
+        chosen = font_manager.get_font(path)
+        assert (chosen.family_name, chosen.style_name) == (lettering.OWN, "Book") and ord("c") in characters
+    lettering._regular.cache_clear()

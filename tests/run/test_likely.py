@@ -177,6 +177,10 @@ def test_settings_are_not_asked_for_and_stay() -> None:
     assert found.evaluations == 32 == likely.planned(config, space)
     assert found.steps[3] == 0.0 and found.misfits[4] == found.misfits[0]
     assert found.mean[3] * space.scale[3] == 7.0 and found.mean[2] < 1.0
+    config = settings(vary_settings=("cfg_scale:3~9",), vary_prompt=False)
+    space, alone = build(config, (), {"cfg_scale": 7.0}), Told(tell=lambda recipe, view: 1.0)
+    assert likely.measured(config, alone, space, (target(),)) is None and not alone.asked
+    assert likely.planned(config, space) == 0
 
 
 def test_targets_count_by_their_weights_each_with_its_mask() -> None:

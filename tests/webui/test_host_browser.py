@@ -73,7 +73,7 @@ def prepare(page: Any, generations: int) -> None:
 def logged(page: Any, text: str) -> None:
     """Wait until the host says this below the images; a run may take its time."""
     found = f"document.querySelector('#html_log_txt2img').innerText.includes({text!r})"
-    page.wait_for_function(found)
+    page.wait_for_function(found, polling=SETTLED)  # each frame would take the host's time
 
 
 def open_tab(page: Any) -> None:
@@ -96,7 +96,7 @@ def test_a_run_from_the_page(page: Any, webui: Webui, tmp_path: Path) -> None:
     assert page.get_attribute(SCRIPT + "generations", "title").startswith("Budget of generations")
     keep(page, "script")
     page.click("#txt2img_generate")
-    page.wait_for_function("document.body.innerText.includes('Interrupt keeps everything')")
+    page.wait_for_function("document.body.innerText.includes('Interrupt keeps everything')", polling=200)
     keep(page, "progress")
     logged(page, "Prompt pins run")
     keep(page, "result")
@@ -109,7 +109,7 @@ def test_a_run_from_the_page(page: Any, webui: Webui, tmp_path: Path) -> None:
 def test_interrupt_keeps_the_best(page: Any, webui: Webui) -> None:
     prepare(page, 40)
     page.click("#txt2img_generate")
-    page.wait_for_function("document.body.innerText.includes('Interrupt keeps everything')")
+    page.wait_for_function("document.body.innerText.includes('Interrupt keeps everything')", polling=200)
     page.click("#txt2img_interrupt")
     page.wait_for_timeout(200)
     if page.is_visible("#txt2img_interrupting"):
@@ -222,9 +222,9 @@ def test_words_from_the_page(page: Any, webui: Webui) -> None:
 
 def test_words_are_interrupted_and_go_on_from_the_tab(page: Any, webui: Webui) -> None:
     prepare_words(page)
-    fill(page, SCRIPT + "analysis_seeds input", 64)
+    fill(page, SCRIPT + "analysis_seeds input", 24)
     page.click("#txt2img_generate")
-    page.wait_for_function("document.body.innerText.includes('word 1/')")
+    page.wait_for_function("document.body.innerText.includes('word 1/')", polling=200)
     page.click("#txt2img_interrupt")
     page.wait_for_timeout(200)
     if page.is_visible("#txt2img_interrupting"):

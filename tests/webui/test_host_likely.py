@@ -128,7 +128,11 @@ def compare(
     # what a mask keeps is the source's latents, which hosts draw from the encoder's answer: 0.014 in 12 draws;
     # Forge-classic: 0.015, perhaps as it computes with fewer bits
     rough = inpainting or lines[0]["host"]["version"] == "classic"
-    assert np.abs(table - ours).max() < (200 * SAME if rough else SAME)
+    apart = np.abs(table - ours)
+    if webui.checkpoint:  # random networks amplify rounding in some looks
+        assert np.median(apart) < SAME and apart.max() < 100 * SAME
+    else:
+        assert apart.max() < (200 * SAME if rough else SAME)
 
 
 @pytest.mark.parametrize("what", ["only masked", "refiner"])

@@ -89,7 +89,7 @@ def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, nam
     again, more_often = (webui.render(tab, steps=20, batch_size=4, **job).images[-4:] for _ in range(2))
     kept = [webui.picture(run, path) for path in run["thumbnails"]]
     drawn = apart(again, more_often)  # img2img draws its source's latents anew; random networks amplify that
-    assert apart(kept, again) <= max(1.0, 2 * drawn)
+    assert apart(kept, again) <= max(1.0, 4 * drawn)
 
 
 def apart(one: list[np.ndarray], other: list[np.ndarray]) -> float:

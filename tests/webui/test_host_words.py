@@ -47,7 +47,9 @@ def test_words_are_measured_and_listed_beside_runs(webui: Webui, tab: str) -> No
     assert run not in webui.runs(task="pin") and run in webui.runs()
     assert [line["kind"] for line in webui.journal(run)][-4:] == ["word"] * 3 + ["finished"]
     assert all(word in opened(webui, f"runs/{tab}/{run['run']}/index.html") for word in ("red", "In words"))
-    assert found["texts"][0].startswith("a red circle") and "Pin Task: words" in found["texts"][0]
+    text = found["texts"][0]
+    assert text.startswith("a red circle") and "Pin Task: words" in text
+    assert "Seed: 5," in text and "Batch size: 4," in text and "Fork policy: none" not in text  # to be begun again
     heat = webui.picture(run, "heat.png")
     assert heat.shape[1] > 600 and heat.std() > 0
     first = webui.picture(run, "original/00000.png")

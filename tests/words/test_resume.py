@@ -22,7 +22,7 @@ from prompt_pins.words.compare import compare
 from prompt_pins.words.earlier import check_paired, of_analysis
 from prompt_pins.words.result import AnalysisDone, result
 
-from tests.store.mutations import VICTIM, mutated
+from tests.store.mutations import VICTIM, mutated, rewrite
 from tests.words.test_analyze import NEGATIVE, PROMPT, Simulated
 from tests.words.test_likely import Explained
 
@@ -127,7 +127,7 @@ def test_a_line_of_another_shape_is_refused(tmp_path: Path, word: dict[str, Any]
     line = line if "label" in word else {**line, "raised": {**plain, **word}}
     folder = Runs(tmp_path).claim()
     head = {"kind": "run", "version": 2, "config": {"prompt": "a"}, "host": {}, "plan": {}, "time": "", "task": "words"}
-    head |= {"options": {"by": "images"}} if word.get("moved") == [] else {}
+    head |= {"options": {"by": "likelihood"}} if "changes" in word and word.get("moved") != [] else {}
     with folder.open() as journal:
         journal.append(head)
         journal.append({"kind": "word", **line})
@@ -206,6 +206,20 @@ def test_two_analyses_are_compared_word_by_word(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found.to_json()))["words"][0]["label"] == found.words[0].label
 
 
+def test_folders_may_lie_apart_and_be_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work(begin(tmp_path / "a", Simulated()))
+    work(begin(tmp_path / "b", Simulated()))
+    (tmp_path / "b" / "00000000").rename(tmp_path / "b" / "my #1")
+    monkeypatch.chdir(tmp_path / "b" / "my #1")
+    here, other = Runs(Path("runs")).find("."), Runs(Path("runs")).find("../../a/00000000")
+    assert (here.path.name, here.path.parent) == ("my #1", tmp_path / "b")
+    page = build_comparison(compare(here, other).to_json(), here.path, other.path)
+    assert page.name == "against-my #1.html"
+    text = page.read_text("utf-8")
+    assert "<h1>Analysis 00000000 against my #1</h1>" in text
+    assert 'href="../../b/my%20%231/index.html"' in text and 'href="../../b/my%20%231/original/00000.png"' in text
+
+
 def test_the_same_difference_on_other_seeds_is_no_pair(tmp_path: Path) -> None:
     work(begin(tmp_path, Simulated()))
     work(begin(tmp_path, Simulated(), seed=9))
@@ -223,6 +237,11 @@ def test_the_same_difference_on_other_seeds_is_no_pair(tmp_path: Path) -> None:
     ):
         with pytest.raises(OptionError, match=said):
             check_paired(earlier, config, options, Simulated())
+    work(begin(tmp_path, Explained(), "likelihood"))
+    earlier = of_analysis(runs.find("3"))
+    options = AnalysisOptions(by="likelihood", analysis_seeds=8)
+    with pytest.raises(OptionError, match=r"steps: 3 .* 20, as in analysis 00000003"):
+        check_paired(earlier, RunConfig(prompt=PROMPT, steps=3), options, Explained())
 
 
 def test_auto_is_compared_with_the_phrases_that_were_split(tmp_path: Path) -> None:
@@ -242,6 +261,38 @@ def test_the_result_is_of_the_record_alone(tmp_path: Path) -> None:
     record = Runs(tmp_path).find("0").record()
     assert result(record) == told and record.words[0].lowered is not None
     assert isinstance(record.words[0].lowered, Wording) and np.mean(record.words[0].lowered.moved) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"options": {"by": "likelihood", "bogus": 1}}, "option: 'bogus'"),
+        ({"options": {}}, "not measured by images"),
+        ({"config": {"prompt": PROMPT, "seed": "x"}}, "seed: 'x'"),
+        ({"split": 5}, "split is 5"),
+        ({"host": {"embeddings": ["a"]}}, r"host.embeddings is \['a'\]"),
+        ({"host": {"loras": ["a"]}}, "host.loras"),
+    ],
+)
+def test_a_first_line_of_another_kind_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    work(begin(tmp_path, Explained(), "likelihood"))
+    folder = Runs(tmp_path).find("0")
+    head, *others = read_journal(folder.journal_path)
+    rewrite(folder.journal_path, [{**head, **change}, *others])
+    for look in (lambda: result(folder.record()), lambda: compare(folder, folder), lambda: of_analysis(folder)):
+        with pytest.raises(PinError, match=said):
+            look()
+
+
+def test_tables_of_two_sizes_are_compared_where_both_have_numbers(tmp_path: Path) -> None:
+    for _ in range(2):
+        work(begin(tmp_path, Explained(), "likelihood"))
+    folder, other = Runs(tmp_path).find("0"), Runs(tmp_path).find("1")
+    records = read_journal(other.journal_path)
+    for side in (line[name] for line in records for name in ("lowered", "raised") if name in line):
+        side["changes"] = [row[:2] for row in side["changes"]]
+    rewrite(other.journal_path, records)
+    assert len(compare(folder, other).words) == 4
 
 
 @pytest.mark.parametrize("by", BOTH)

@@ -24,16 +24,13 @@ from ..words.analyze import start
 from ..words.earlier import Earlier, check_paired, of_analysis, of_run
 from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
-from .arguments import absolute, analysis_options, merged, read_config
+from .arguments import MODEL, analysis_options, given_values, merged, placed
 from .crew import Here, again_as, fresh
 from .running import FAILED, built, flags, signals
 from .terminal import Terminal, complain, emit, quoted, shown
 
 if TYPE_CHECKING:
     from .crew import Engine
-
-
-MODEL = {"checkpoint", "vae"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,22 +61,17 @@ class Order:
         options: dict[str, Any],
     ) -> Order:
         """Raises `PinError`."""
-        if run is not None and prompt is not None:
-            raise OptionError("prompt", prompt, "none beside --run, whose pinned prompt is measured")
         other = None if against is None else of_analysis(runs.find(against))
         source = other if run is None else of_run(runs.find(run))
         own = {name: options.pop(name) for name in vars(AnalysisOptions()) if options.get(name) is not None}
         chosen = analysis_options({**(other.options if other else {}), **own})
         if source is None:
             return cls(merged(prompt, config, options), chosen, runs, None, None)
-        given = {**(read_config(config) if config is not None else {}), **options}
-        given = {name: value for name, value in given.items() if value is not None}
-        values = {**source.values, **given, **({} if prompt is None else {"prompt": prompt})}
-        values["checkpoint"] = absolute(values["checkpoint"])
-        found = RunConfig.from_dict(values)
-        return cls(
-            found, chosen, runs, source, other, bool(found.target), prompt is not None or bool(MODEL & set(given))
-        )
+        given = given_values(prompt, config, options)
+        if run is not None and "prompt" in given:
+            raise OptionError("prompt", given["prompt"], "none beside --run, whose pinned prompt is measured")
+        found = placed({**source.values, **given})
+        return cls(found, chosen, runs, source, other, bool(found.target), bool({"prompt", *MODEL} & set(given)))
 
     @property
     def record(self) -> Record | None:

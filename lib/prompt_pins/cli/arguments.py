@@ -144,15 +144,24 @@ def some_path(text: object) -> Path | None:
     return Path(str(text)) if str(text).strip() else None
 
 
+def given_values(prompt: str | None, config: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command line says: what is given there, over the file."""
+    values = read_config(config) if config is not None else {}
+    return values | {name: value for name, value in {**given, "prompt": prompt}.items() if value is not None}
+
+
 def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) -> RunConfig:
     """The configuration of a command line: what is given there, over the file, over the defaults."""
-    values = read_config(config) if config is not None else {}
-    values |= {name: value for name, value in given.items() if value is not None}
-    for name in ("checkpoint", "vae"):
-        if isinstance(values.get(name), str):
-            values[name] = absolute(values[name])
-    if prompt is not None:
-        values["prompt"] = prompt
+    values = given_values(prompt, config, given)
     if "prompt" not in values:
         raise OptionError("prompt", "", "a prompt, as an argument or in the file of --config")
-    return RunConfig.from_dict(values)
+    return placed(values)
+
+
+MODEL = ("checkpoint", "vae")
+
+
+def placed(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration of these values, the model's files to be found from anywhere."""
+    paths = {name: absolute(values[name]) for name in MODEL if isinstance(values.get(name), str)}
+    return RunConfig.from_dict({**values, **paths})

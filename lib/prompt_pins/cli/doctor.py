@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from .. import __version__
 from ..config import RunConfig
-from ..errors import HostError, PinError, shorten
+from ..errors import HostError, PinError, reason, shorten
 from ..host import Host, Recipe
 from . import threads
 
@@ -90,8 +90,11 @@ def machine() -> Iterator[Finding]:
 def room(out: Path) -> Finding:
     """Whether runs can be written where they would lie, and what is free there."""
     place = Path(os.path.abspath(out))
-    while not place.exists():
-        place = place.parent
+    try:
+        while not place.exists():
+            place = place.parent
+    except OSError as error:  # a name that is too long, a folder that must not be looked into
+        return Finding("disk", f"{place} cannot be written to ({reason(error)})", False)
     free = shutil.disk_usage(place).free
     said = f"{free / 2**30:.1f} GiB free for {out}"
     if not place.is_dir() or not os.access(place, os.W_OK):

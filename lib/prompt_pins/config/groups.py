@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from ..options import checked, option
+from ..options import check_known, checked, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,3 +272,9 @@ class AnalysisOptions:
     def __post_init__(self) -> None:
         for name, value in checked(type(self), vars(self)).items():
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> AnalysisOptions:
+        """Those of a journal; an unknown name is refused with the nearest ones."""
+        check_known(cls, values)
+        return cls(**values)

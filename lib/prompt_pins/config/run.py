@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import OptionError, PromptError
-from ..options import checked, declarations
+from ..options import check_known, checked, declarations
 from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
 from .search import SearchOptions
 
@@ -51,11 +50,7 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """A configuration from plain names and values; an unknown name is refused with the nearest ones."""
-        known = declarations(cls)
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=3) or list(known)
-                raise OptionError("option", name, "one of " + ", ".join(near))
+        check_known(cls, values)
         return cls(**checked(cls, values))
 
     @classmethod

@@ -19,6 +19,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import CheckpointError, reason
+from .autoencoder import DOWN
 from .lora_merge import Merge
 from .networks import Networks, folder_part
 from .noise_levels import NoiseLevels
@@ -113,10 +114,15 @@ def load(path: str | Path = "", vae: str | Path = "") -> Checkpoint:
     vae_path = Path(vae).expanduser() if vae else None
     other = open_vae(vae_path) if vae_path else None
     found = _open_folder(place) if folder else open_file(place)
+    network: Any = other or found.vae
+    side = 2 ** (len(network.config.block_out_channels) - 1)
+    if side != DOWN:
+        said = f"vae: {vae_path}" if other else f"checkpoint: the autoencoder of {place}"
+        raise CheckpointError(f"{said} has latents of {side} pixels a side; only {DOWN} are known")
     return Checkpoint(
         path=place,
         unet=found.unet,
-        vae=other or found.vae,
+        vae=network,
         towers=found.towers,
         levels=found.settings.levels(),
         prediction=found.settings.prediction,

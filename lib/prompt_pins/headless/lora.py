@@ -110,10 +110,14 @@ def load_lora(path: Path, name: str) -> Lora:
     """A file, to be called `name`.  Raises `CheckpointError`, which says what is wrong with it or what kind it is."""
     said = metadata_of(path)
     parts: dict[str, dict[str, Tensor]] = {}
+    seen = set[tuple[str, str]]()
     try:
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 - no mapping
                 layer, part = _split(path, key)
+                if (_kohya(layer), part) in seen:
+                    raise CheckpointError(f"loras: {path} holds {key[:120]} a second time, in another spelling")
+                seen.add((_kohya(layer), part))
                 parts.setdefault(layer, {})[part] = file.get_tensor(key)
         sha256, short = _hashes(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -122,7 +126,7 @@ def load_lora(path: Path, name: str) -> Lora:
     layers = {_kohya(layer): _layer(path, layer, found, scaling) for layer, found in parts.items()}
     if not layers:
         raise CheckpointError(f"loras: {path} holds no layers")
-    return Lora(name, path, layers, sha256, said.get("sshs_model_hash", short)[:12])
+    return Lora(name, path, layers, sha256, (said.get("sshs_model_hash") or short)[:12])
 
 
 def _split(path: Path, key: str) -> tuple[str, str]:
@@ -148,16 +152,27 @@ def _layer(path: Path, name: str, parts: Mapping[str, Tensor], scaling: _Scaling
     if missing:
         raise CheckpointError(f"loras: {path} holds no {missing[0]} for {name[:120]}")
     up, down, mid = parts["up"], parts["down"], parts.get("mid")
-    flat = all(part.ndim >= 2 and part.is_floating_point() for part in parts.values() if part is not parts.get("alpha"))
-    if not flat or up[0].numel() != down.shape[0] or (mid is not None and tuple(mid.shape[:2]) != (up.shape[1],) * 2):
+    if not _whole(up, down, mid):
         raise CheckpointError(f"loras: {path}, {name[:120]}: its shapes do not fit one another")
     alpha = parts.get("alpha")
-    if alpha is not None and alpha.numel() != 1:
+    if alpha is not None and (alpha.numel() != 1 or alpha.is_complex()):
         raise CheckpointError(f"loras: {path}, {name[:120]}: its alpha is no number")
     scale = scaling(name, len(down)) if alpha is None else float(alpha) / len(down)
-    if not math.isfinite(scale) or not all(bool(torch.isfinite(part).all()) for part in (up, down)):
+    # as float32, as not every precision of files can be asked
+    finite = all(bool(torch.isfinite(part.float()).all()) for part in (up, down, mid) if part is not None)
+    if not finite or not math.isfinite(scale):
         raise CheckpointError(f"loras: {path}, {name[:120]} holds numbers that are none (NaN or infinite)")
     return Layer(up, down, mid, scale)
+
+
+def _whole(up: Tensor, down: Tensor, mid: Tensor | None) -> bool:
+    """Whether a layer's parts are floating-point numbers that can be multiplied."""
+    parts = [part for part in (up, down, mid) if part is not None]
+    if not all(part.ndim >= 2 and part.numel() and part.is_floating_point() for part in parts):
+        return False
+    if mid is None:
+        return up[0].numel() == len(down)
+    return mid.ndim == 4 and tuple(mid.shape[:2]) == (up[0].numel(), len(down)) and down[0].numel() == down.shape[1]
 
 
 class _Scaling:
@@ -165,7 +180,7 @@ class _Scaling:
 
     def __init__(self, metadata: Mapping[str, str]) -> None:
         try:
-            found = json.loads(metadata.get(ADAPTER, "{}"))
+            found = json.loads(metadata.get(ADAPTER, "{}"), parse_int=float)  # a whole number may be too large for one
         except (ValueError, RecursionError):
             found = {}
         self._said: Mapping[str, Any] = found if isinstance(found, dict) else {}

@@ -19,6 +19,8 @@ EMBEDDED_LORAS = Path(__file__).parent / "embedded" / "loras"
 SUFFIX = ".safetensors"
 PICKLES = (".pt", ".ckpt")
 NEAREST = 3
+LONGEST = 120
+"""Characters of a tag or a name in a message."""
 DIGITS = re.compile(r"(\d+)")
 
 
@@ -55,6 +57,7 @@ def _tag(text: str, items: list[str], column: int) -> Tag:
     pairs = [item.split("=", 2) for item in items]
     named = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
     places = [item for item, pair in zip(items, pairs) if len(pair) != 2]
+    text = text[:LONGEST]
     if not places:
         raise PromptError(f"{text} names no LoRA", column)
     try:
@@ -63,7 +66,7 @@ def _tag(text: str, items: list[str], column: int) -> Tag:
         rank = named.get("dyn", places[3] if len(places) > 3 else None)
         tag = Tag(places[0], multiplier, unet, None if rank is None else int(rank))
     except ValueError as error:
-        raise PromptError(f"{text}: a multiplier is a number ({error})", column) from None
+        raise PromptError(f"{text}: a multiplier is a number ({str(error)[:LONGEST]})", column) from None
     if not (math.isfinite(tag.text) and math.isfinite(tag.unet)):
         raise PromptError(f"{text}: a multiplier is a finite number", column)
     return tag
@@ -117,7 +120,7 @@ def load_loras(folder: Path | None, prompt: str) -> tuple[Lora, ...]:
                 pickle = pickles.get(name)
                 why = f"{pickle} is a pickle, which can run code when it is opened; convert it to .safetensors"
                 raise CheckpointError(
-                    f"loras: there is no {name!r} in {folder}; {why if pickle else _nearest(name, files)}"
+                    f"loras: there is no {name[:LONGEST]!r} in {folder}; {why if pickle else _nearest(name, files)}"
                 )
     return tuple(load_lora(files[name], name) for name in names)
 

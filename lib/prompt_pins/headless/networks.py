@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,27 +56,28 @@ class Networks:
 
 def unet_from(weights: Mapping[str, Tensor], config: dict[str, Any]) -> nn.Module:
     """The UNet of a state dict with `model.diffusion_model.` keys."""
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(config)
-    return _filled(unet, lambda: convert_ldm_unet_checkpoint(dict(weights), config), "UNet")
+    convert = convert_ldm_unet_checkpoint
+    return _filled(lambda: UNet2DConditionModel.from_config(config), lambda _: convert(dict(weights), config), "UNet")
 
 
 def vae_from(weights: Mapping[str, Tensor], config: dict[str, Any]) -> nn.Module:
     """The autoencoder of a state dict with `first_stage_model.` keys."""
-    with torch.device("meta"):
-        vae = AutoencoderKL.from_config(config)
-    return _filled(vae, lambda: convert_ldm_vae_checkpoint(dict(weights), config), "VAE")
+    convert = convert_ldm_vae_checkpoint
+    return _filled(lambda: AutoencoderKL.from_config(config), lambda _: convert(dict(weights), config), "VAE")
 
 
 def text_encoder_from(renamed: Mapping[str, Tensor], config: dict[str, Any], pooled: bool = False) -> nn.Module:
     """A text encoder whose weights are called as `clip_keys` and `open_clip_keys` do.  pooled: with its projection."""
-    with torch.device("meta"):
-        encoder: nn.Module = (CLIPTextModelWithProjection if pooled else CLIPTextModel)(CLIPTextConfig(**config))
-    inner = "text_model." if any(key.startswith("text_model.") for key in encoder.state_dict()) else ""
-    named = {key if key.startswith("text_projection.") else inner + key: weight for key, weight in renamed.items()}
-    _filled(encoder, lambda: named, "text encoder")
-    places = encoder.get_submodule("text_model.embeddings" if inner else "embeddings")
-    places.register_buffer("position_ids", torch.arange(config["max_position_embeddings"])[None], persistent=False)
+    kind: Any = CLIPTextModelWithProjection if pooled else CLIPTextModel
+
+    def named(encoder: nn.Module) -> dict[str, Tensor]:
+        inner = "text_model." if hasattr(encoder, "text_model") else ""
+        return {key if key.startswith("text_projection.") else inner + key: part for key, part in renamed.items()}
+
+    encoder = _filled(lambda: kind(CLIPTextConfig(**config)), named, "text encoder")
+    inside: Any = getattr(encoder, "text_model", encoder)
+    ids = torch.arange(config["max_position_embeddings"])[None]
+    inside.embeddings.register_buffer("position_ids", ids, persistent=False)
     return encoder
 
 
@@ -131,15 +132,18 @@ def folder_part(cls: Any, folder: Path, part: str, field: str = "checkpoint") ->
         network: nn.Module = cls.from_pretrained(
             str(folder / part), local_files_only=True, use_safetensors=True, variant=None if whole else "fp16"
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # a library of others, on a stranger's files
         raise CheckpointError(f"{field}: {folder / part} cannot be loaded: {_first_line(error)}") from None
     return network
 
 
-def _filled(network: nn.Module, convert: Any, what: str) -> nn.Module:
+def _filled(make: Callable[[], nn.Module], convert: Callable[[nn.Module], Any], what: str) -> nn.Module:
+    """A network with weights; whatever other libraries raise on those of a stranger is a `CheckpointError`."""
     try:
-        network.load_state_dict(convert(), strict=True, assign=True)
-    except (KeyError, IndexError, AttributeError, RuntimeError, ValueError) as error:
+        with torch.device("meta"):
+            network = make()
+        network.load_state_dict(convert(network), strict=True, assign=True)
+    except Exception as error:
         raise CheckpointError(f"checkpoint: its {what} is not a known one: {_first_line(error)}") from None
     return network
 

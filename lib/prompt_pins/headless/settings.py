@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shorten
 from .noise_levels import NoiseLevels
 
 PREDICTIONS = {"epsilon": "eps", "eps": "eps", "v_prediction": "v", "v": "v"}
 SCALING = 0.18215
 END, ZERO = 49407, 0
+MOST_STEPS, MOST_PIXELS = 10**5, 8192
+WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What a yaml of another shape leads to."""
 UNSAID = 64
 """The latents' size in the yamls of Stable Diffusion 1.x and 2.x, whatever the model was made for."""
 
@@ -37,6 +41,18 @@ class Settings:
     pixels: int = 0
     heads: int = 0
     head_width: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for numbers that no model has."""
+        for name, value, good, allowed in (
+            ("first beta", self.beta_start, 0.0 < self.beta_start < 1.0, "a number between 0 and 1"),
+            ("last beta", self.beta_end, self.beta_start <= self.beta_end < 1.0, "from the first beta to below 1"),
+            ("number of timesteps", self.timesteps, 2 <= self.timesteps <= MOST_STEPS, f"2 to {MOST_STEPS}"),
+            ("scale of latents", self.scaling, 0.0 < self.scaling < math.inf, "a finite number above 0"),
+            ("side in pixels", self.pixels, 0 <= self.pixels <= MOST_PIXELS, f"up to {MOST_PIXELS}"),
+        ):
+            if not good:
+                raise ValueError(f"its {name} is {shorten(value)}; allowed: {allowed}")
 
     def levels(self) -> NoiseLevels:
         """The noise levels.  Raises `CheckpointError` for a schedule that is not known."""
@@ -62,15 +78,19 @@ def from_folder(folder: Path) -> Settings:
     prediction = str(scheduler.get("prediction_type", "epsilon"))
     if prediction not in PREDICTIONS:
         raise CheckpointError(f"checkpoint: {folder} predicts {prediction!r}; known are 'epsilon' and 'v_prediction'")
-    return Settings(
-        prediction=PREDICTIONS[prediction],
-        beta_schedule=str(scheduler.get("beta_schedule", "scaled_linear")),
-        beta_start=float(scheduler.get("beta_start", 0.00085)),
-        beta_end=float(scheduler.get("beta_end", 0.012)),
-        timesteps=int(scheduler.get("num_train_timesteps", 1000)),
-        scaling=float(vae.get("scaling_factor", SCALING)),
-        pixels=int(unet.get("sample_size", 64)) * 8,
-    )
+    side = unet.get("sample_size") or UNSAID
+    try:
+        return Settings(
+            prediction=PREDICTIONS[prediction],
+            beta_schedule=str(scheduler.get("beta_schedule", "scaled_linear")),
+            beta_start=float(scheduler.get("beta_start", 0.00085)),
+            beta_end=float(scheduler.get("beta_end", 0.012)),
+            timesteps=int(scheduler.get("num_train_timesteps", 1000)),
+            scaling=float(vae.get("scaling_factor", SCALING)),
+            pixels=int(max(side) if isinstance(side, list) else side) * 8,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"checkpoint: what {folder} says of itself cannot be used ({error})") from None
 
 
 def with_yaml(path: Path, settings: Settings) -> Settings:
@@ -83,7 +103,7 @@ def with_yaml(path: Path, settings: Settings) -> Settings:
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["params"]
         return _read(params, settings)
-    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (yaml.YAMLError, *WRONG) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"checkpoint: {path} is not a Stable Diffusion configuration (at {reason}); it lies beside the checkpoint"

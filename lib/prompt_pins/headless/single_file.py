@@ -93,7 +93,7 @@ def _is_embedded(weights: Mapping[str, Tensor]) -> bool:
     unet, text = (read_config(EMBEDDED_CONFIG, part) for part in ("unet", "text_encoder"))
     words = weights.get(f"{CLIP}text_model.embeddings.token_embedding.weight")
     wide = len(weights[FIRST]) == unet["block_out_channels"][0]
-    return wide and words is not None and words.shape[1] == text["hidden_size"]
+    return wide and words is not None and words.shape[1:] == (text["hidden_size"],)
 
 
 def _networks(layout: str, weights: dict[str, Tensor], settings: Settings, known: Path | None) -> Networks:

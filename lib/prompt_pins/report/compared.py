@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def comparison_page(
     value: Mapping[str, Any], before: Path, after: Path, places: Sequence[str] = (), home: str = "../index.html"
 ) -> str:
     """The page.  places: addresses of the two analyses' folders, with a slash; home: that of all runs."""
-    places = places or (f"../{before.name}/", "")
+    places = places or (f"{_way(before, after)}/", "")
     thumbs = ((Thumbs(before), places[0]), (Thumbs(after), places[1]))
     words = [_word(word, thumbs) for word in value["words"]]
     most = max([max(word["before"], word["after"]) for word in words] + [1e-6])
@@ -46,6 +47,14 @@ def comparison_page(
                           for i, names in enumerate(value["images"])],
         },
     )  # fmt: skip
+
+
+def _way(folder: Path, start: Path) -> str:
+    """The address of a folder from another one, which need not lie beside it."""
+    try:
+        return Path(os.path.relpath(folder, start)).as_posix()
+    except ValueError:  # there is none to another drive of Windows
+        return f"../{folder.name}"
 
 
 def proven(effect: Mapping[str, float] | None) -> bool:

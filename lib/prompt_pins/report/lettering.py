@@ -39,7 +39,7 @@ def font_files(text: str) -> list[tuple[str, frozenset[int]]]:
         missing, found = set(map(ord, text)), list[tuple[str, frozenset[int]]]()
         for family in (OWN, *_others()):
             if not found or missing & _characters(family):
-                found.append((_paths()[family], _characters(family)))
+                found.append((_regular(family), _characters(family)))
                 missing -= _characters(family)
             if not missing:
                 break
@@ -49,25 +49,27 @@ def font_files(text: str) -> list[tuple[str, frozenset[int]]]:
 
 
 @functools.cache
-def _paths() -> dict[str, str]:
+def _others() -> tuple[str, ...]:
     from matplotlib import font_manager
 
-    return {font.name: font.fname for font in reversed(font_manager.fontManager.ttflist)}
+    names = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(sorted(name for name in names if WIDE.search(name))[:MOST])
 
 
 @functools.cache
-def _others() -> tuple[str, ...]:
-    return tuple(sorted(name for name in _paths() if WIDE.search(name))[:MOST])
+def _regular(family: str) -> str:
+    """The file of a family's upright font of usual weight, whichever of its fonts matplotlib lists first."""
+    from matplotlib import font_manager
+
+    return str(font_manager.findfont(family, fallback_to_default=False))
 
 
 @functools.cache
 def _characters(family: str) -> frozenset[int]:
     """Code points of a family's regular font; none where it cannot be read."""
-    from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
     try:
-        path = font_manager.findfont(family, fallback_to_default=False)
-        return frozenset(FT2Font(path).get_charmap())
+        return frozenset(FT2Font(_regular(family)).get_charmap())
     except (OSError, RuntimeError, ValueError):
         return frozenset()

@@ -50,7 +50,8 @@ def asked(config: RunConfig) -> bool:
 
 def planned(config: RunConfig, space: Space) -> int:
     """Denoiser evaluations that it takes, at most."""
-    return len(views(1, config.steps)) * (1 + sum(moved(space))) if asked(config) else 0
+    count = sum(moved(space)) if asked(config) else 0
+    return len(views(1, config.steps)) * (1 + count) if count else 0
 
 
 def moved(space: Space) -> list[bool]:
@@ -70,7 +71,12 @@ def views(targets: int, steps: int, pairs: int = 1) -> tuple[View, ...]:
 
 
 def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Target]) -> Likely | None:
-    """Every weight moved alone.  None where the host cannot tell.  Raises `HostInterrupted`."""
+    """Every weight moved alone.  None where the host cannot tell, or where only settings vary.
+
+    Raises `HostInterrupted`.
+    """
+    if not any(moved(space)):
+        return None
     started = time.perf_counter()
     scale = np.array(space.scale)
     original, low, high = (np.array(getattr(space, name)) / scale for name in ("original", "low", "high"))

@@ -38,7 +38,10 @@ def _declared(cls: Any) -> Shape:
 
 
 CONFIG: Shape = {"prompt?": str, "negative_prompt?": str}  # `RunConfig` checks its values; these are shown before
-HOST: Shape = {"name?": str, "checkpoint?": str, "size?": tuple[NUMBER, NUMBER]}
+HOST: Shape = {
+    **dict.fromkeys(("name?", "checkpoint?", "device?", "embeddings_folder?", "loras_folder?"), str),
+    "size?": tuple[NUMBER, NUMBER], "embeddings?": Mapping[str, str], "loras?": Mapping[str, str],
+}  # fmt: skip
 AXES = [{
     **_declared(Axis), **dict.fromkeys(("original", "low", "high"), Annotated[float, -1e15, 1e15]),
     "decimals?": Annotated[int, 0, 9], "scale?": Annotated[float, 1e-9, 1e9],
@@ -59,7 +62,7 @@ STATE: Shape = {
 OPTIONS: Shape = {"by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float}
 HEAD: Shape = {
     "config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM,
-    "task?": str, "options?": OPTIONS,
+    "task?": str, "options?": OPTIONS, "split?": tuple[str, ...],
 }  # fmt: skip
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
 PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}
@@ -95,7 +98,7 @@ class Checker:
     def __init__(self) -> None:
         self._size: int | None = None
         self._scored: set[str] = set()
-        self._by: str | None = None
+        self._by = "images"
         self._tables: set[tuple[int, ...]] = set()  # shapes of those of an analysis
         self._count = self._kept = 0  # candidates, and those up to the last one with a loss
 
@@ -108,7 +111,7 @@ class Checker:
     def _against_others(self, kind: str, line: Mapping[str, Any]) -> Iterator[str]:
         """What does not fit to the lines before it, or to itself."""
         if kind == "run":
-            self._by = (line.get("options") or {}).get("by")
+            self._by = line.get("options", {}).get("by", self._by)
         elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
         elif kind == "likely":
@@ -150,7 +153,7 @@ class Checker:
         tables = {tuple(map(len, side.get("changes", ()))) for side in sides}
         if not sides:
             yield "it has neither a lowered nor a raised side"
-        elif self._by is not None and (tables == {()}) == (self._by == "likelihood"):
+        elif (tables == {()}) == (self._by == "likelihood"):
             yield f"it is not measured by {self._by}, as this analysis is"
         elif tables == {()}:
             if len(seeds) > 1 or min(seeds) < 3:

@@ -241,6 +241,8 @@ class Runs:
         """The run of a number ("12", "00000012") or a path.  Raises `StoreError` if there is none."""
         short = name.isascii() and name.isdecimal() and len(name) <= 12
         path = self.root / f"{int(name):08d}" if short else Path(name)
+        if path.name in ("", ".."):  # "." and the like, whose own name and whose parent are to be known
+            path = Path(os.path.abspath(path))
         if not has(path, JOURNAL):
             raise StoreError(f"{path}: is not a run (it has no {JOURNAL})")
         return RunFolder(path)

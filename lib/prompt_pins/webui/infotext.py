@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,19 +33,38 @@ def written(option: Shown, value: Any) -> str:
     """A value as text; numbers in fixed notation where that is exact."""
     if option.kind == "list":
         return option.separator.join(map(str, value if isinstance(value, (list, tuple)) else [value]))
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return _number(value)
+
+
+def _number(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def original(folder: RunFolder, record: Record) -> str:
-    """The infotext of the user's own prompt, "" if it was never rendered."""
+    """The infotext of the user's own prompt, as the run began; "" if it was never rendered."""
     first = record.original
     if record.unchanged is not None and record.unchanged.images:
-        return _read(folder, record.unchanged.images[0])
+        return as_begun(_read(folder, record.unchanged.images[0]), record.config)
     if first is None or not first.images:
         return ""
-    return of_image(folder, first)
+    return as_begun(of_image(folder, first), record.config)
+
+
+def as_begun(text: str, config: Mapping[str, Any]) -> str:
+    """An infotext of a run's image, with the seed, the forks and the batch size that the run began with.
+
+    An analysis has image seeds of its own and never forks.  Hosts write no batch size, but their pages read one.
+    """
+    prompts, newline, line = text.rpartition("\n")
+    seed = "Variation seed" if "Variation seed: " in line else "Seed"
+    for key, name in ((seed, "seed"), ("Fork policy", "fork_policy"), ("Fork strength", "fork_strength")):
+        if name in config:
+            value = compat.infotext_module().quote(_number(config[name]))
+            line = re.sub(rf'((?:^|, ){key}: )("[^"]*"|[^,]*)', lambda found, new=value: f"{found[1]}{new}", line)
+    size = int(config.get("batch_size") or 1)
+    if line and size > 1 and "Batch size: " not in line:
+        line += f", Batch size: {size}"
+    return prompts + newline + line
 
 
 def of_image(folder: RunFolder, candidate: Candidate) -> str:

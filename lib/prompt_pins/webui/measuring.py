@@ -112,7 +112,7 @@ class Progress:
             self._picture(event.word)
 
     def _begin(self, event: AnalysisStarted) -> None:
-        record, options = event.record, AnalysisOptions(**event.record.options)
+        record, options = event.record, AnalysisOptions.from_record(event.record.options)
         self.folder = event.folder
         self.before = record.rendered
         if options.by == "likelihood":

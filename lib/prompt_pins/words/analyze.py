@@ -57,7 +57,7 @@ def resume(folder: RunFolder, host: Host) -> Iterator[Event]:
         raise StoreError(f"{folder.path}: is no analysis")
     if record.state == "finished":
         raise StoreError(f"{folder.path}: this analysis is finished")
-    config, options = RunConfig.from_record(record.config), AnalysisOptions(**record.options)
+    config, options = RunConfig.from_record(record.config), AnalysisOptions.from_record(record.options)
     return _events(config, options, host, folder, parts.find(config, options, host))
 
 

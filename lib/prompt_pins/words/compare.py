@@ -17,12 +17,12 @@ from ..errors import OptionError
 from ..options import declarations, defaults
 from ..store import Measured, Record, RunFolder
 from ..store.wordings import SIDES, shown
-from .result import KEPT, scaled
+from .result import KEPT, paired, scaled
 
 VERSION = 1
 LONGEST = 400  # characters of a value that changed
 FILES = ("target", "target_weights", "mask")
-UNTOLD = ("version", "torch", "threads", "device", "embeddings_folder", "prompt_pins", "name")
+UNTOLD = ("version", "torch", "threads", "device", "embeddings_folder", "loras_folder", "prompt_pins", "name")
 """Parts of a host's description that are no setting of the user's."""
 
 
@@ -84,18 +84,18 @@ def compare(before: RunFolder, after: RunFolder) -> Comparison:
     folders = (before, after)
     records = tuple(_record(folder) for folder in folders)
     first, second = records
-    options = [AnalysisOptions(**record.options) for record in records]
+    configs = [RunConfig.from_record(record.config) for record in records]
+    options = [AnalysisOptions.from_record(record.options) for record in records]
     for name in ("by", "analysis_step"):
         _alike(name, [getattr(one, name) for one in options], before)
-    _alike("seed", [record.config.get("seed") for record in records], before)
-    if options[0].by == "likelihood":
-        _alike("steps", [record.config.get("steps") for record in records], before)
+    for name in paired(options[0].by):
+        _alike(name, [getattr(config, name) for config in configs], before)
     rows = [shown(record.words) for record in records]
     known = [{row.label: row for row in some} for some in rows]
     common = [label for label in known[0] if label in known[1]]
     if not common:
         raise OptionError("against", before.path.name, "an analysis with a word in common")
-    rng = np.random.Generator(np.random.PCG64(int(first.config.get("seed", 0))))
+    rng = np.random.Generator(np.random.PCG64(configs[0].seed))
     tables = [dict(zip(some, map(_values, rows[i], _scaled(rows[i], options[i])))) for i, some in enumerate(known)]
     found = [_difference(known[0][label], known[1][label], tables[0][label], tables[1][label], rng) for label in common]
     unchanged = [record.unchanged for record in records]
@@ -105,7 +105,7 @@ def compare(before: RunFolder, after: RunFolder) -> Comparison:
         base = effect([new - old for old, new in pairs], rng)
     return Comparison(
         (before.path.name, after.path.name),
-        (str(first.config.get("prompt", "")), str(second.config.get("prompt", ""))),
+        (configs[0].prompt, configs[1].prompt),
         options[0].by,
         tuple(_changes(first, second)),
         tuple(sorted((row for row in found if row is not None), key=lambda row: -abs(row.image.mean))),
@@ -152,13 +152,14 @@ def _difference(
     sides = [name for name in SIDES if name in old and name in new]
     if not sides:
         return None
-    count = min(len(table[name][0]) for table in (old, new) for name in sides)
-    moved = [np.mean([table[name][0][:count] for name in sides], axis=0) for table in (old, new)]
-    fits = {name: effect(new[name][1][:count] - old[name][1][:count], rng) for name in sides}
+    least = np.min([table[name][0].shape for table in (old, new) for name in sides], axis=0)
+    both = tuple(map(slice, least.tolist()))
+    moved = [np.mean([table[name][0][both] for name in sides], axis=0) for table in (old, new)]
+    fits = {name: effect(new[name][1][both] - old[name][1][both], rng) for name in sides}
     images = {name: (before.sides[name].images, after.sides[name].images) for name in sides}
     return Difference(
         before.label, before.side, float(moved[0].mean()), float(moved[1].mean()), effect(moved[1] - moved[0], rng),
-        fits.get("lowered"), fits.get("raised"), images, count,
+        fits.get("lowered"), fits.get("raised"), images, int(least[0]),
     )  # fmt: skip
 
 

@@ -13,16 +13,14 @@ from ..run.targets import kept_targets
 from ..store import Record, RunFolder
 from ..store.wordings import shown
 from . import parts
+from .result import paired
 
 FROM_ANALYSIS = ("by", "analysis_seeds", "analysis_step")
 
 
 @dataclasses.dataclass(frozen=True)
 class Earlier:
-    """values: plain values of a configuration.  options: of an analysis.  split: phrases that `auto` is to split.
-
-    host: what it was rendered with.
-    """
+    """values: plain values of a configuration.  options: of an analysis.  split: phrases that `auto` is to split."""
 
     folder: RunFolder
     record: Record
@@ -54,7 +52,7 @@ def of_analysis(folder: RunFolder) -> Earlier:
         raise OptionError("against", folder.path.name, "the number of an analysis that has measured a word")
     values = RunConfig.from_record(record.config).to_dict()
     split = tuple(dict.fromkeys(word.phrase for word in shown(record.words) if word.phrase))
-    return Earlier(folder, record, {**values, **NO_FILES}, dict(record.options), split)
+    return Earlier(folder, record, {**values, **NO_FILES}, vars(AnalysisOptions.from_record(record.options)), split)
 
 
 NO_FILES: dict[str, Any] = {"target": [], "target_weights": [], "mask": ""}
@@ -65,7 +63,7 @@ def check_paired(earlier: Earlier, config: RunConfig, options: AnalysisOptions, 
     """Raises `OptionError` where two analyses will have nothing that is paired: other seeds or steps, other words."""
     known = {**earlier.values, **earlier.options}
     found = {**config.to_dict(), **vars(options)}
-    for name in ("seed", "vary", *FROM_ANALYSIS):
+    for name in (*paired(options.by), "vary", *FROM_ANALYSIS):
         if found[name] != known[name]:
             raise OptionError(name, found[name], f"{known[name]!r}, as in analysis {earlier.folder.path.name}")
     own = parts.find(config, options, host)

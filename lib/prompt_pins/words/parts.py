@@ -66,7 +66,9 @@ def find(config: RunConfig, options: AnalysisOptions, host: Host) -> Parts:
     by_word = _space(config, host, "words" if config.vary == AUTO else config.vary)
     whole = _parts(by_word, options)
     if not any(part.places for part in whole):
-        raise PromptError("no word can be raised or lowered: its range holds no other weight that can be printed")
+        settings = options.by == "likelihood" and any(axis.side == "settings" for axis in by_word.axes)
+        why = "; by likelihood settings have no part" if settings else ""
+        raise PromptError(f"no word can be raised or lowered: its range holds no other weight that can be printed{why}")
     phrases: tuple[Part, ...] = ()
     if config.vary == AUTO and len(whole) > SHORT:
         phrases = _phrases(by_word, whole, _space(config, host, "phrases"), options)

@@ -133,7 +133,7 @@ Event = Union[AnalysisStarted, events.WordMeasured, AnalysisDone]
 
 def result(record: Record) -> Analysis:
     """What a record tells so far; the same for the same record."""
-    config, options = RunConfig.from_record(record.config), AnalysisOptions(**record.options)
+    config, options = RunConfig.from_record(record.config), AnalysisOptions.from_record(record.options)
     likely = options.by == "likelihood"
     rng = np.random.Generator(np.random.PCG64(config.seed))
     rows = shown(record.words)
@@ -146,7 +146,7 @@ def result(record: Record) -> Analysis:
         options,
         dict(record.host),
         record.ended or record.started,
-        own_seeds(record),
+        _seeds(config, options, len(record.target_images)),
         record.target_source,
         record.target_images[:KEPT],
         unchanged.images[:KEPT],
@@ -160,18 +160,22 @@ def result(record: Record) -> Analysis:
     )
 
 
-def own_seeds(record: Record) -> tuple[int, ...]:
+def _seeds(config: RunConfig, options: AnalysisOptions, targets: int) -> tuple[int, ...]:
     """Of the images, or of the noises."""
-    seed, options = int(record.config.get("seed", 0)), AnalysisOptions(**record.options)
     if options.by == "likelihood":
-        targets, steps = max(1, len(record.target_images)), int(record.config.get("steps", 1))
-        return tuple(dict.fromkeys(look.seed for look in views(targets, steps, pairs(targets))))
-    return seeds.analysis_seeds(seed, options.analysis_seeds)
+        targets = max(1, targets)
+        return tuple(dict.fromkeys(look.seed for look in views(targets, config.steps, pairs(targets))))
+    return seeds.analysis_seeds(config.seed, options.analysis_seeds)
 
 
 def pairs(targets: int) -> int:
     """Noises with their opposites at each part of the sampling, by likelihood: no target is left out."""
     return max(PAIRS, -(-targets // len(PARTS)))
+
+
+def paired(by: str) -> tuple[str, ...]:
+    """The options of two runs' configurations that must be alike for their differences to be paired."""
+    return ("seed", "steps") if by == "likelihood" else ("seed",)
 
 
 def _rendered(row: Measured, rng: np.random.Generator) -> Word:
