@@ -13,6 +13,7 @@ import functools
 import hashlib
 import heapq
 import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
