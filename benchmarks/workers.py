@@ -13,6 +13,7 @@ import functools
 import hashlib
 import heapq
 import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -162,6 +163,7 @@ def engine(workers: int) -> float:
     from prompt_pins.workers import cluster
     from prompt_pins.workers.bench import Opening
 
+    os.environ.update(cluster.SETTINGS)
     ray.init(address="local", num_cpus=workers, include_dashboard=False, configure_logging=False, log_to_driver=False)
     pool = cluster.open_cluster("local", Opening(functools.partial(crew.engine, device="cpu")))
     while len(pool.workers) < workers:

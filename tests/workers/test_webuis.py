@@ -131,10 +131,12 @@ def test_with_no_webui_left_the_run_stops_and_says_how_to_go_on(
         hasty = pool.Patience(rest=0.001, tries=3)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pool, "Patience", lambda: hasty)
-            assert command(["pin", PROMPT, *SMALL], urls, tmp_path) == 1
+            secret = [url.replace("http://", "http://me:hidden@") for url in urls]
+            assert command(["pin", PROMPT, *SMALL], secret, tmp_path) == 1
     told = capsys.readouterr()
     assert "no worker is left (127.0.0.1:" in told.err and "it answered 200 and no JSON" in told.err
     assert f"resume {tmp_path / '00000000'} --webui {urls[0]}" in told.out
+    assert "hidden" not in told.out + told.err
     assert RunFolder(tmp_path / "00000000").record().state == "stopped"
 
 

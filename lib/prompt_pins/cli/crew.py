@@ -91,11 +91,20 @@ class Crew:
         float, typer.Option(min=1.0, rich_help_panel=PANEL, help="Cores of each worker on Ray, and its threads.")
     ] = 1
 
+    @property
+    def shown(self) -> list[str]:
+        """The addresses of the WebUIs, without a login."""
+        if not self.webui:
+            return []
+        from ..workers.client import without_login
+
+        return [without_login(url) for url in self.webui]
+
     def again(self) -> dict[str, object]:
         """What a run needs to go on, besides its login."""
         strength = {"--denoising-strength": self.denoising_strength} if self.source else {}
         ray = {"--ray": self.ray, "--worker-gpus": self.worker_gpus, "--worker-cpus": self.worker_cpus}
-        return {"--webui": self.webui, "--source": self.source, **strength, **(ray if self.ray else {})}
+        return {"--webui": self.shown, "--source": self.source, **strength, **(ray if self.ray else {})}
 
     @contextlib.contextmanager
     def opened(
@@ -115,7 +124,7 @@ class Crew:
         if was and not self.webui:
             raise OptionError("webui", "none", "the addresses of WebUIs: this run was rendered by some")
         if was is False and self.webui:
-            raise OptionError("webui", self.webui[0], "none: this run was rendered without WebUIs")
+            raise OptionError("webui", self.shown[0], "none: this run was rendered without WebUIs")
         if self.source is not None and not self.webui:
             raise OptionError("source", str(self.source), "an image beside --webui")
         if self.webui and self.ray:

@@ -98,7 +98,7 @@ class Checker:
     def __init__(self) -> None:
         self._size: int | None = None
         self._scored: set[str] = set()
-        self._by = "images"
+        self._by, self._task = "images", "pin"
         self._tables: set[tuple[int, ...]] = set()  # shapes of those of an analysis
         self._count = self._kept = 0  # candidates, and those up to the last one with a loss
 
@@ -111,7 +111,7 @@ class Checker:
     def _against_others(self, kind: str, line: Mapping[str, Any]) -> Iterator[str]:
         """What does not fit to the lines before it, or to itself."""
         if kind == "run":
-            self._by = line.get("options", {}).get("by", self._by)
+            self._by, self._task = line.get("options", {}).get("by", self._by), line.get("task", self._task)
         elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
         elif kind == "likely":
@@ -139,7 +139,7 @@ class Checker:
             if line["chosen"] not in self._scored:
                 yield f"chosen is {shorten(line['chosen'])}, and no candidate before has that id and a loss"
         elif kind == "unchanged":
-            images = len(line["fits"]) if self._by is not None or line["images"] else 0  # a run keeps none
+            images = len(line["fits"]) if self._task != "pin" or line["images"] else 0  # a run keeps none
             if len(line["fits"]) < 3 or len(line["images"]) != images:
                 yield "fits has not one value for each of at least 3 images"
         elif kind == "word":

@@ -31,7 +31,7 @@ class Client:
         except ValueError as error:
             raise OptionError("webui", "an address", f"such as http://box1:7860 ({error})") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise OptionError("webui", _without_login(url), "an address such as http://box1:7860")
+            raise OptionError("webui", without_login(url), "an address such as http://box1:7860")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         if parts.username is not None:
             auth = (unquote(parts.username), unquote(parts.password or ""))
@@ -109,5 +109,7 @@ def login(text: str) -> tuple[str, ...]:
     return user, password
 
 
-def _without_login(url: str) -> str:
-    return url.rpartition("@")[2]
+def without_login(url: str) -> str:
+    """An address as it may be shown."""
+    scheme, mark, rest = url.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
