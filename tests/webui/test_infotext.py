@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.webui.standing import importable
 
 BEGUN = {"seed": 5, "batch_size": 4, "fork_policy": "1,2", "fork_strength": 2.0}
 
 
 @pytest.fixture(scope="module")
 def infotext() -> Iterator[Any]:
-    before, place = set(sys.modules), str(Path(__file__).parent / "host")
-    sys.path.insert(0, place)
-    try:
+    with importable():
         yield importlib.import_module("prompt_pins.webui.infotext")
-    finally:
-        sys.path.remove(place)
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] == "modules" or name.startswith("prompt_pins.webui"):
-                del sys.modules[name]
 
 
 @pytest.mark.parametrize(

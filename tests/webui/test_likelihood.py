@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +17,8 @@ from prompt_pins.config import RenderOptions
 from prompt_pins.errors import HostError, HostInterrupted
 from prompt_pins.headless import HeadlessHost
 from prompt_pins.host import Recipe, View
+
+from tests.webui.standing import importable
 
 PIXELS, STEPS = 64, 6
 RECIPES = [
@@ -45,20 +46,13 @@ HEADLESS = HeadlessHost()
 @pytest.fixture(scope="module")
 def webui() -> Iterator[Any]:
     """The stand-in's modules, and the part of the extension that runs on them; neither is left to other tests."""
-    before, place = set(sys.modules), str(Path(__file__).parent / "host")
-    sys.path.insert(0, place)
     parts = ("model", "processing", "sd_samplers", "sd_samplers_kdiffusion", "shared")
-    try:
+    with importable():
         found = {name: importlib.import_module(f"modules.{name}") for name in parts}
         found |= {name: importlib.import_module(f"prompt_pins.webui.{name}") for name in ("host", "likelihood")}
         found["shared"].sd_model = found["model"].Model()  # type: ignore[attr-defined]
         importlib.import_module("prompt_pins.webui.samplers").register()
         yield SimpleNamespace(**found)
-    finally:
-        sys.path.remove(place)
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] == "modules" or name.startswith("prompt_pins.webui"):
-                del sys.modules[name]
 
 
 def job(webui: Any, image: Image.Image | None = None, **values: Any) -> Any:

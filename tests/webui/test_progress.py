@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,8 @@ from prompt_pins.run import likely
 from prompt_pins.run.plan import make_plan
 from prompt_pins.store import Candidate, Generation, Likely, Measured, Runs, Wording, axes_json, events, to_json
 
+from tests.webui.standing import importable
+
 LIKELY = Likely(
     ((1.0, 1.0), (1.1, 1.1), (1.0, 1.0), (1.0, 1.0)), (0.3, 0.3, 0.3), 32, (0.4, 1.0, 1.0), 0.2, "(a:0.4) red cat"
 )
@@ -24,16 +25,9 @@ DONE = Candidate(1, 0, "a" * 16, (1.0, 1.0, 1.0), "a red cat", "", 0.5, 0.5, 0.0
 @pytest.fixture(scope="module")
 def webui() -> Iterator[Any]:
     """The stand-in's modules, and the parts of the extension that run on them; neither is left to other tests."""
-    before, place = set(sys.modules), str(Path(__file__).parent / "host")
-    sys.path.insert(0, place)
-    try:
-        names = {"shared": "modules.shared", **{part: f"prompt_pins.webui.{part}" for part in ("progress", "outlook")}}
+    names = {"shared": "modules.shared", **{part: f"prompt_pins.webui.{part}" for part in ("progress", "outlook")}}
+    with importable():
         yield SimpleNamespace(**{name: importlib.import_module(module) for name, module in names.items()})
-    finally:
-        sys.path.remove(place)
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] == "modules" or name.startswith("prompt_pins.webui"):
-                del sys.modules[name]
 
 
 @pytest.fixture
