@@ -17,12 +17,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..config import RenderOptions
 from ..errors import OptionError
-from ..host import Batch, Misfits, Recipe, Request, Tagger, View
-from .answers import WorkerFault
+from ..host import Batch, Recipe, Request
+from .answers import Asking, WorkerFault
 from .bench import Bench, Content, Opening, fingerprint, read, unpacked
 from .giving import Worker
 from .pool import Pool
@@ -90,53 +88,11 @@ class Engine:
         return os.uname().nodename, self._bench.kind()
 
 
-class RayHost:
+class RayHost(Asking):
     """The `Host` of one actor."""
 
     def __init__(self, cluster: Cluster, actor: Any) -> None:
         self._cluster, self.actor = cluster, actor
-
-    def describe(self) -> dict[str, Any]:
-        """As the actor's host tells."""
-        found: dict[str, Any] = self._asked("describe")
-        return found
-
-    def embeddings(self) -> tuple[str, ...]:
-        """Names of the textual inversions."""
-        return tuple(self._asked("embeddings"))
-
-    def settings(self, job: RenderOptions) -> dict[str, float]:
-        """What a recipe may set."""
-        found: dict[str, float] = self._asked("settings", job)
-        return found
-
-    def size(self, job: RenderOptions) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        width, height = self._asked("size", job)
-        return width, height
-
-    def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
-        """The tree of a batch."""
-        return tuple(self._asked("levels", batch_size, job, forked))
-
-    def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
-        """What one batch costs."""
-        return int(self._asked("evaluations", batch_size, job, forked))
-
-    def misfits(
-        self,
-        recipes: Sequence[Recipe],
-        images: Sequence[np.ndarray],
-        masks: Sequence[np.ndarray | None],
-        views: Sequence[View],
-        job: RenderOptions,
-    ) -> Misfits | None:
-        """As the actor's host tells."""
-        found: Misfits | None = self._asked("misfits", recipes, images, masks, views, job)
-        return found
-
-    def tagger(self) -> Tagger | None:
-        """None."""
 
     def interrupted(self) -> bool:
         """Never: a run is stopped where it runs."""
@@ -168,7 +124,7 @@ class RayHost:
         """Wait for it no longer; the cluster ends its actors."""
         self._cluster.leaving = True
 
-    def _asked(self, name: str, *values: Any) -> Any:
+    def _ask(self, name: str, *values: Any) -> Any:
         return self._cluster.wait(self.actor.call.remote(name, *values)).unpacked()
 
 

@@ -13,12 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..config import RenderOptions
 from ..errors import HostInterrupted, OptionError, PromptError, WorkersError
-from ..host import Batch, Misfits, Recipe, Request, Tagger, View
-from .answers import WorkerFault, whole
+from ..host import Batch, Recipe, Request
+from .answers import Asking, WorkerFault, whole
 from .giving import Book, Patience, Task, Worker
 
 log = logging.getLogger(__name__)
@@ -28,7 +26,7 @@ CLOSING = 5.0
 """Seconds in which workers must let go; one that hangs does not."""
 
 
-class Pool:
+class Pool(Asking):
     """The `Host` of a run with several workers; they are alike, which whoever opens a pool has checked.
 
     recruit: asked now and then for workers that have come since.
@@ -55,49 +53,11 @@ class Pool:
 
     # what a host is asked: of any worker
 
-    def describe(self) -> dict[str, Any]:
-        """What the workers have in common; never who they are."""
-        found: dict[str, Any] = self._ask("describe")
-        return found
-
-    def embeddings(self) -> tuple[str, ...]:
-        """Names of the textual inversions."""
-        return tuple(self._ask("embeddings"))
-
-    def settings(self, job: RenderOptions) -> dict[str, float]:
-        """What a recipe may set."""
-        found: dict[str, float] = self._ask("settings", job)
-        return found
-
     def size(self, job: RenderOptions) -> tuple[int, int]:
-        """(width, height) in pixels."""
+        """(width, height) in pixels; each job's is asked for once."""
         if job not in self._sizes:
-            width, height = self._ask("size", job)
-            self._sizes[job] = (width, height)
+            self._sizes[job] = super().size(job)
         return self._sizes[job]
-
-    def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
-        """The tree of a batch."""
-        return tuple(self._ask("levels", batch_size, job, forked))
-
-    def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
-        """What one batch costs."""
-        return int(self._ask("evaluations", batch_size, job, forked))
-
-    def tagger(self) -> Tagger | None:
-        """No interrogator: those of several machines may differ."""
-
-    def misfits(
-        self,
-        recipes: Sequence[Recipe],
-        images: Sequence[np.ndarray],
-        masks: Sequence[np.ndarray | None],
-        views: Sequence[View],
-        job: RenderOptions,
-    ) -> Misfits | None:
-        """As one worker tells them."""
-        found: Misfits | None = self._ask("misfits", recipes, images, masks, views, job)
-        return found
 
     def _ask(self, name: str, *values: Any) -> Any:
         """A method of the first worker that answers.  Raises `WorkersError`."""
