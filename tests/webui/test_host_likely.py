@@ -121,7 +121,7 @@ def compare(
     host = Entered(webui.checkpoint, "cpu")
     host.skipped = 8 - config["steps"]
     own = RunConfig.from_record({**config, **local})
-    wanted = likely.measured(own, host, make_plan(own, host).space, read_targets(own, host))
+    wanted = likely.measured(own, host, make_plan(own, host).panel, [read_targets(own, host)])
     assert wanted is not None
     table, ours = np.array(found["misfits"]), np.array(wanted.misfits)
     assert table.shape == ours.shape and ours[1:].std() > 0.01

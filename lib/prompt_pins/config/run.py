@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import OptionError, PromptError
 from ..options import check_known, checked, declarations
-from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
+from . import payloads
+from .groups import BudgetOptions, LossGroup, OutputOptions, PayloadOptions, PromptOptions, RenderOptions, TargetOptions
 from .search import SearchOptions
 
 MOST_PIXELS = 2**24
@@ -19,7 +20,16 @@ MOST_CHECKED_PIXELS = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, LossGroup, SearchOptions, OutputOptions):
+class RunConfig(
+    PromptOptions,
+    TargetOptions,
+    PayloadOptions,
+    BudgetOptions,
+    RenderOptions,
+    LossGroup,
+    SearchOptions,
+    OutputOptions,
+):
     """Everything that a run needs, validated.
 
     Raises `OptionError` for a value out of range and `PromptError` for an empty prompt.
@@ -27,6 +37,8 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.many:
+            self._complete()
         if not self.prompt.strip():
             raise PromptError("prompt: is empty; allowed: a prompt with at least one word")
         if self.weight_low >= self.weight_high:
@@ -46,6 +58,78 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
                 sides = f"{self.width} x {self.height}"
                 raise OptionError(name, getattr(self, name), f"at most {most} images of {sides} at once")
         object.__setattr__(self, "target", tuple(name for name in self.target if name.strip()))
+        if self.many:
+            self.jobs()
+
+    def _complete(self) -> None:
+        """Read the payloads' lines; where the run has no prompt, the first one's is its own."""
+        found = payloads.read_all(self.payload)
+        object.__setattr__(self, "payload", tuple(one.line() for one in found))
+        if self.words:
+            raise OptionError("words", True, "false with payloads or a piece: words are measured on one prompt")
+        if not self.prompt.strip() and found:
+            for number, one in enumerate(found, 1):
+                if one.prompt is None:
+                    raise PromptError(f"payload {number}: prompt: is left out, and the run has none")
+            object.__setattr__(self, "prompt", found[0].prompt)
+
+    @property
+    def many(self) -> bool:
+        """Whether candidates are judged on payloads."""
+        return bool(self.piece.strip()) or any(line.strip() for line in self.payload)
+
+    @property
+    def payloads(self) -> tuple[payloads.Payload, ...]:
+        """Those of the lines; a run with a piece and no line has one, which is all the run's."""
+        return payloads.read_all(self.payload) or (payloads.Payload(),)
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """(prompt, negative prompt) of each payload as written, with {piece}."""
+        return tuple(
+            (
+                self.prompt if one.prompt is None else one.prompt,
+                self.negative_prompt if one.negative_prompt is None else one.negative_prompt,
+            )
+            for one in self.payloads
+        )
+
+    @property
+    def every_text(self) -> str:
+        """The prompts of all payloads, one after the other."""
+        return "\n".join(job.prompt for job in self.jobs())
+
+    @property
+    def every_negative(self) -> str:
+        """The same of the negative prompts."""
+        return "\n".join(job.negative_prompt for job in self.jobs())
+
+    def jobs(self) -> tuple[RunConfig, ...]:
+        """The configuration of each payload by itself, its piece filled in; without payloads this one alone.
+
+        Raises `OptionError` and `PromptError`, which name the payload.
+        """
+        if not self.many:
+            return (self,)
+        found = []
+        for number, (one, texts) in enumerate(zip(self.payloads, self.texts, strict=True), 1):
+            place = f"payload {number}"
+            holds = any(payloads.PIECE in text for text in texts)
+            if self.piece and not holds:
+                raise OptionError(
+                    f"{place}: prompt", texts[0], f"a prompt with {payloads.PIECE} in it, as there is one"
+                )
+            if holds and not self.piece:
+                raise OptionError("piece", "", f"the words that {payloads.PIECE} stands for in {place}")
+            prompt, negative = (payloads.filled(text, self.piece)[0] for text in texts)
+            values = {**one.own(), "prompt": prompt, "negative_prompt": negative, "payload": (), "piece": ""}
+            try:
+                found.append(dataclasses.replace(self, **values))
+            except OptionError as error:
+                raise payloads.at(place, error) from error
+            except PromptError as error:
+                raise PromptError(f"{place}: {error}") from error
+        return tuple(found)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

@@ -11,6 +11,7 @@ from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
 from ..store.wordings import shown
 from . import answer, first
+from .payloads import payloads
 from .view import gain, seconds_of, verdict
 
 SUMMARY_VERSION = 3
@@ -91,6 +92,10 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "low": held.low,
             "high": held.high,
         },
+        "payloads": [
+            {"name": one.name, "weight": one.weight, "prompt": one.prompt, "share": one.share, "unseen": one.gain}
+            for one in payloads(record)
+        ],
         "generations": len(record.generations),
         "candidates": len(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates),

@@ -5,7 +5,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis) and its options
-    target      source, images, weights (absent: all alike)   generation 0
+    target      source, images, weights (absent: all alike), payloads (images of each; absent in a plain run)
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
@@ -41,6 +41,9 @@ class Candidate:
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
     worker: who rendered it, where there were several; "" (and no key of the journal) where there were not.
+    Of a run with payloads (no keys without): prompts: (prompt, negative prompt) of each, of which `prompt` and
+    `negative_prompt` are the first's; shares: the loss of each as a share of its own original's; piece: the piece at
+    these weights.  images then are those of all payloads, one after the other.
     """
 
     generation: int
@@ -59,6 +62,9 @@ class Candidate:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     worker: str = ""
+    prompts: tuple[tuple[str, ...], ...] = ()
+    shares: tuple[float, ...] = ()
+    piece: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +114,9 @@ class Held:
     improvement: 1 - mean(pinned) / mean(original); low and high bound its 95 % bootstrap interval.
     images_original, images_pinned: paths relative to the run's folder.
     pinned: the contest's winner, which is not the run's result where it is worse.
+    Of a run with payloads (no keys without): the fits and the improvement are those of all together, as shares of each
+    payload's own original; seeds: the first one's.  payload_fits: (P, 2, S) fits of original and pinned of each;
+    payload_gains: (P, 3) improvement, low and high of each.  The images are those of all, one after the other.
     """
 
     seeds: tuple[int, ...]
@@ -119,6 +128,8 @@ class Held:
     images_original: tuple[str, ...]
     images_pinned: tuple[str, ...]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    payload_fits: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    payload_gains: tuple[tuple[float, ...], ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -143,6 +154,8 @@ class Choice:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
+ABSENT = ("worker", "prompts", "shares", "piece", "payload_fits", "payload_gains")
+"""What is no key of a journal where there is none."""
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
     "unchanged": Unchanged, "word": Measured,
@@ -155,7 +168,7 @@ def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged 
     plain = {"kind": kind, **dataclasses.asdict(record)}
     if isinstance(record, Measured):  # a side that there is not is no key
         plain = {name: value for name, value in plain.items() if value is not None}
-    return {name: value for name, value in plain.items() if value or name != "worker"}
+    return {name: value for name, value in plain.items() if value or name not in ABSENT}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
@@ -177,7 +190,7 @@ class Record:
     state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.  `RunFolder.record` says
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
-    target_weights: how much each target counts.
+    target_weights: how much each target counts.  target_counts: how many are each payload's; () in a plain run.
     task: "pin", or "words" for an analysis, which has `options`.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
     """
@@ -202,6 +215,7 @@ class Record:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     unchanged: Unchanged | None = None
     words: tuple[Measured, ...] = ()
+    target_counts: tuple[int, ...] = ()
 
     @property
     def rotated(self) -> bool:
@@ -280,6 +294,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
+            values["target_counts"] = tuple(line.get("payloads") or ())
         elif kind == "candidate":
             candidates.append(from_json(line))
         elif kind == "generation":

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config import AnalysisOptions, RunConfig
+from ..config import AnalysisOptions, PayloadOptions, RunConfig
 from ..options import Declaration, declarations, defaults, describe, option
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
@@ -142,5 +142,5 @@ def _of(cls: type, values: Mapping[str, Any]) -> typing.Iterator[Shown]:
     hints = typing.get_type_hints(cls)
     fields = {field.name: field.default for field in dataclasses.fields(cls)}
     for name, declaration in declarations(cls).items():
-        if name not in FROM_HOST:
+        if name not in FROM_HOST and declaration.group != PayloadOptions.GROUP:  # which the command line alone has
             yield Shown(name, hints[name], declaration, values.get(name, fields[name]))
