@@ -13,6 +13,7 @@ from .groups import (
     RenderOptions,
     TargetOptions,
 )
+from .map import MapOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -22,6 +23,7 @@ __all__ = [
     "AnalysisOptions",
     "BudgetOptions",
     "LossGroup",
+    "MapOptions",
     "OutputOptions",
     "PromptOptions",
     "RenderOptions",

@@ -78,7 +78,7 @@ class SearchOptions:
     warm_start: str = option(
         "",
         label="Warm start",
-        help="Number or folder of an earlier run: the search begins where its best candidates lie. Empty: none.",
+        help="An earlier run, whose best candidates the search begins at, or a map's cluster: 12, 5/2. Empty: none.",
     )
     inject: tuple[str, ...] = option(
         (),

@@ -59,7 +59,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
 
     pinned: the result; where the run found nothing, the original, and `verdict` says so, with the figures.
     rejected: the contest's winner then.
-    task: "pin", or "words" for an analysis.  moves: its words that move the image most.
+    task: "pin", "words" for an analysis, or "map".  moves: its words that move the image most.
     """
     held = record.held
     best, original, words = record.best, record.original, record.task == "words"
@@ -94,7 +94,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         },
         "generations": len(record.generations),
         "candidates": len(record.candidates),
-        "failed": sum(candidate.loss is None for candidate in record.candidates),
+        "failed": sum(candidate.loss is None for candidate in record.candidates) if record.task == "pin" else 0,
         "images": record.rendered if words else sum(len(c.images) for c in record.candidates if c.evaluations),
         "evaluations": sum(row.evaluations for row in _measured(record)) if words else record.evaluations,
         "target": {"source": record.target_source, "images": list(record.target_images)},

@@ -198,7 +198,9 @@ def seconds_of(record: Record) -> float:
     """Seconds that the run worked, as its records say."""
     once = (part for part in (record.likely, record.choice, record.held, record.unchanged) if part is not None)
     records = [*record.generations, *record.words, *once]
-    return math.fsum(float(r.seconds.get("wall", 0.0)) for r in records)
+    rendered = record.candidates if record.task == "map" else ()
+    spent = [float(r.seconds.get("wall", 0.0)) for r in records]
+    return math.fsum([*spent, *(float(c.seconds.get("render", 0.0)) for c in rendered)])
 
 
 def duration(seconds: float) -> str:

@@ -68,6 +68,8 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
 def resume(folder: RunFolder, host: Host) -> Events:
     """Go on with a run that was stopped, exactly where it was.  Raises `PinError`, as for a run that is finished."""
     record = folder.record()
+    if record.task != "pin":
+        raise StoreError(f"{folder.path}: is no run")
     if record.state == "finished":
         raise StoreError(f"{folder.path}: this run is finished ({record.reason})")
     config = RunConfig.from_record(record.config)

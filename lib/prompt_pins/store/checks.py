@@ -54,6 +54,7 @@ SPACE: Shape = {
 }  # fmt: skip
 PLAN: Shape = {
     "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
+    "candidates?": COUNT, "embeddings?": tuple[str, ...],
 }  # fmt: skip
 WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]]}
 STATE: Shape = {
@@ -61,10 +62,13 @@ STATE: Shape = {
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
     "fell_back?": bool,
 }  # fmt: skip
-OPTIONS: Shape = {"by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float}
+OPTIONS: Shape = {
+    "by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float, "map_candidates?": NUMBER, "map_radius?": float,
+}  # fmt: skip
 HEAD: Shape = {
     "config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM,
     "task?": str, "options?": OPTIONS, "split?": tuple[str, ...],
+    "points?": tuple[WEIGHTS, ...], "of_run?": INSIDE,
 }  # fmt: skip
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
 PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}
@@ -120,6 +124,10 @@ class Checker:
         """What does not fit to the lines before it, or to itself."""
         if kind == "run":
             self._by, self._task = line.get("options", {}).get("by", self._by), line.get("task", self._task)
+            if self._task == "map":
+                axes, rows = len(line.get("space", {}).get("axes", ())), {len(row) for row in line.get("points", ())}
+                if rows != {axes}:
+                    yield f"points has not a row of {axes} values for each candidate"
         elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
         elif kind == "likely":

@@ -4,7 +4,8 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 `worker` are the only ones that differ between two runs of the same configuration on the same kind of machine.
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
-                task ("pin" where absent; "words": an analysis) and its options
+                task ("pin" where absent; "words": an analysis; "map") and its options
+                of a map: points, the weights of its candidates, and of_run, the run that they are of ("": of none)
     target      source, images, weights (absent: all alike)   generation 0
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
@@ -41,7 +42,7 @@ class Candidate:
     generation counts from 1; index is the place in the generation.
     weights: the value of each axis, rounded as printed.
     settings: what it was rendered with besides its prompts, by name.
-    loss: None if the candidate failed (then `error` says why).
+    loss: None if the candidate failed (then `error` says why), and in a map, where nothing is scored.
     folder: the batch's folder, relative to the run's; a candidate that was evaluated before shares it.
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
@@ -148,7 +149,8 @@ class Record:
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
-    task: "pin", or "words" for an analysis, which has `options`.
+    task: "pin", or "words" for an analysis and "map" for a map, which have `options`.
+    of_run: of a map, the run whose candidates it shows, "" for none.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
     unranked, questions, verdicts: of a run by eye; what was rendered, also what has its loss since.
     """
@@ -171,6 +173,7 @@ class Record:
     held: Held | None
     task: str = "pin"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    of_run: str = ""
     unchanged: Unchanged | None = None
     words: tuple[Measured, ...] = ()
     unranked: tuple[Candidate, ...] = ()
@@ -223,8 +226,9 @@ class Record:
     def exportable(self) -> Candidate:
         """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
         best = self.best
-        if self.task == "words":
-            raise StoreError("this is an analysis of words, which has no pinned prompt")
+        if self.task != "pin":
+            what = {"words": "an analysis of words", "map": "a map"}.get(self.task, "no run")
+            raise StoreError(f"this is {what}, which has no pinned prompt")
         if best is None:
             raise StoreError("no candidate is done yet, so there is nothing to export")
         return best
@@ -262,6 +266,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             values |= {name: line.get(name) or {} for name in ("config", "host", "plan")}
             values |= {"axes": axes_of(line.get("space") or {}), "started": line["time"]}
             values |= {"task": line.get("task", "pin"), "options": line.get("options") or {}}
+            values["of_run"] = line.get("of_run", "")
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
