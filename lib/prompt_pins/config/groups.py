@@ -176,7 +176,8 @@ class LossGroup:
     loss_objectives: tuple[str, ...] = option(
         ("flip",),
         label="Objectives of the loss",
-        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight.",
+        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight. Or taste "
+        "alone: you rank the candidates by eye, on a page.",
     )
     tags_wanted: tuple[str, ...] = option(
         (), label="Wanted tags", help="Tags that the images should have, for the objective tags."

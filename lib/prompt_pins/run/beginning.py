@@ -122,6 +122,9 @@ def to_keep(record: Record) -> int | None:
     """
     losses = [candidate.loss for candidate in record.candidates]
     failed = next((count for count, loss in enumerate(reversed(losses)) if loss is not None), len(losses))
+    if record.by_eye:  # what was ranked beside them stays as it was seen
+        ranked = max((c.generation for c in record.candidates if c.loss is not None), default=0)
+        failed = min(failed, sum(c.generation > ranked for c in record.candidates))
     return len(losses) - failed if failed and record.choice is None else None
 
 
