@@ -38,6 +38,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
     "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2", "ray"}),
     "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
+    "map": (
+        {"errors", "options", "config", "effects", "host", "store", "space", "search", "loss", "run"},
+        {"numpy", "torch", "sklearn"},
+    ),
     "report": (
         {"errors", "options", "config", "effects", "store", "prompt", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
@@ -45,12 +49,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "cli": (
         {
             "errors", "options", "config", "effects", "host", "store", "prompt", "sampling", "loss", "headless", "run",
-            "workers", "words", "report",
+            "workers", "words", "map", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),
     "webui": (
-        {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "report"},
+        {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "map", "report"},
         {"numpy", "torch", "PIL", "tqdm", "gradio", "modules", "modules_forge", "fastapi", "starlette"},
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from .groups import (
     RenderOptions,
     TargetOptions,
 )
+from .map import MapOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -23,6 +24,7 @@ __all__ = [
     "AnalysisOptions",
     "BudgetOptions",
     "LossGroup",
+    "MapOptions",
     "OutputOptions",
     "PayloadOptions",
     "PromptOptions",

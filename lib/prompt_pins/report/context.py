@@ -28,6 +28,7 @@ from .view import (
     seconds_of,
     series,
     settings,
+    unseen,
     variables,
     verdict,
 )
@@ -70,6 +71,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "payloads": [_payload(thumbs, one) for one in payloads(record)],
         "worst": record.config.get("payload_loss") == "worst",
         "held": held,
+        "unseen_told": unseen(held) if held else "",
         "scale": _scale(*_ends(held)) if held else None,
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
@@ -239,6 +241,7 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
     rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
     parts = (part is not None for part in (record.likely, record.choice, record.held))
     done = (record.state, len(rows), len(record.generations), *parts, len(record.words))
+    done += (len(record.questions), len(record.verdicts)) if record.by_eye else ()
     return {
         "version": " ".join(map(str, done)),
         "state": record.state,

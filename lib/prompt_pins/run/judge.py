@@ -28,7 +28,7 @@ class Judge:
         """The contest.  contestants: the original first; simplest: the index of the simplest finalist."""
         started = time.perf_counter()
         rows = [seeds.contest_seeds(job.seed, self.config.contest_seeds) for job in self.panel.jobs]
-        self._ahead(contestants, rows)
+        self.ahead(contestants, rows)
         tables: dict[int, tuple[contest.Fits, ...]] = {}
         for payload in self._order():
             tables[payload] = tuple(self._fits(candidate, rows[payload], payload)[0] for candidate in contestants)
@@ -45,7 +45,7 @@ class Judge:
         """The check on unseen seeds; its images are kept."""
         started = time.perf_counter()
         rows = [seeds.held_out_seeds(job.seed, self.config.held_out) for job in self.panel.jobs]
-        self._ahead([original, pinned], rows)
+        self.ahead([original, pinned], rows)
         found: dict[int, list[tuple[contest.Fits, tuple[str, ...]]]] = {}
         for payload in self._order():
             pairs = (("original", original), ("pinned", pinned))
@@ -77,7 +77,8 @@ class Judge:
         """The payloads, those of one checkpoint one after the other."""
         return [payload for payloads in self.panel.passes() for payload in payloads]
 
-    def _ahead(self, candidates: Sequence[Candidate], rows: Sequence[Sequence[int]]) -> None:
+    def ahead(self, candidates: Sequence[Candidate], rows: Sequence[Sequence[int]]) -> None:
+        """These are rendered next, on each payload's row of seeds."""
         asked = ((payload, candidate) for payload in self._order() for candidate in candidates)
         ahead(self.host, lambda: (r for p, c in asked for r in self._chunks(c, rows[p], p)))
 
@@ -89,21 +90,35 @@ class Judge:
     ) -> tuple[contest.Fits, tuple[str, ...]]:
         """A candidate's fits on unseen seeds, and the paths of its images."""
         fits, batch = self._fits(candidate, row, payload)
-        names = image_names(row, self.config.image_format, payload if self.panel.many else None)
-        folder = self.scorer.folder
-        folder.save_images(folder.path / "unseen" / role, batch.images, names, batch.infotexts)
-        return fits, tuple(f"unseen/{role}/{name}" for name in names)
+        return fits, self.kept(f"unseen/{role}", batch, row, payload)
+
+    def kept(self, place: str, batch: Batch, row: Sequence[int], payload: int = 0) -> tuple[str, ...]:
+        """The paths of a batch's images, which are in that folder of the run now."""
+        names, folder = self._names(row, payload), self.scorer.folder
+        folder.save_images(folder.path / place, batch.images, names, batch.infotexts)
+        return self.paths(place, row, payload)
+
+    def paths(self, place: str, row: Sequence[int], payload: int = 0) -> tuple[str, ...]:
+        """Where the images of a batch lie, or will."""
+        return tuple(f"{place}/{name}" for name in self._names(row, payload))
+
+    def _names(self, row: Sequence[int], payload: int) -> tuple[str, ...]:
+        return image_names(row, self.config.image_format, payload if self.panel.many else None)
 
     def _fits(self, candidate: Candidate, row: Sequence[int], payload: int) -> tuple[contest.Fits, Batch]:
         """Mean loss to the payload's targets of each seed's independent image, and the images."""
+        batch = self.batch(candidate, row, payload)
+        return tuple(fit for fit, _ in self.scorer.score(batch.images, None, payload).per_image), batch
+
+    def batch(self, candidate: Candidate, row: Sequence[int], payload: int = 0) -> Batch:
+        """Each seed's independent image."""
         parts = []
         for part in self._chunks(candidate, row, payload):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
             parts.append(render(self.host, part.recipe, part.seeds, part.job, forked=False))
-        batch = Batch(
+        return Batch(
             np.concatenate([part.images for part in parts]),
             tuple(text for part in parts for text in part.infotexts),
             sum(part.evaluations for part in parts),
         )
-        return tuple(fit for fit, _ in self.scorer.score(batch.images, None, payload).per_image), batch

@@ -76,8 +76,8 @@ class Judgement:
         return score_batch(images, self.targets, self.levels, self.options, normalisers=self.normalisers)
 
 
-Scored = Union[tuple[BatchLoss, float], PinError]
-"""A batch's loss and the seconds that it took, or why there is none."""
+Scored = Union[tuple[BatchLoss, float], PinError, None]
+"""A batch's loss and the seconds that it took, or why there is none; by eye None."""
 
 
 class Scorer:
@@ -129,9 +129,10 @@ class Scorer:
 
     def judge(self, levels: Levels, payload: int = 0) -> Judgement | None:
         """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
-        the host's interrogator."""
+        the host's interrogator; and by eye."""
         known = self._objectives[payload]
-        if self.tagger is not None or (known is None and len(self.config.loss_objectives) > 1):
+        first = known is None and len(self.config.loss_objectives) > 1
+        if self.config.by_eye or self.tagger is not None or first:
             return None
         return Judgement(tuple(self.targets[payload]), levels, self._options, known)
 
@@ -149,9 +150,11 @@ class Scorer:
         return loss
 
     def batch(self, blank: Candidate, batch: Batch, levels: Levels, names: Sequence[str], payload: int = 0) -> Scored:
-        """The loss of one payload's batch, after its images are in the candidate's folder by these names."""
+        """The loss of one payload's batch, after its images are in its folder by these names; by eye none."""
         started = time.perf_counter()
         self.folder.save_images(self.folder.path / blank.folder, batch.images, names, batch.infotexts, batch.files)
+        if self.config.by_eye:
+            return None
         try:
             loss = self.score(batch.images, levels, payload) if batch.loss is None else batch.loss
         except PinError as error:
@@ -162,20 +165,23 @@ class Scorer:
     def candidate(
         self, blank: Candidate, parts: Sequence[Future[Scored]], levels: Levels, rows: Sequence[Sequence[int]]
     ) -> Candidate:
-        """`blank` with its loss, after `batch_stats.json` is in its folder, too.
+        """`blank` with its loss, after `batch_stats.json` is in its folder, too; by eye without both.
 
         parts: what `batch` made of each payload's.  One that cannot be scored makes a failed candidate, with the
         reason.
         """
         started = time.perf_counter()
         found = [part.result() for part in parts]
-        losses = [part[0] for part in found if not isinstance(part, PinError)]
+        if self.config.by_eye:
+            return blank
+        scored = [part for part in found if isinstance(part, tuple)]
         for index, part in enumerate(found):
             if isinstance(part, PinError):
                 return dataclasses.replace(blank, error=f"{self.panel.name(index)}{part}")
+        losses = [loss for loss, _ in scored]
         done = self._pooled(blank, losses)
         write_json(self.folder.path / blank.folder / "batch_stats.json", self._stats(done, losses, levels, rows))
-        took = math.fsum(part[1] for part in found if not isinstance(part, PinError))
+        took = math.fsum(seconds for _, seconds in scored)
         return dataclasses.replace(done, seconds={**blank.seconds, "score": took + time.perf_counter() - started})
 
     def _pooled(self, blank: Candidate, losses: Sequence[BatchLoss]) -> Candidate:
@@ -199,7 +205,7 @@ class Scorer:
         Meant for the best candidate of a generation, off the run's critical path: what cannot be drawn is left out,
         and maps that are there already stay.
         """
-        if not self.config.plots:
+        if not self.config.plots or not self.targets[0]:
             return
         folder, each = self.folder.path / candidate.folder, len(candidate.images) // self.panel.size
         try:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,9 +96,12 @@ def ready_targets(
 ) -> tuple[str, tuple[str, ...], Read]:
     """(source, image paths relative to the run, targets of each job), saved in generation 0's folder or read from it.
 
-    source: "images", or "batch" where `first_batch` renders the original prompt's own; "both" where payloads differ.
+    source: "images", or "batch" where `first_batch` renders the original prompt's own; "both" where payloads differ; ""
+    by eye, where there is none.
     given: what `read_targets` found already: a pipe can be read only once.
     """
+    if jobs[0].by_eye:
+        return "", (), ((),)
     if record.target_source:
         kept = iter(kept_targets(folder, record))
         counts = record.target_counts or (len(record.target_images),)
@@ -114,6 +118,13 @@ def ready_targets(
             save_image(folder.generation(0) / MASK.format(f"{index:05d}"), target.mask)
         names.append(f"{folder.generation(0).name}/{name}")
     return sources.pop() if len(sources) == 1 else "both", tuple(names), tuple(found)
+
+
+def target_line(source: str, names: Sequence[str], targets: Read, many: bool) -> dict[str, Any]:
+    """Of the journal."""
+    line: dict[str, Any] = {"kind": "target", "source": source, "images": list(names)}
+    line |= {"weights": [target.weight for own in targets for target in own]}
+    return line | ({"payloads": list(map(len, targets))} if many else {})
 
 
 def kept_targets(folder: RunFolder, record: Record) -> tuple[Target, ...]:
