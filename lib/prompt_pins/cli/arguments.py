@@ -143,7 +143,8 @@ def _payload(path: Path, entry: Any, place: str) -> str:
     except OptionError as error:
         raise payloads.at(place, error) from error
     mask = None if one.mask is None else _beside(path, one.mask)
-    return dataclasses.replace(one, target=tuple(_beside(path, image) for image in one.target), mask=mask).line()
+    target = tuple(image if image.isdecimal() else _beside(path, image) for image in one.target)
+    return dataclasses.replace(one, target=target, mask=mask).line()
 
 
 def _text_of(path: Path, allowed: str, kind: str) -> str:

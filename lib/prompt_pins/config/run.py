@@ -124,7 +124,10 @@ class RunConfig(
             if holds and not self.piece:
                 raise OptionError("piece", "", f"the words that {payloads.PIECE} stands for in {place}")
             prompt, negative = (payloads.filled(text, self.piece)[0] for text in texts)
-            values = {**one.own(), "prompt": prompt, "negative_prompt": negative, "payload": (), "piece": ""}
+            own = one.own()
+            if "target" in own:
+                own["target"] = [self._numbered(name, place) for name in own["target"]]
+            values = {**own, "prompt": prompt, "negative_prompt": negative, "payload": (), "piece": ""}
             try:
                 found.append(dataclasses.replace(self, **values))
             except OptionError as error:
@@ -150,6 +153,15 @@ class RunConfig(
     def by_eye(self) -> bool:
         """Whether the user ranks the candidates, in the place of a target and a loss."""
         return is_by_eye(self.loss_objectives)
+
+    def _numbered(self, name: str, place: str) -> str:
+        """A payload's target; a number is that one of the run's."""
+        if not (name.isascii() and name.isdecimal()):
+            return name
+        if not 1 <= int(name[:9]) <= len(self.target):
+            allowed = f"a file, or the number of one of the run's {len(self.target)} targets"
+            raise OptionError(f"{place}: target", name, allowed)
+        return self.target[int(name) - 1]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config import AnalysisOptions, PayloadOptions, RunConfig
+from ..config import AnalysisOptions, RunConfig
 from ..options import Declaration, declarations, defaults, describe, option
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
@@ -103,7 +103,7 @@ class Shown:
     @property
     def separator(self) -> str:
         """Between the items of a list: prompts hold commas, so each has a line."""
-        return "\n" if self.name == "inject" else ", "
+        return "\n" if self.name in ("inject", "payload") else ", "
 
     @property
     def numbers(self) -> bool:
@@ -142,5 +142,5 @@ def _of(cls: type, values: Mapping[str, Any]) -> typing.Iterator[Shown]:
     hints = typing.get_type_hints(cls)
     fields = {field.name: field.default for field in dataclasses.fields(cls)}
     for name, declaration in declarations(cls).items():
-        if name not in FROM_HOST and declaration.group != PayloadOptions.GROUP:  # which the command line alone has
+        if name not in FROM_HOST:
             yield Shown(name, hints[name], declaration, values.get(name, fields[name]))
