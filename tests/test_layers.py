@@ -24,7 +24,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "effects": (set(), {"numpy"}),
     "store": ({"errors"}, {"numpy", "PIL"}),
     "prompt": ({"errors"}, set()),
-    "space": ({"errors", "options", "config", "host", "store", "prompt"}, set()),
+    "merge": ({"errors"}, {"numpy", "torch", "safetensors"}),
+    "space": ({"errors", "options", "config", "host", "store", "prompt", "merge"}, set()),
     "search": ({"errors", "config"}, {"numpy", "deap"}),
     "sampling": ({"errors", "config"}, {"numpy", "torch"}),
     "loss": (
@@ -32,20 +33,20 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch"},
     ),
     "headless": (
-        {"errors", "config", "host", "store", "prompt", "sampling", "loss"},
+        {"errors", "config", "host", "store", "prompt", "merge", "sampling", "loss"},
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
     "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2", "ray"}),
     "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "report": (
-        {"errors", "options", "config", "effects", "store", "prompt", "search"},
+        {"errors", "options", "config", "effects", "store", "prompt", "merge", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
     ),
     "cli": (
         {
-            "errors", "options", "config", "effects", "host", "store", "prompt", "sampling", "loss", "headless", "run",
-            "workers", "words", "report",
+            "errors", "options", "config", "effects", "host", "store", "prompt", "merge", "space", "sampling", "loss",
+            "headless", "run", "workers", "words", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),

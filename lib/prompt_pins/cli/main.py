@@ -17,7 +17,7 @@ import typer
 from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
-from . import facts, threads
+from . import facts, merging, threads
 from .arguments import merged, some_path, with_analysis_options, with_options
 from .crew import Crew, again_as, fresh, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
@@ -60,6 +60,39 @@ def pin(
     from ..run import pin as loop
 
     settings = merged(prompt, config, options)
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
+    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
+        run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
+
+
+@app.command()
+@with_options
+@with_workers
+def merge(
+    crew: Crew,
+    checkpoint: Annotated[
+        Optional[str], typer.Argument(metavar="A", help="The first checkpoint, a single file; '': the small model.")
+    ] = None,
+    merge_with: Annotated[Optional[str], typer.Argument(metavar="B", help="The second one.")] = None,
+    prompt: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[C] PROMPT", help="A third one, for A + (B - C); the prompt.")
+    ] = None,
+    config: ConfigFile = None,
+    out: Out = OUT,
+    device: Device = None,
+    embeddings: Embeddings = None,
+    loras: Loras = None,
+    presets: Annotated[bool, typer.Option("--list", help="Draw the named presets of block weights.")] = False,
+    **options: Any,
+) -> None:
+    """Pin a merge: find the block weights of two checkpoints that bring a prompt's images to the target."""
+    from ..run import pin as loop
+
+    if presets:
+        merging.draw_presets(checkpoint)
+        return
+    given = {**options, "checkpoint": checkpoint, "merge_with": merge_with}
+    settings = merging.order(given, prompt or [], config)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
     with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
         run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())

@@ -13,6 +13,7 @@ from .groups import (
     RenderOptions,
     TargetOptions,
 )
+from .merging import MergeOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -22,6 +23,7 @@ __all__ = [
     "AnalysisOptions",
     "BudgetOptions",
     "LossGroup",
+    "MergeOptions",
     "OutputOptions",
     "PromptOptions",
     "RenderOptions",
