@@ -19,7 +19,7 @@ from ..config import RunConfig
 from ..config.presets import LIKELY
 from ..errors import HostInterrupted, StoreError
 from ..host import Host
-from ..search import StopReason, stopping
+from ..search import StopReason
 from ..store import (
     FORMAT_VERSION,
     Candidate,
@@ -130,7 +130,7 @@ class _Run:
         while reason is None:
             yield from self._generation(self.search.generation + 1)
             reason = self.search.stop() or self._over_budget() or (self.eye.reason if self.eye else None)
-        if lost := self._lost(reason):
+        if self.record.choice is None and (lost := progress.lost(self.candidates, reason, self.search.generation)):
             yield self._end("stopped", lost)
             return
         yield from self._contest((yield from self._answers()))
@@ -312,11 +312,3 @@ class _Run:
         told = [c for c in self.candidates if c.generation <= self.search.generation]
         ahead = self.plan.rows * self.plan.of(self.search.generation + 1).size
         return progress.over_budget(self.config, told, self.seconds, ahead)
-
-    def _lost(self, reason: StopReason) -> str:
-        """Why nothing can follow the search: the host fails, and another one may do better; "" if something can."""
-        scored = any(candidate.loss is not None for candidate in self.candidates)
-        if self.record.choice is not None or (reason.code != "failed" and scored):
-            return ""
-        words = reason if reason.code == "failed" else stopping.all_failed(self.search.generation)
-        return f"{words} ({self.candidates[-1].error})"
