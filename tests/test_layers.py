@@ -39,6 +39,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
     "workers": ({"errors", "config", "host", "sampling"}, {"numpy", "PIL", "httpx2", "ray"}),
     "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
+    "map": (
+        {"errors", "options", "config", "effects", "host", "store", "space", "search", "loss", "run"},
+        {"numpy", "torch", "sklearn"},
+    ),
     "report": (
         {"errors", "options", "config", "effects", "store", "prompt", "merge", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
@@ -46,12 +50,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "cli": (
         {
             "errors", "options", "config", "effects", "host", "store", "prompt", "merge", "space", "sampling", "loss",
-            "headless", "run", "workers", "words", "report",
+            "headless", "run", "workers", "words", "map", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),
     "webui": (
-        {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "report"},
+        {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "map", "report"},
         {"numpy", "torch", "PIL", "tqdm", "gradio", "modules", "modules_forge", "fastapi", "starlette"},
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from ..config import AnalysisOptions, RunConfig
+from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..errors import OptionError, PinError, reason
 from ..options import Declaration, declarations, defaults, describe
 
@@ -83,8 +83,16 @@ def with_options(command: Command) -> Command:
 
 def with_analysis_options(command: Command) -> Command:
     """The same with the options that matter to an analysis, and its own."""
-    groups = AnalysisOptions.RUN_GROUPS
-    return _with(command, lambda skip: [*parameters(skip, AnalysisOptions), *parameters(skip, groups=groups)])
+    return _with_own(command, AnalysisOptions)
+
+
+def with_map_options(command: Command) -> Command:
+    """The same with the options that matter to a map, and its own."""
+    return _with_own(command, MapOptions)
+
+
+def _with_own(command: Command, cls: type[AnalysisOptions] | type[MapOptions]) -> Command:
+    return _with(command, lambda skip: [*parameters(skip, cls), *parameters(skip, groups=cls.RUN_GROUPS)])
 
 
 def _with(command: Command, find: Callable[[tuple[str, ...]], list[inspect.Parameter]]) -> Command:
@@ -97,9 +105,9 @@ def _with(command: Command, find: Callable[[tuple[str, ...]], list[inspect.Param
     return command
 
 
-def own_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Take an analysis's own options out of those that were given."""
-    return {name: given.pop(name) for name in declarations(AnalysisOptions) if name in given}
+def own_options(given: dict[str, Any], cls: type = AnalysisOptions) -> dict[str, Any]:
+    """Take the own options of an analysis, or of another task, out of those that were given."""
+    return {name: given.pop(name) for name in declarations(cls) if name in given}
 
 
 def read_config(path: Path) -> dict[str, Any]:

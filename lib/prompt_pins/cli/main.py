@@ -18,7 +18,7 @@ from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
 from . import facts, merging, threads
-from .arguments import merged, some_path, with_analysis_options, with_options
+from .arguments import merged, some_path, with_analysis_options, with_map_options, with_options
 from .crew import Crew, again_as, fresh, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
@@ -66,39 +66,6 @@ def pin(
 
 
 @app.command()
-@with_options
-@with_workers
-def merge(
-    crew: Crew,
-    checkpoint: Annotated[
-        Optional[str], typer.Argument(metavar="A", help="The first checkpoint, a single file; '': the small model.")
-    ] = None,
-    merge_with: Annotated[Optional[str], typer.Argument(metavar="B", help="The second one.")] = None,
-    prompt: Annotated[
-        Optional[list[str]], typer.Argument(metavar="[C] PROMPT", help="A third one, for A + (B - C); the prompt.")
-    ] = None,
-    config: ConfigFile = None,
-    out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
-    presets: Annotated[bool, typer.Option("--list", help="Draw the named presets of block weights.")] = False,
-    **options: Any,
-) -> None:
-    """Pin a merge: find the block weights of two checkpoints that bring a prompt's images to the target."""
-    from ..run import pin as loop
-
-    if presets:
-        merging.draw_presets(checkpoint)
-        return
-    given = {**options, "checkpoint": checkpoint, "merge_with": merge_with}
-    settings = merging.order(given, prompt or [], config)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
-        run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
-
-
-@app.command()
 @with_workers
 def resume(
     crew: Crew,
@@ -111,11 +78,13 @@ def resume(
         str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
     ] = "",
 ) -> None:
-    """Go on with a run or an analysis that was interrupted or killed, exactly where it was, with what it began with."""
+    """Go on with a run, an analysis or a map that was interrupted, exactly where it was, with what it began with."""
     from ..config import RunConfig
+    from ..map import work as mapping
     from ..run import pin as loop
     from ..words import analyze as measuring
     from .analyzing import measure_to_the_end
+    from .mapping import map_to_the_end
 
     folder = Runs(out).find(run)
     record = folder.record()
@@ -129,6 +98,8 @@ def resume(
     with crew.opened(settings, again_as(record, device, embeddings, loras, checkpoint), beside, record) as host:
         if record.task == measuring.TASK:
             measure_to_the_end(measuring.resume(folder, host), host, again=again)
+        elif record.task == mapping.TASK:
+            map_to_the_end(mapping.resume(folder, host), host, again)
         else:
             run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
 
@@ -169,6 +140,33 @@ def analyze(
     here, terminal = order.here(device, embeddings, loras), Terminal(stderr=as_json)
     with crew.opened(order.config, here, beside, order.record, terminal) as host:
         measure_to_the_end(order.begin(host), host, order.against, as_json, again)
+
+
+@app.command(name="map")
+@with_map_options
+@with_workers
+def map_(
+    crew: Crew,
+    prompt: Annotated[Optional[str], typer.Argument(help="The prompt to map, in the WebUI's syntax.")] = None,
+    config: ConfigFile = None,
+    out: Out = OUT,
+    device: Device = None,
+    embeddings: Embeddings = None,
+    loras: Loras = None,
+    run: Annotated[
+        Optional[str], typer.Option(metavar="RUN", help="Map this run's own candidates instead of new ones.")
+    ] = None,
+    **options: Any,
+) -> None:
+    """Show which pictures lie near a prompt: other weights of its words, and which of them give the same picture."""
+    from ..map.work import start
+    from .mapping import Order, map_to_the_end
+
+    order = Order(prompt, config, Runs(out), run, options)
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
+    again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
+    with crew.opened(order.config, order.here(device, embeddings, loras), beside, order.record) as host:
+        map_to_the_end(start(order.config, order.options, host, order.runs, order.earlier), host, again)
 
 
 @app.command()
@@ -250,7 +248,7 @@ def serve(
 
 @app.command()
 def report(run: RunName, out: Out = OUT) -> None:
-    """Rebuild the report of a run, or of an analysis, from its journal."""
+    """Rebuild the report of a run, an analysis or a map from its journal."""
     from ..report import build_index
     from .running import built
 
@@ -259,7 +257,7 @@ def report(run: RunName, out: Out = OUT) -> None:
     build_index(Runs(folder.path.parent))
 
 
-for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert):
+for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge):
     app.command()(command)
 
 

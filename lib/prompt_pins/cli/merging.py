@@ -1,24 +1,58 @@
-"""Merges on the command line: what to do, the presets, and the files that a finished run leaves.  Imports typer."""
+"""`prompt-pins merge`: pin the block weights of checkpoints, and draw the presets.  Imports typer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Optional
 
-from .. import __version__
+import typer
+
 from ..config import RunConfig
 from ..errors import OptionError
-from ..merge.blocks import as_list, block_names, weights_of
+from ..merge.blocks import as_list, block_names
 from ..merge.presets import PRESETS, preset
-from ..store import Record, RunFolder
-from ..store.files import whole_file, write_text
-from .arguments import complete, given_values
+from ..store import Runs
+from .arguments import complete, given_values, with_options
+from .crew import Crew, fresh, with_workers
+from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out
+from .running import run_to_the_end
 from .terminal import emit
 
-MERGED, RECIPE = "merged.safetensors", "merged.txt"
 USUAL = ("BASE", *(f"IN{i:02d}" for i in range(12)), "M00", *(f"OUT{i:02d}" for i in range(12)))
 BARS = " ▁▂▃▄▅▆▇█"
+
+
+@with_options
+@with_workers
+def merge(
+    crew: Crew,
+    checkpoint: Annotated[
+        Optional[str], typer.Argument(metavar="A", help="The first checkpoint, a single file; '': the small model.")
+    ] = None,
+    merge_with: Annotated[Optional[str], typer.Argument(metavar="B", help="The second one.")] = None,
+    prompt: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[C] PROMPT", help="A third one, for A + (B - C); the prompt.")
+    ] = None,
+    config: ConfigFile = None,
+    out: Out = OUT,
+    device: Device = None,
+    embeddings: Embeddings = None,
+    loras: Loras = None,
+    presets: Annotated[bool, typer.Option("--list", help="Draw the named presets of block weights.")] = False,
+    **options: Any,
+) -> None:
+    """Pin a merge: find the block weights of two checkpoints that bring a prompt's images to the target."""
+    from ..run import pin as loop
+
+    if presets:
+        draw_presets(checkpoint)
+        return
+    given = {**options, "checkpoint": checkpoint, "merge_with": merge_with}
+    settings = order(given, prompt or [], config)
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
+    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
+        run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 
 
 def order(given: Mapping[str, Any], rest: Sequence[str], config: Path | None) -> RunConfig:
@@ -49,45 +83,3 @@ def draw_presets(checkpoint: str | None) -> None:
         weights = [*preset(name, names).values()][1:]
         bars = "".join(BARS[min(int(weight * len(BARS)), len(BARS) - 1)] for weight in weights)
         emit(f"{name:{width}}  {bars}  {as_list(preset(name, names))}")
-
-
-def keep(folder: RunFolder) -> Iterator[str]:
-    """Write `merged.safetensors` and the recipe of a finished run that pinned a merge, where they are not there yet.
-
-    Yields what to say.  Raises `PinError`.
-    """
-    record = folder.record()
-    best = record.best
-    if record.state != "finished" or not record.config.get("merge_with") or best is None:
-        return
-    from ..headless.merged import open_sources
-    from ..merge.saving import save_merged
-
-    models = [str(record.config.get(name) or "") for name in ("checkpoint", "merge_with", "merge_minus")]
-    weights, path = weights_of(best.settings), folder.path / MERGED
-    write_text(folder.path / RECIPE, recipe(record, weights))
-    if not path.is_file():
-        sources, precision = open_sources(*models), str(record.config.get("merge_precision"))
-        with whole_file(path) as beside:
-            save_merged(beside, sources, weights, precision, f"prompt-pins {__version__}")
-        yaml = sources.paths[0].with_suffix(".yaml")
-        if yaml.is_file():  # how a model is built, where its file does not say it
-            write_text(path.with_suffix(".yaml"), yaml.read_text(encoding="utf-8"))
-    yield f"block weights, {next(iter(weights))} first: {as_list(weights)}"
-    yield f"merged: {path}"
-
-
-def recipe(record: Record, weights: Mapping[str, float]) -> str:
-    """The merge as text, for other mergers."""
-    third = record.config.get("merge_minus")
-    host, config = record.host, record.config
-    lines = [
-        f"A: {host.get('checkpoint')} (sha256 {host.get('checkpoint_sha256')})",
-        f"B: {host.get('merge_with_name')} (sha256 {host.get('merge_with_sha256')})",
-        *([f"C: {host.get('merge_minus_name')} (sha256 {host.get('merge_minus_sha256')})"] if third else []),
-        f"method: {'add difference, A + (B - C) w' if third else 'weighted sum, A (1 - w) + B w'}",
-        f"precision: {config.get('merge_precision')}",
-        f"blocks: {','.join(weights)}",
-        f"weights: {as_list(weights)}",
-    ]
-    return "\n".join(lines) + "\n"

@@ -9,8 +9,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..report.view import standing, unseen, verdict
 from ..run import likely, weighing
 from ..run.plan import Plan
-from ..store import Candidate, Generation, Likely, Record, events
-from .terminal import Terminal
+from ..store import Candidate, Generation, Likely, Record, RunFolder, events
+from .parameters import OUT
+from .terminal import Terminal, quoted
+
+ASKED = {"generation": "rank the candidates", "contest": "rank the finalists", "unseen": "choose one of each pair"}
 
 
 class Screen:
@@ -24,6 +27,7 @@ class Screen:
         self.images = 0
         self.started = time.perf_counter()
         self.standing = ""
+        self.by_eye, self.place = False, ""
         self.bar = Progress(
             TextColumn("generation"),
             MofNCompleteColumn(),
@@ -45,18 +49,22 @@ class Screen:
         for line in self.host.news() if hasattr(self.host, "news") else ():
             self.console.say(line, style="yellow")
         if isinstance(event, events.RunStarted):
-            self._begin(event.record)
+            self._begin(event.record, event.folder)
         elif isinstance(event, events.TargetReady):
             self._ask()
         elif isinstance(event, events.LikelyDone):
             self._likely(event.likely)
+        elif isinstance(event, events.Rendered):
+            self._rendered(event.candidate)
         elif isinstance(event, events.CandidateDone):
-            candidate = event.candidate
-            self.images += len(candidate.images) if candidate.evaluations else 0
-            self._scored(candidate)
-            done = candidate.generation - 1 + (candidate.index + 1) / self.plan.rows
-            words = "  ".join(filter(None, (self._words(), self._crew())))
-            self.bar.update(self.task, completed=min(done, self.plan.generations), description=words)
+            self._scored(event.candidate)
+            if not self.by_eye:
+                self._rendered(event.candidate)
+        elif isinstance(event, events.Asked):
+            self.console.say(f"{ASKED[event.question.part]} by eye: prompt-pins serve{self.place}; the run waits")
+            self.bar.update(self.task, description="waiting for you")
+        elif isinstance(event, events.Answered):
+            self.started += event.seconds  # it made no images
         elif isinstance(event, events.GenerationDone):
             self._settle(event.generation)
             self._line(event.generation.generation)
@@ -80,8 +88,17 @@ class Screen:
             if crew := self._crew():
                 self.console.say(f"  {crew}")
 
-    def _begin(self, record: Record) -> None:
+    def _rendered(self, candidate: Candidate) -> None:
+        self.images += len(candidate.images) if candidate.evaluations else 0
+        done = candidate.generation - 1 + (candidate.index + 1) / self.plan.rows
+        words = "  ".join(filter(None, (self._words(), self._crew())))
+        self.bar.update(self.task, completed=min(done, self.plan.generations), description=words)
+
+    def _begin(self, record: Record, folder: RunFolder) -> None:
         plan = self.plan
+        out = folder.path.parent
+        self.by_eye = record.by_eye
+        self.place = f"{'' if out == OUT else f' --out {quoted(out)}'}, then /{folder.path.name}/eye/"
         self.console.say(
             f"pinning {plan.space.in_words} · {plan.in_words} · "
             f"tree: {plan.batch.evaluations} of {plan.batch.plain_evaluations} evaluations{plan.before_in_words}"
@@ -97,12 +114,15 @@ class Screen:
 
     def _scored(self, candidate: Candidate) -> None:
         """Until the first generation is done, the original is the best so far."""
-        if not self.standing and candidate.loss is not None:
+        if not self.standing and candidate.loss is not None and not self.by_eye:
             is_original = (candidate.generation, candidate.index) == (1, 0)
             self.standing = standing(1.0) if is_original else "the original could not be scored"
 
     def _settle(self, generation: Generation) -> None:
         loss = generation.state.get("best_loss")
+        if self.by_eye:
+            self.standing = "ranked by eye"
+            return
         self.standing = standing(generation.progress) or ("" if loss is None else f"best loss {loss:.4f}")
 
     def _crew(self) -> str:
@@ -111,7 +131,8 @@ class Screen:
 
     def _words(self) -> str:
         speed = self.images / max(time.perf_counter() - self.started, 1e-9)
-        return f"{self.standing or 'no candidate could be scored'}  {speed:.1f} img/s"
+        nothing = "by eye" if self.by_eye else "no candidate could be scored"
+        return f"{self.standing or nothing}  {speed:.1f} img/s"
 
 
 def summary(console: Terminal, record: Record) -> None:

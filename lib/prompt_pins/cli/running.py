@@ -68,7 +68,7 @@ def run_to_the_end(
 
 def _merged(console: Terminal, folder: RunFolder) -> Exception | None:
     """Write what a merge found, once its run is finished; why it cannot be written."""
-    from .merging import keep
+    from .merged import keep
 
     try:
         for line in keep(folder):
@@ -121,13 +121,17 @@ def _close(
 
 
 def built(folder: RunFolder) -> Path:
-    """The page of a run or an analysis, from its journal."""
-    from ..report import build, build_analysis
+    """The page of a run, an analysis or a map, from its journal."""
+    from ..map import work
+    from ..report import build, build_analysis, build_map
     from ..store.folder import ANALYSIS
     from ..words.analyze import TASK
     from ..words.result import result
 
     record = folder.record()
+    if record.task == work.TASK:
+        work.drawn(folder)
+        return build_map(folder.path)
     if record.task != TASK:
         return build(folder)
     folder.save_json(ANALYSIS, result(record).to_json())
@@ -137,7 +141,8 @@ def built(folder: RunFolder) -> Path:
 def draw_again(folder: RunFolder) -> None:
     """What is left to do for a finished run: its report, which a killed process may have left half drawn."""
     console, task = Terminal(), folder.record().task
-    console.say(f"this {'run' if task == 'pin' else 'analysis'} is finished; its report is drawn again")
+    what = {"words": "analysis", "map": "map"}.get(task, "run")
+    console.say(f"this {what} is finished; its report is drawn again")
     built(folder)
     if task == "pin":
         _close(console, folder, [], _merged(console, folder))

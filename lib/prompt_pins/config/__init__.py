@@ -13,6 +13,7 @@ from .groups import (
     RenderOptions,
     TargetOptions,
 )
+from .map import MapOptions
 from .merging import MergeOptions
 from .presets import PRESETS
 from .run import RunConfig
@@ -23,6 +24,7 @@ __all__ = [
     "AnalysisOptions",
     "BudgetOptions",
     "LossGroup",
+    "MapOptions",
     "MergeOptions",
     "OutputOptions",
     "PromptOptions",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ..options import check_known, checked, option
 from .merging import MergeOptions
+
+Own = TypeVar("Own", bound="OwnOptions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +177,8 @@ class LossGroup:
     loss_objectives: tuple[str, ...] = option(
         ("flip",),
         label="Objectives of the loss",
-        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight.",
+        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight. Or taste "
+        "alone: you rank the candidates by eye, on a page.",
     )
     tags_wanted: tuple[str, ...] = option(
         (), label="Wanted tags", help="Tags that the images should have, for the objective tags."
@@ -243,7 +246,22 @@ class OutputOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class AnalysisOptions:
+class OwnOptions:
+    """Those of a task besides pinning, which are no part of a run's configuration.  Raises `OptionError`."""
+
+    def __post_init__(self) -> None:
+        for name, value in checked(type(self), vars(self)).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_record(cls: type[Own], values: Mapping[str, Any]) -> Own:
+        """Those of a journal; an unknown name is refused with the nearest ones."""
+        check_known(cls, values)
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisOptions(OwnOptions):
     """How a prompt is measured without a search.  Not part of a run's configuration.  Raises `OptionError`.
 
     RUN_GROUPS: the groups of a run's options that matter to an analysis.
@@ -269,13 +287,3 @@ class AnalysisOptions:
     analysis_step: float = option(
         0.5, label="Step", low=0.01, high=10.0, help="How far each word's weight is raised and lowered."
     )
-
-    def __post_init__(self) -> None:
-        for name, value in checked(type(self), vars(self)).items():
-            object.__setattr__(self, name, value)
-
-    @classmethod
-    def from_record(cls, values: Mapping[str, Any]) -> AnalysisOptions:
-        """Those of a journal; an unknown name is refused with the nearest ones."""
-        check_known(cls, values)
-        return cls(**values)

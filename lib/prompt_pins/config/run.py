@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import OptionError, PromptError
 from ..options import check_known, checked, declarations
 from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
+from .presets import TASTE, is_by_eye
 from .search import SearchOptions
 
 MOST_PIXELS = 2**24
@@ -46,6 +47,23 @@ class RunConfig(PromptOptions, TargetOptions, BudgetOptions, RenderOptions, Loss
                 sides = f"{self.width} x {self.height}"
                 raise OptionError(name, getattr(self, name), f"at most {most} images of {sides} at once")
         object.__setattr__(self, "target", tuple(name for name in self.target if name.strip()))
+        self._check_taste()
+
+    def _check_taste(self) -> None:
+        """The user's eye is the only judge, and looks at the images alone."""
+        names = [name.partition(":")[0].strip() for name in self.loss_objectives]
+        if TASTE in names and not self.by_eye:
+            raise OptionError("loss_objectives", list(self.loss_objectives), f"{TASTE} alone, or none of it")
+        for name in ("target", "target_weights", "mask", "words"):
+            if self.by_eye and getattr(self, name) not in (None, "", (), False):
+                raise OptionError(name, getattr(self, name), f"none with the objective {TASTE}: your eye is the target")
+        if self.by_eye and self.target_loss is not None:
+            raise OptionError("target_loss", self.target_loss, f"none with the objective {TASTE}")
+
+    @property
+    def by_eye(self) -> bool:
+        """Whether the user ranks the candidates, in the place of a target and a loss."""
+        return is_by_eye(self.loss_objectives)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

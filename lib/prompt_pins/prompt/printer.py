@@ -44,6 +44,18 @@ def apply(prompt: Prompt, plan: Sequence[Span], weights: Sequence[float]) -> str
     return _print(prompt, *_spread(prompt, plan, weights))
 
 
+def mark(prompt: Prompt, plan: Sequence[Span], marks: Sequence[str]) -> str:
+    """The prompt with a steering mark such as `0.8~1.2` for each unit, "" for one that stays as it is.
+
+    plan: the spans of the units; a LoRA's multiplier takes no mark.
+    """
+    shown = _show_all(prompt, [word.weight for word in prompt.words])
+    for span, text in zip(plan, marks, strict=True):
+        for number in span.words if text else ():
+            shown[number] = text
+    return _print_shown(prompt, shown, {})
+
+
 def _spread(prompt: Prompt, plan: Sequence[Span], weights: Sequence[float]) -> tuple[list[float], dict[int, float]]:
     """The weight of every word, and the new multipliers by number."""
     if len(weights) != len(plan):
@@ -71,7 +83,10 @@ def show(weight: float, original: float, decimals: int = DECIMALS) -> str:
 
 
 def _print(prompt: Prompt, words: Sequence[float], numbers: dict[int, float]) -> str:
-    shown = _show_all(prompt, words)
+    return _print_shown(prompt, _show_all(prompt, words), numbers)
+
+
+def _print_shown(prompt: Prompt, shown: list[str], numbers: dict[int, float]) -> str:
     writer = Writer(prompt.source, _print_tags(prompt, numbers))
     for number, part in enumerate(prompt.parts):
         if number:

@@ -8,6 +8,7 @@ from .build import build
 from .compared import build_comparison
 from .index import build_index
 from .live import LiveReport
+from .mapped import build_map
 from .measured import build_analysis, draw_heat
 
-__all__ = ["LiveReport", "build", "build_analysis", "build_comparison", "build_index", "draw_heat"]
+__all__ = ["LiveReport", "build", "build_analysis", "build_comparison", "build_index", "build_map", "draw_heat"]

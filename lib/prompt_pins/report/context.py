@@ -27,6 +27,7 @@ from .view import (
     seconds_of,
     series,
     settings,
+    unseen,
     variables,
     verdict,
 )
@@ -67,6 +68,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "pinned_fit": winner.fit if winner else None,
         "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
         "held": held,
+        "unseen_told": unseen(held) if held else "",
         "scale": _scale(held.low, held.high) if held else None,
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
@@ -218,6 +220,7 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
     rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
     parts = (part is not None for part in (record.likely, record.choice, record.held))
     done = (record.state, len(rows), len(record.generations), *parts, len(record.words))
+    done += (len(record.questions), len(record.verdicts)) if record.by_eye else ()
     return {
         "version": " ".join(map(str, done)),
         "state": record.state,

@@ -63,9 +63,15 @@ def _entry(folder: RunFolder) -> dict[str, Any] | None:
     if value["state"] == "unreadable":
         value["state"] = "damaged"
     target = next(filter(None, (_picture(folder, name) for name in value["target"]["images"])), "")
-    pictures = (FIRST,) if value["task"] == "words" else PICTURES
+    pictures = {"words": (FIRST,), "map": _first(value)}.get(value["task"], PICTURES)
     picture = next(filter(None, (_picture(folder, name) for name in pictures)), "")
     return {**value, "link": value["run"], "target": target, "picture": picture}
+
+
+def _first(value: dict[str, Any]) -> tuple[str, ...]:
+    """The first image of a map, which is the original's."""
+    original, config = value.get("original") or {}, value.get("config") or {}
+    return (f"{original.get('folder')}/00000-{config.get('seed')}.{config.get('image_format', 'png')}",)
 
 
 def _picture(folder: RunFolder, name: str) -> str:

@@ -108,6 +108,13 @@ class LiveReport:
             images = event.images if len(self._jobs) < AHEAD else None
             self._jobs.append(functools.partial(self._draw_candidate, candidate, images))
             self._record = dataclasses.replace(record, candidates=(*record.candidates, candidate))
+        elif isinstance(event, events.Rendered):
+            self._record = dataclasses.replace(record, unranked=(*record.unranked, event.candidate))
+        elif isinstance(event, events.Asked):
+            self._record = dataclasses.replace(record, questions=(*record.questions, event.question))
+            self._jobs.append(self._refresh)
+        elif isinstance(event, events.Answered):
+            self._record = dataclasses.replace(record, verdicts=(*record.verdicts, event.verdict))
         elif isinstance(event, events.GenerationDone):
             generation = event.generation
             self._known[generation.generation] = generation

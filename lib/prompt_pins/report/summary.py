@@ -11,7 +11,7 @@ from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
 from ..store.wordings import shown
 from . import answer, first
-from .view import gain, seconds_of, verdict
+from .view import gain, seconds_of, unseen, verdict
 
 SUMMARY_VERSION = 3
 MOST = 5  # words of an analysis that a list names
@@ -22,7 +22,7 @@ KEPT: Shape = {
     "seconds": float, "gain?": float, "config": CONFIG, "host": HOST, "axes": AXES,
     "original?": {"fit?": float},
     "pinned?": {"folder": INSIDE, "prompt": str, "loss?": float, "fit?": float, "weights": tuple[float, ...]},
-    "held?": {"improvement": float, "low": float, "high": float},
+    "held?": {"improvement": float, "low": float, "high": float, "told?": str},
     "target": {"source": str, "images": tuple[INSIDE, ...]},
 }  # fmt: skip
 """What is read of a `run.json`, nulls aside."""
@@ -59,7 +59,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
 
     pinned: the result; where the run found nothing, the original, and `verdict` says so, with the figures.
     rejected: the contest's winner then.
-    task: "pin", or "words" for an analysis.  moves: its words that move the image most.
+    task: "pin", "words" for an analysis, or "map".  moves: its words that move the image most.
     """
     held = record.held
     best, original, words = record.best, record.original, record.task == "words"
@@ -90,10 +90,11 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "improvement": held.improvement,
             "low": held.low,
             "high": held.high,
+            **({"told": unseen(held)} if held.by_eye else {}),
         },
         "generations": len(record.generations),
         "candidates": len(record.candidates),
-        "failed": sum(candidate.loss is None for candidate in record.candidates),
+        "failed": sum(candidate.loss is None for candidate in record.candidates) if record.task == "pin" else 0,
         "images": record.rendered if words else sum(len(c.images) for c in record.candidates if c.evaluations),
         "evaluations": sum(row.evaluations for row in _measured(record)) if words else record.evaluations,
         "target": {"source": record.target_source, "images": list(record.target_images)},

@@ -198,7 +198,9 @@ def seconds_of(record: Record) -> float:
     """Seconds that the run worked, as its records say."""
     once = (part for part in (record.likely, record.choice, record.held, record.unchanged) if part is not None)
     records = [*record.generations, *record.words, *once]
-    return math.fsum(float(r.seconds.get("wall", 0.0)) for r in records)
+    rendered = record.candidates if record.task == "map" else ()
+    spent = [float(r.seconds.get("wall", 0.0)) for r in records]
+    return math.fsum([*spent, *(float(c.seconds.get("render", 0.0)) for c in rendered)])
 
 
 def duration(seconds: float) -> str:
@@ -212,7 +214,12 @@ def gain(before: float | None, after: float | None) -> float | None:
 
 
 def unseen(held: Held) -> str:
-    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
+    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed; by eye what was chosen how often."""
+    if held.by_eye:
+        chosen, other = (sum(fit == 0 for fit in fits) for fits in (held.fits_pinned, held.fits_original))
+        low, high = (f"{(1 + share) / 2:.0%}" for share in (held.low, held.high))
+        alike = f", {len(held.seeds) - chosen - other} alike" if chosen + other < len(held.seeds) else ""
+        return f"pinned chosen {chosen} times, original {other} times{alike} [{low}, {high} pinned]"
     before = sum(held.fits_original) / len(held.fits_original)
     after = sum(held.fits_pinned) / len(held.fits_pinned)
     change, low, high = (_percent(-value) for value in (held.improvement, held.high, held.low))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,22 @@ from ..search.scaled import ScaledSearch
 from ..search.warm import WarmStart
 from ..space import PRINTED, Space, read
 from ..store import Candidate, Record, RunFolder, Runs
+from ..store.checks import COUNT, WEIGHTS, Shape, fault
+from ..store.files import read_json
+from ..store.folder import MAP
 from .contest import advantages
 from .plan import Plan
 
+CLUSTERS: Shape = {
+    "axes": [{"label": str}], "places": [{"weights": WEIGHTS, "cluster": int}], "clusters": [{"medoid": COUNT}],
+}  # fmt: skip
+"""What is read of a `map.json`."""
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
 
 
 def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:
-    """The distribution that an earlier run's best candidates make; `None` if not asked for.
+    """The distribution that an earlier run's best candidates make, or a map's cluster; `None` if not asked for.
 
     Where each of its generations had image seeds of its own, the best are the furthest below the centre on the same
     seeds, in the search's own units.  Axes are matched by their labels; one that the earlier run did not vary starts at
@@ -39,19 +46,51 @@ def warm_start(config: RunConfig, space: Space, runs: Runs) -> WarmStart | None:
     """
     if not config.warm_start:
         return None
+    if (cluster := _cluster(config.warm_start, space, runs)) is not None:
+        return cluster
     record = runs.find(config.warm_start).record()
-    labels = [axis.label for axis in record.axes]
-    common = [label for label in space.labels if label in labels]
     scored = [(candidate.loss, candidate) for candidate in record.candidates if candidate.loss is not None]
     if record.rotated:
         scored = advantages(record.candidates) or scored
-    if not common or not scored:
+    vectors = _matched(space, [axis.label for axis in record.axes], [candidate.weights for _, candidate in scored])
+    if vectors is None:
         raise OptionError("warm_start", config.warm_start, "a run with a word in common and at least one loss")
-    vectors = np.tile(np.array(space.original, dtype=np.float64), (len(scored), 1))
-    earlier = np.array([candidate.weights for _, candidate in scored], dtype=np.float64)
+    return WarmStart.from_candidates(vectors, np.array([merit for merit, _ in scored]))
+
+
+def _matched(space: Space, labels: Sequence[str], rows: Sequence[Sequence[float]]) -> np.ndarray | None:
+    """(M, N) the space's vectors of other ones, in the search's own units; None where no label is common."""
+    common = [label for label in space.labels if label in labels]
+    if not common or not rows:
+        return None
+    vectors = np.tile(np.array(space.original, dtype=np.float64), (len(rows), 1))
+    earlier = np.array(rows, dtype=np.float64)
     for label in common:
         vectors[:, space.labels.index(label)] = earlier[:, labels.index(label)]
-    return WarmStart.from_candidates(vectors / space.scale, np.array([merit for merit, _ in scored]))
+    return np.asarray(vectors / space.scale)
+
+
+def _cluster(name: str, space: Space, runs: Runs) -> WarmStart | None:
+    """The distribution of a cluster of a map (`5/2`), centred where its images are; None for another name."""
+    before, _, number = name.rpartition("/")
+    try:
+        folder = runs.find(before) if before and number.isascii() and number.isdecimal() else None
+        value = None if folder is None or folder.record().task != "map" else read_json(folder.inside(MAP))
+    except StoreError:
+        return None
+    if folder is None or value is None:
+        return None
+    whole = not fault(value, CLUSTERS)
+    clusters, places = (value[key] if whole else [] for key in ("clusters", "places"))
+    if not 0 < int(number) <= len(clusters) or clusters[int(number) - 1]["medoid"] >= len(places):
+        raise OptionError("warm_start", name, f"a cluster of map {folder.path.name}, 1 to {len(clusters)}")
+    medoid = places[clusters[int(number) - 1]["medoid"]]
+    own = [medoid, *(place for place in places if place["cluster"] == int(number) - 1)]
+    vectors = _matched(space, [axis["label"] for axis in value["axes"]], [place["weights"] for place in own])
+    if vectors is None:
+        raise OptionError("warm_start", name, "a map with a word in common")
+    found = WarmStart.from_candidates(vectors[1:], np.zeros(len(own) - 1), share=1.0)
+    return dataclasses.replace(found, mean=vectors[0])
 
 
 def to_json(warm: WarmStart) -> dict[str, Any]:
@@ -83,6 +122,9 @@ def to_keep(record: Record) -> int | None:
     """
     losses = [candidate.loss for candidate in record.candidates]
     failed = next((count for count, loss in enumerate(reversed(losses)) if loss is not None), len(losses))
+    if record.by_eye:  # what was ranked beside them stays as it was seen
+        ranked = max((c.generation for c in record.candidates if c.loss is not None), default=0)
+        failed = min(failed, sum(c.generation > ranked for c in record.candidates))
     return len(losses) - failed if failed and record.choice is None else None
 
 

@@ -34,7 +34,7 @@ class Evaluator:
     def __init__(self, config: RunConfig, host: Host, plan: Plan, record: Record) -> None:
         self.config, self.host, self.plan = config, host, plan
         self.images: dict[str, np.ndarray] = {}
-        self._replayed = {(c.generation, c.index): c for c in record.candidates}
+        self._replayed = {(c.generation, c.index): c for c in (*record.unranked, *record.candidates)}
         self._known: dict[str, Pending] = {c.id: c for c in record.candidates if c.loss is not None}
         self._rendered: dict[str, Batch] = {}
 
@@ -124,10 +124,10 @@ class Evaluator:
         return self._rendered.pop(name, None) or render(self.host, recipe, row, self.config, forked=True)
 
     def _scored(self, name: str) -> Candidate | None:
-        """The candidate of that id, with its loss; one that is being scored is waited for, or luck would decide."""
+        """The candidate of that id, scored or, by eye, rendered; one at work is waited for, or luck would decide."""
         item = self._known.get(name)
         found = None if item is None else _done(item)
-        return None if found is None or found.loss is None else found
+        return None if found is None or found.error else found
 
 
 def _done(item: Pending) -> Candidate:

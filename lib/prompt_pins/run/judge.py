@@ -27,7 +27,7 @@ class Judge:
         """The contest.  contestants: the original first; simplest: the index of the simplest finalist."""
         started = time.perf_counter()
         fresh = seeds.contest_seeds(self.config.seed, self.config.contest_seeds)
-        self._ahead(contestants, fresh)
+        self.ahead(contestants, fresh)
         fits = tuple(self._fits(candidate, fresh)[0] for candidate in contestants)
         chosen = contestants[contest.winner(fits, simplest)].id
         cost = len(fresh) * self.config.steps * len(contestants)
@@ -38,33 +38,46 @@ class Judge:
         """The check on unseen seeds; its images are kept."""
         started = time.perf_counter()
         unseen = seeds.held_out_seeds(self.config.seed, self.config.held_out)
-        self._ahead([original, pinned], unseen)
+        self.ahead([original, pinned], unseen)
         before, old = self._unseen("original", original, unseen)
         after, new = self._unseen("pinned", pinned, unseen)
         gain, low, high = contest.improvement(before, after, seed=self.config.cma_seed)
         return Held(unseen, before, after, gain, low, high, old, new, {"wall": time.perf_counter() - started})
 
-    def _ahead(self, candidates: Sequence[Candidate], row: Sequence[int]) -> None:
+    def ahead(self, candidates: Sequence[Candidate], row: Sequence[int]) -> None:
         ahead(self.host, lambda: (r for c in candidates for r in chunks(contest.recipe(c), row, self.config)))
 
     def _unseen(self, role: str, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, tuple[str, ...]]:
         """A candidate's fits on unseen seeds, and the paths of its images."""
         fits, batch = self._fits(candidate, row)
-        names, folder = image_names(row, self.config.image_format), self.scorer.folder
-        folder.save_images(folder.path / "unseen" / role, batch.images, names, batch.infotexts)
-        return fits, tuple(f"unseen/{role}/{name}" for name in names)
+        return fits, self.kept(f"unseen/{role}", batch, row)
+
+    def kept(self, place: str, batch: Batch, row: Sequence[int]) -> tuple[str, ...]:
+        """The paths of a batch's images, which are in that folder of the run now."""
+        self.scorer.folder.save_images(
+            self.scorer.folder.path / place, batch.images, image_names(row, self.config.image_format), batch.infotexts
+        )
+        return self.paths(place, row)
+
+    def paths(self, place: str, row: Sequence[int]) -> tuple[str, ...]:
+        """Where the images of a batch lie, or will."""
+        return tuple(f"{place}/{name}" for name in image_names(row, self.config.image_format))
 
     def _fits(self, candidate: Candidate, row: Sequence[int]) -> tuple[contest.Fits, Batch]:
         """Mean loss to the targets of each seed's independent image, and the images."""
+        batch = self.batch(candidate, row)
+        return tuple(fit for fit, _ in self.scorer.score(batch.images, None).per_image), batch
+
+    def batch(self, candidate: Candidate, row: Sequence[int]) -> Batch:
+        """Each seed's independent image."""
         recipe = contest.recipe(candidate)
         parts = []
         for part in chunks(recipe, row, self.config):
             if self.host.interrupted():
                 raise HostInterrupted(INTERRUPTED)
             parts.append(render(self.host, recipe, part.seeds, self.config, forked=False))
-        batch = Batch(
+        return Batch(
             np.concatenate([part.images for part in parts]),
             tuple(text for part in parts for text in part.infotexts),
             sum(part.evaluations for part in parts),
         )
-        return tuple(fit for fit, _ in self.scorer.score(batch.images, None).per_image), batch

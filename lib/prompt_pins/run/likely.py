@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import RunConfig
-from ..config.search import LIKELY
+from ..config.presets import LIKELY
 from ..errors import HostError, shorten
 from ..host import Host, Recipe, View
 from ..search.downhill import downhill, told

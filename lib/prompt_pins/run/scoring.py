@@ -92,8 +92,9 @@ class Scorer:
 
     def judge(self, levels: Levels) -> Judgement | None:
         """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
-        the host's interrogator."""
-        if self.tagger is not None or (self.normalisers is None and len(self.config.loss_objectives) > 1):
+        the host's interrogator; and by eye."""
+        first = self.normalisers is None and len(self.config.loss_objectives) > 1
+        if self.config.by_eye or self.tagger is not None or first:
             return None
         return Judgement(tuple(self.targets), levels, self._options, self.normalisers)
 
@@ -107,13 +108,15 @@ class Scorer:
         return loss
 
     def candidate(self, blank: Candidate, batch: Batch, levels: Levels, seeds: Sequence[int]) -> Candidate:
-        """`blank` with its loss, after its images and `batch_stats.json` are in its folder.
+        """`blank` with its loss, after its images and `batch_stats.json` are in its folder; by eye without both.
 
         A batch that cannot be scored becomes a failed candidate, with the reason.
         """
         started = time.perf_counter()
         folder = self.folder.path / blank.folder
         self.folder.save_images(folder, batch.images, blank.images, batch.infotexts, batch.files)
+        if self.config.by_eye:
+            return blank
         try:
             loss = self.score(batch.images, levels) if batch.loss is None else batch.loss
         except PinError as error:
@@ -130,7 +133,7 @@ class Scorer:
         Meant for the best candidate of a generation, off the run's critical path: what cannot be drawn is left out,
         and maps that are there already stay.
         """
-        if not self.config.plots:
+        if not self.config.plots or not self.targets:
             return
         folder = self.folder.path / candidate.folder
         try:

@@ -90,9 +90,11 @@ def ready_targets(
 ) -> tuple[str, tuple[str, ...], tuple[Target, ...]]:
     """(source, image paths relative to the run, targets), saved in generation 0's folder or read from it.
 
-    source: "images", or "batch" where `first_batch` renders the original prompt's own.
+    source: "images", or "batch" where `first_batch` renders the original prompt's own; "" by eye, where there is none.
     given: what `read_targets` found already: a pipe can be read only once.
     """
+    if config.by_eye:
+        return "", (), ()
     if record.target_source:
         return record.target_source, record.target_images, kept_targets(folder, record)
     targets = read_targets(config, host) if given is None else given

@@ -14,7 +14,7 @@ from ..errors import OptionError, PromptError
 from ..host import Recipe
 from ..prompt.nodes import Prompt, Vary
 from ..prompt.parser import parse
-from ..prompt.printer import DECIMALS, apply
+from ..prompt.printer import DECIMALS, apply, mark, show
 from ..prompt.steering import inward
 from ..prompt.units import Span, Unit, read_weights, spans, units
 from ..store import Axis
@@ -98,6 +98,16 @@ class Text:
             texts.append(apply(prompt, plan, weights))
         return replace(recipe, prompt=texts[0], negative_prompt=texts[1])
 
+    def ranged(self, low: Sequence[float], high: Sequence[float]) -> tuple[str, str]:
+        """Both prompts with these bounds of each axis written as ranges, which steer a search; multipliers have none.
+
+        What is frozen or tied stays so.
+        """
+        texts = []
+        for prompt, plan, side in zip(self.prompts, self._plans, SIDES):
+            texts.append(mark(prompt, plan, [_mark(unit, low, high) for unit in self.units if unit.side == side]))
+        return texts[0], texts[1]
+
     def read(self, prompts: tuple[str, str], embeddings: Collection[str], vary: Vary, vary_loras: bool) -> list[float]:
         """The values at which these words stand in other prompts; a tie has the mean of its units.
 
@@ -121,6 +131,19 @@ class Text:
 
 def _weight(placed: Placed, values: Sequence[float]) -> float:
     return placed.unit.weight if placed.axis is None else float(values[placed.axis])
+
+
+def _mark(placed: Placed, low: Sequence[float], high: Sequence[float]) -> str:
+    """How a range is written where a weight would stand."""
+    unit = placed.unit
+    if placed.axis is None:
+        frozen = unit.fixed and unit.kind != "punctuation" and unit.weight >= 0
+        return f"={show(unit.weight, unit.weight)}" if frozen else ""
+    least, most = (float(side[placed.axis]) for side in (low, high))
+    if unit.kind == "lora":
+        return ""
+    first, last = (f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".") for value in (least, most))
+    return f"{first}~{last}" + (f"@{unit.tie}" if unit.tie is not None else "") if first != last else f"={first}"
 
 
 class _Builder:

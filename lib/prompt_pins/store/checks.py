@@ -16,7 +16,9 @@ from typing import Annotated, Any, Optional
 
 from ..errors import shorten
 from .axes import Axis
-from .records import Candidate, Choice, Generation, Held, Likely
+from .questions import PARTS, Question, Verdict
+from .records import Candidate, Choice, Held, from_json
+from .searching import Generation, Likely
 from .wordings import Measured, Unchanged, Wording
 
 LONGEST = 240  # bytes of a name in a run's folder
@@ -52,6 +54,7 @@ SPACE: Shape = {
 }  # fmt: skip
 PLAN: Shape = {
     "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
+    "candidates?": COUNT, "embeddings?": tuple[str, ...],
 }  # fmt: skip
 WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]]}
 STATE: Shape = {
@@ -59,10 +62,13 @@ STATE: Shape = {
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
     "fell_back?": bool,
 }  # fmt: skip
-OPTIONS: Shape = {"by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float}
+OPTIONS: Shape = {
+    "by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float, "map_candidates?": NUMBER, "map_radius?": float,
+}  # fmt: skip
 HEAD: Shape = {
     "config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM,
     "task?": str, "options?": OPTIONS, "split?": tuple[str, ...],
+    "points?": tuple[WEIGHTS, ...], "of_run?": INSIDE,
 }  # fmt: skip
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
 PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}
@@ -86,6 +92,9 @@ LINES: Mapping[str, Shape] = {
         "evaluations": COUNT,
         "seconds?": SECONDS,
     },
+    "rendered": {**_declared(Candidate), **PLACE, **FILES},
+    "question": {**_declared(Question), "number": NUMBER, "images": tuple[tuple[INSIDE, ...], ...]},
+    "verdict": {**_declared(Verdict), "number": NUMBER, "seconds?": SECONDS},
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
     "resumed": {"kept?": COUNT},
@@ -101,6 +110,9 @@ class Checker:
         self._by, self._task = "images", "pin"
         self._tables: set[tuple[int, ...]] = set()  # shapes of those of an analysis
         self._count = self._kept = 0  # candidates, and those up to the last one with a loss
+        self._seen: set[str] = set()  # ids of candidates, also of those that are only rendered
+        self._question: Question | None = None  # the last one
+        self._questions = 0
 
     def fault(self, line: Mapping[str, Any]) -> str:
         """The first fault of the next line in words; "" if it is fine, or of a kind of a later version."""
@@ -112,6 +124,10 @@ class Checker:
         """What does not fit to the lines before it, or to itself."""
         if kind == "run":
             self._by, self._task = line.get("options", {}).get("by", self._by), line.get("task", self._task)
+            if self._task == "map":
+                axes, rows = len(line.get("space", {}).get("axes", ())), {len(row) for row in line.get("points", ())}
+                if rows != {axes}:
+                    yield f"points has not a row of {axes} values for each candidate"
         elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
         elif kind == "likely":
@@ -126,6 +142,7 @@ class Checker:
             if len(line["weights"]) != size:
                 yield f"weights has {len(line['weights'])} values, {size} in the candidates before"
             self._count += 1
+            self._seen.add(line["id"])
             if line["loss"] is not None:
                 self._scored.add(line["id"])
                 self._kept = self._count
@@ -133,6 +150,16 @@ class Checker:
             if not self._kept <= line["kept"] <= self._count:
                 yield f"kept is {line['kept']}; allowed: {self._kept} to {self._count}, as only failed ones go"
             self._count = line["kept"]
+        elif kind == "rendered":
+            self._seen.add(line["id"])
+        elif kind == "question":
+            yield from self._of_question(line)
+        elif kind == "verdict":
+            if self._question is None:
+                yield "nothing was asked before"
+            elif fault := self._question.fault(line):
+                yield f"it {fault}"
+            self._question = None
         elif kind == "choice":
             if len(line["fits"]) != len(line["contestants"]):
                 yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
@@ -146,6 +173,22 @@ class Checker:
             yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
+
+    def _of_question(self, line: Mapping[str, Any]) -> Iterator[str]:
+        """Questions are numbered in order, and show candidates that there are."""
+        question = from_json(line)
+        self._question, self._questions = question, self._questions + 1
+        rows = {len(row) for row in question.images}
+        if question.number != self._questions:
+            yield f"number is {question.number}, and {self._questions - 1} were asked before"
+        elif question.part not in PARTS:
+            yield f"part is {shorten(question.part)}; allowed: {', '.join(PARTS)}"
+        elif not set(question.ids) <= self._seen or len(set(question.ids)) < len(question.ids):
+            yield "ids has not one name each of candidates before"
+        elif question.part == "unseen" and (len(question.ids) != 2 or rows != {2}):
+            yield "images has not a left and a right one for each seed"
+        elif question.part != "unseen" and (len(question.ids) < 2 or len(question.images) != len(question.ids)):
+            yield "images has not a row for each of at least 2 ids"
 
     def _of_word(self, sides: list[Mapping[str, Any]]) -> Iterator[str]:
         """By images all sides have values of the same seeds; by likelihood all tables of a journal are alike."""

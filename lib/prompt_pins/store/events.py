@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Union
 
-from .records import Candidate, Choice, Generation, Held, Likely, Record
+from .questions import Question, Verdict
+from .records import Candidate, Choice, Held, Record
+from .searching import Generation, Likely
 from .wordings import Measured
 
 if TYPE_CHECKING:
@@ -46,6 +48,28 @@ class CandidateDone:
 
     candidate: Candidate
     images: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """By eye: a candidate was rendered and written down; its loss is known when the user has ranked it."""
+
+    candidate: Candidate
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """By eye: the run waits for its user, and does nothing else."""
+
+    question: Question
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """By eye: the user has answered.  seconds: that this process waited."""
+
+    verdict: Verdict
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,5 +114,6 @@ class RunFinished:
 
 
 Event = Union[
-    RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, WordMeasured, RunFinished
+    RunStarted, TargetReady, LikelyDone, CandidateDone, Rendered, Asked, Answered, GenerationDone, Chosen, Validated,
+    WordMeasured, RunFinished,
 ]  # fmt: skip

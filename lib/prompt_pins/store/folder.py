@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 JOURNAL, LOCK = "journal.jsonl", "journal.lock"
 ANALYSIS = "analysis.json"
 """What an analysis writes into its folder."""
+MAP, DISTANCES = "map.json", "distances.npy"
+"""What a map writes into its folder, and the distances of its candidates."""
 EXIF_BYTES = 65_000
 """Of a text in a JPEG, whose EXIF may take 65,533 bytes."""
 INTERRUPTED = "it ended without a word (it was killed, or its disk was full); it can be resumed"

@@ -4,7 +4,8 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 `worker` are the only ones that differ between two runs of the same configuration on the same kind of machine.
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
-                task ("pin" where absent; "words": an analysis) and its options
+                task ("pin" where absent; "words": an analysis; "map") and its options
+                of a map: points, the weights of its candidates, and of_run, the run that they are of ("": of none)
     target      source, images, weights (absent: all alike)   generation 0
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
@@ -13,6 +14,9 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     held        the check on unseen seeds (`Held`)
     unchanged   of an analysis, or of a run that measures words: the prompt as it is, or the pinned one (`Unchanged`)
     word        of the same: a word, or a phrase, at other weights (`Measured`)
+    rendered    by eye: one candidate before anybody has seen it (`Candidate`, without loss)
+    question    by eye: what the user is asked (`Question`)
+    verdict     by eye: the answer (`Verdict`)
     stopped     reason: the run ended early and can be resumed
     resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
@@ -26,6 +30,8 @@ from typing import Any
 
 from ..errors import StoreError
 from .axes import Axis, axes_of
+from .questions import Question, Verdict
+from .searching import Generation, Likely
 from .wordings import Measured, Unchanged
 
 
@@ -36,7 +42,7 @@ class Candidate:
     generation counts from 1; index is the place in the generation.
     weights: the value of each axis, rounded as printed.
     settings: what it was rendered with besides its prompts, by name.
-    loss: None if the candidate failed (then `error` says why).
+    loss: None if the candidate failed (then `error` says why), and in a map, where nothing is scored.
     folder: the batch's folder, relative to the run's; a candidate that was evaluated before shares it.
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
@@ -62,45 +68,6 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Generation:
-    """One finished generation and the state of the search after it.
-
-    best: id of its best candidate, None if all failed.
-    state: step_size, axis_ratio, mean, std … as the strategy tells them.
-    progress: the loss of the search's best so far as a share of the original's on the same seeds; None where that
-    cannot be told, and in earlier versions.
-    """
-
-    generation: int
-    best: str | None
-    losses: tuple[float | None, ...]
-    state: Mapping[str, Any]
-    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    progress: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Likely:
-    """What each weight does to how badly the targets are explained: asked of the denoiser, before the first image.
-
-    misfits: (1 + N, looks) of the original and of each weight moved alone, as shares of the original's at each look.
-    steps: (N,) how far each was moved, in the search's own units; 0 for a setting, of which nothing is known.
-    evaluations: denoiser evaluations spent.
-    mean: (N,) where the search of images begins, in its own units; () at the original.  step_size: of its first
-    generation.  prompt, negative_prompt: the mean's; "" at the original.
-    """
-
-    misfits: tuple[tuple[float, ...], ...]
-    steps: tuple[float, ...]
-    evaluations: int
-    mean: tuple[float, ...] = ()
-    step_size: float = 0.0
-    prompt: str = ""
-    negative_prompt: str = ""
-    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
 class Held:
     """The original and the pinned prompt on seeds that the search never saw.
 
@@ -108,6 +75,9 @@ class Held:
     improvement: 1 - mean(pinned) / mean(original); low and high bound its 95 % bootstrap interval.
     images_original, images_pinned: paths relative to the run's folder.
     pinned: the contest's winner, which is not the run's result where it is worse.
+    by_eye (no key of the journal where it is not): the user chose one of two, seed by seed.  A fit is 0 of the one that
+    was chosen, 1 of the other, 0.5 of both alike; improvement: by how much more often the pinned one was chosen, from
+    -1 to 1, with the exact interval of a sign test.
     """
 
     seeds: tuple[int, ...]
@@ -119,6 +89,7 @@ class Held:
     images_original: tuple[str, ...]
     images_pinned: tuple[str, ...]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    by_eye: bool = False
 
     @property
     def worse(self) -> bool:
@@ -145,17 +116,17 @@ class Choice:
 
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
-    "unchanged": Unchanged, "word": Measured,
+    "unchanged": Unchanged, "word": Measured, "question": Question, "verdict": Verdict,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged | Measured) -> dict[str, Any]:
+def to_json(record: Any) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
     plain = {"kind": kind, **dataclasses.asdict(record)}
     if isinstance(record, Measured):  # a side that there is not is no key
         plain = {name: value for name, value in plain.items() if value is not None}
-    return {name: value for name, value in plain.items() if value or name != "worker"}
+    return {name: value for name, value in plain.items() if value or name not in ("worker", "by_eye", "enough")}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
@@ -178,8 +149,10 @@ class Record:
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.
-    task: "pin", or "words" for an analysis, which has `options`.
+    task: "pin", or "words" for an analysis and "map" for a map, which have `options`.
+    of_run: of a map, the run whose candidates it shows, "" for none.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
+    unranked, questions, verdicts: of a run by eye; what was rendered, also what has its loss since.
     """
 
     state: str
@@ -200,8 +173,23 @@ class Record:
     held: Held | None
     task: str = "pin"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    of_run: str = ""
     unchanged: Unchanged | None = None
     words: tuple[Measured, ...] = ()
+    unranked: tuple[Candidate, ...] = ()
+    questions: tuple[Question, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def by_eye(self) -> bool:
+        """Whether the user ranks the candidates."""
+        return list(self.config.get("loss_objectives") or ()) == ["taste"]
+
+    @property
+    def pending(self) -> Question | None:
+        """The question that waits for its answer, if one does."""
+        last = self.questions[-1] if self.questions and self.state != "finished" else None
+        return None if last is None or any(v.number == last.number for v in self.verdicts) else last
 
     @property
     def rotated(self) -> bool:
@@ -238,8 +226,9 @@ class Record:
     def exportable(self) -> Candidate:
         """The pinned prompt, or the best so far.  Raises `StoreError` for a run without a candidate."""
         best = self.best
-        if self.task == "words":
-            raise StoreError("this is an analysis of words, which has no pinned prompt")
+        if self.task != "pin":
+            what = {"words": "an analysis of words", "map": "a map"}.get(self.task, "no run")
+            raise StoreError(f"this is {what}, which has no pinned prompt")
         if best is None:
             raise StoreError("no candidate is done yet, so there is nothing to export")
         return best
@@ -270,13 +259,14 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
-    words: list[Measured] = []
+    several: dict[str, list[Any]] = {"word": [], "rendered": [], "question": [], "verdict": []}
     for line in lines:
         kind = line["kind"]
         if kind == "run":
             values |= {name: line.get(name) or {} for name in ("config", "host", "plan")}
             values |= {"axes": axes_of(line.get("space") or {}), "started": line["time"]}
             values |= {"task": line.get("task", "pin"), "options": line.get("options") or {}}
+            values["of_run"] = line.get("of_run", "")
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
@@ -284,8 +274,8 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
-        elif kind == "word":
-            words.append(from_json(line))
+        elif kind in several:
+            several[kind].append(from_json({**line, "kind": "candidate"} if kind == "rendered" else line))
         elif kind in ("likely", "choice", "held", "unchanged"):
             values[kind] = from_json(line)
         elif kind in ("stopped", "finished"):
@@ -301,6 +291,9 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     return Record(
         candidates=tuple(candidates),
         generations=tuple(generations),
-        words=tuple(words),
+        words=tuple(several["word"]),
+        unranked=tuple(several["rendered"]),
+        questions=tuple(several["question"]),
+        verdicts=tuple(several["verdict"]),
         **values,
     )

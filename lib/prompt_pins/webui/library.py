@@ -124,10 +124,13 @@ def _numbers(root: Path) -> list[int]:
 
 
 def _thumbnails(folder: RunFolder, run: Mapping[str, Any]) -> list[str]:
-    """The images of the pinned prompt's batch, in order, relative to the run's folder; of an analysis the first one."""
+    """The images of the pinned prompt's batch, in order, relative to the run's folder; of a map the original's.
+
+    Of an analysis the first one.
+    """
     if run["task"] == "words":
         return [FIRST] if has(folder.path, FIRST) else []
-    batch = (run.get("pinned") or {}).get("folder")
+    batch = (run.get("original" if run["task"] == "map" else "pinned") or {}).get("folder")
     if not batch:
         return []
     try:

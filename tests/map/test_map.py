@@ -1,0 +1,218 @@
+"""A map finds the pictures that lie near a prompt, the same ones each time, and goes on where it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from prompt_pins.config import MapOptions, RunConfig
+from prompt_pins.errors import OptionError, StoreError
+from prompt_pins.loss.grid import grid_distances, grid_features
+from prompt_pins.loss.ldrflip import mean_errors
+from prompt_pins.map import clusters, plane, work
+from prompt_pins.map.result import Map, MapDone
+from prompt_pins.report import build_index, build_map
+from prompt_pins.run.beginning import warm_start
+from prompt_pins.space import build
+from prompt_pins.store import RunFolder, Runs
+from prompt_pins.store.checks import Checker
+from prompt_pins.store.folder import DISTANCES
+
+from tests.map.four import PROMPT, Four, Stopping, picture
+
+
+def begin(out: Path, host: Any = None, count: int = 48, radius: float = 0.5, **options: Any) -> RunFolder:
+    config = RunConfig(**{"prompt": PROMPT, "batch_size": 3, "steps": 1, **options})
+    *_, last = work.start(config, MapOptions(map_candidates=count, map_radius=radius), host or Four(), Runs(out))
+    assert isinstance(last, MapDone)
+    return Runs(out).find("0")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return begin(tmp_path_factory.mktemp("whole"))
+
+
+def untimed(found: Map) -> dict[str, Any]:
+    return {**found.to_json(), "time": ""}
+
+
+@pytest.mark.parametrize("method", [clusters.HDBSCAN, clusters.LINKAGE])
+def test_the_four_pictures_are_four_clusters(whole: RunFolder, method: str) -> None:
+    record = whole.record()
+    found = clusters.find(np.load(whole.path / DISTANCES), len(record.candidates), method)
+    seen = [picture(candidate.prompt) for candidate in record.candidates]
+    of_label = {label: {seen[i] for i in np.flatnonzero(found.labels == label)} for label in range(4)}
+    assert sorted(map(len, of_label.values())) == [1, 1, 1, 1] and found.labels.min() == 0
+    assert len(set.union(*of_label.values())) == 4 and found.labels.max() == 3
+    assert [(found.labels == label).sum() for label in range(4)] == sorted(
+        ((found.labels == label).sum() for label in range(4)), reverse=True
+    )
+    assert found.stability == (1.0,) * 4
+
+
+def test_the_words_that_decide_name_a_cluster_and_its_ranges_steer_a_run(whole: RunFolder) -> None:
+    found = work.drawn(whole)
+    assert found.state == "finished" and len(found.clusters) == 4
+    for cluster in found.clusters:
+        red, left = picture(found.places[cluster.medoid].prompt)
+        assert {word.label for word in cluster.words} <= {"red", "blue", "left", "right"}
+        ups = {word.label for word in cluster.words if word.change > 0}
+        assert not ups & {"blue" if red else "red", "right" if left else "left"}
+        box = cluster.ranges[-1]
+        assert box.inside >= box.own == cluster.size
+        axes = build(RunConfig(prompt=box.prompt)).axes
+        assert [(axis.low, axis.high) for axis in axes] == list(zip(box.low, box.high))
+
+
+def test_ranges_keep_what_is_frozen_and_tied() -> None:
+    text = build(RunConfig(prompt="(a:=1.2) ((cat:1@t) sat), (dog:1@t) [x|y]", negative_prompt="bad")).groups[0]
+    count = len(text.axes)
+    positive, negative = text.ranged([0.5] * count, [0.75] * count)  # type: ignore[attr-defined]
+    again = build(RunConfig(prompt=positive, negative_prompt=negative)).groups[0]
+    assert [(axis.label, axis.low, axis.high) for axis in again.axes] == [(a.label, 0.5, 0.75) for a in text.axes]
+    fixed = [(unit.unit.text, unit.unit.weight) for unit in again.units if unit.axis is None]  # type: ignore[attr-defined]
+    assert ("a", 1.2) in fixed
+
+
+def test_the_same_seed_gives_the_same_map(tmp_path: Path, whole: RunFolder) -> None:
+    again = begin(tmp_path)
+    assert untimed(work.drawn(again)) == untimed(work.drawn(whole))
+    assert (again.path / DISTANCES).read_bytes() == (whole.path / DISTANCES).read_bytes()
+    other = begin(tmp_path / "other", seed=2)
+    assert [c.weights for c in other.record().candidates[1:]] != [c.weights for c in again.record().candidates[1:]]
+
+
+def test_a_journal_cut_anywhere_goes_on_to_the_same_map(tmp_path: Path, whole: RunFolder) -> None:
+    lines = whole.journal_path.read_bytes().splitlines(keepends=True)
+    for count in (1, 20, len(lines) - 1):  # the last one: killed while the distances were worked out
+        cut = RunFolder(tmp_path / f"cut{count}" / "00000000")
+        shutil.copytree(whole.path / "00000001", cut.path / "00000001")
+        cut.journal_path.write_bytes(b"".join(lines[:count]) + b'{"kind":"torn')
+        list(work.resume(cut, Four()))
+        assert (cut.path / DISTANCES).read_bytes() == (whole.path / DISTANCES).read_bytes()
+        assert [dataclasses.replace(c, seconds={}) for c in cut.record().candidates] == [
+            dataclasses.replace(c, seconds={}) for c in whole.record().candidates
+        ]
+    with pytest.raises(StoreError, match="finished"):
+        work.resume(whole, Four())
+
+
+def test_an_interrupted_map_shows_what_it_has_and_goes_on(tmp_path: Path, whole: RunFolder) -> None:
+    folder = begin(tmp_path, Stopping(20))
+    assert folder.record().state == "stopped" and len(work.drawn(folder).places) == 20
+    assert "20 of 48 candidates" in build_map(folder.path).read_text("utf-8")
+    list(work.resume(folder, Four()))
+    assert untimed(work.drawn(folder)) == untimed(work.drawn(whole))
+
+
+def test_distances_are_flip_s_own_where_all_pixels_are_kept() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 24, 20, 3), dtype=np.uint8)
+    pairs = [(i, j) for i in range(5) for j in range(i + 1, 5)]
+    exact = mean_errors(torch.from_numpy(images).permute(0, 3, 1, 2), pairs).numpy()
+    assert np.allclose(grid_distances(grid_features(images)), exact, atol=1e-6)
+    features = grid_features(images, side=8)
+    assert features.shape == (5, 5, 8 * 7)
+    assert not np.allclose(grid_distances(features), exact, atol=1e-3)
+
+
+def test_the_plane_keeps_the_distances_of_a_plane() -> None:
+    points = np.random.default_rng(1).normal(size=(30, 2))
+    table = np.sqrt(((points[:, None] - points) ** 2).sum(axis=2))
+    found = plane.scaled(table)
+    assert np.allclose(np.sqrt(((found[:, None] - found) ** 2).sum(axis=2)), table)
+    corners = plane.hull(np.array([[0.0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]]))
+    assert sorted(corners) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("method", [clusters.HDBSCAN, clusters.LINKAGE])
+def test_what_is_all_alike_has_no_clusters(method: str) -> None:
+    for count in (1, 2, 5, 40):
+        pairs = np.zeros((2, count * (count - 1) // 2), np.float32)
+        assert clusters.find(pairs, count, method).labels.tolist() == [-1] * count
+
+
+@pytest.mark.parametrize(
+    ("count", "alike", "prompt", "pictures"),
+    [
+        (2, False, PROMPT, 0),
+        (20, True, PROMPT, 0),
+        (8, False, "(a:=1) red (blue left right:=1)", 2),
+        (8, False, f"{PROMPT} <script>alert(1)</script>", 2),
+    ],
+    ids=["two", "alike", "one weight", "markup"],
+)
+def test_pages_of_small_and_strange_maps(tmp_path: Path, count: int, alike: bool, prompt: str, pictures: int) -> None:
+    host = Four()
+    host.alike = alike
+    folder = begin(tmp_path, host, count, prompt=prompt)
+    found = work.drawn(folder)
+    page = build_map(folder.path).read_text("utf-8")
+    assert len(found.clusters) == pictures and ("No clusters" in page) == (not pictures)
+    assert "alert(1)</script>" not in page and f"Map {folder.path.name}" in page
+    assert "<script>alert" not in build_index(Runs(tmp_path)).read_text("utf-8")
+
+
+def test_a_radius_with_few_weights_has_few_candidates(tmp_path: Path) -> None:
+    few = begin(tmp_path, count=60, radius=0.01, prompt="(a:=1) red (blue left right:=1)").record()
+    assert 2 < len(few.candidates) < 22 and few.plan["candidates"] == len(few.candidates)
+
+
+def test_distances_that_do_not_fit_are_made_again(tmp_path: Path) -> None:
+    folder = begin(tmp_path, count=6)
+    first, path = work.drawn(folder), folder.path / DISTANCES
+    for damage in (b"", b"no array", path.read_bytes()[:-4]):
+        path.write_bytes(damage)
+        assert untimed(work.drawn(folder)) == untimed(first)
+    path.unlink()
+    next((folder.path / "00000001").rglob("*.png")).unlink()
+    with pytest.raises(StoreError, match="is missing, so this map cannot be drawn"):
+        work.drawn(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"count": 8, "vary": "auto"}, "vary: 'auto'"),
+        ({"count": 8, "weight_low": 0.9995, "weight_high": 1.0005}, "low"),
+    ],
+)
+def test_what_cannot_be_mapped_is_refused_before_a_folder_is_made(
+    tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        begin(tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_begins_at_a_cluster(tmp_path: Path, whole: RunFolder) -> None:
+    found, runs = work.drawn(whole), Runs(whole.path.parent)
+    space = build(RunConfig(prompt=PROMPT + " other"))
+    warm = warm_start(RunConfig(prompt=PROMPT, warm_start="0/2"), space, runs)
+    assert warm is not None
+    assert warm.mean.tolist() == [*found.places[found.clusters[1].medoid].weights, 1.0]
+    assert 0.02 < warm.step_size < 0.5
+    for name in ("0/0", "0/5", f"{whole.path}/9"):
+        with pytest.raises(OptionError, match="a cluster of map 00000000, 1 to 4"):
+            warm_start(RunConfig(prompt=PROMPT, warm_start=name), space, runs)
+    with pytest.raises(OptionError, match="a word in common"):
+        warm_start(RunConfig(prompt="x", warm_start="0/1"), build(RunConfig(prompt="x")), runs)
+    (tmp_path / "00000000").mkdir()
+    for name in ("journal.jsonl", "map.json"):
+        shutil.copy(whole.path / name, tmp_path / "00000000" / name)
+    (tmp_path / "00000000" / "map.json").write_text('{"axes": [], "places": [{"weights": "x"}], "clusters": [3]}')
+    with pytest.raises(OptionError, match="1 to 0"):
+        warm_start(RunConfig(prompt=PROMPT, warm_start="0/1"), space, Runs(tmp_path))
+
+
+def test_a_head_whose_points_do_not_fit_its_axes_is_refused(whole: RunFolder) -> None:
+    head = json.loads(whole.journal_path.read_bytes().splitlines()[0])
+    assert Checker().fault(head) == ""
+    head["points"][3].append(1.0)
+    assert "points has not a row of" in Checker().fault(head)
