@@ -14,6 +14,7 @@ from .groups import (
     TargetOptions,
 )
 from .map import MapOptions
+from .merging import MergeOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -24,6 +25,7 @@ __all__ = [
     "BudgetOptions",
     "LossGroup",
     "MapOptions",
+    "MergeOptions",
     "OutputOptions",
     "PromptOptions",
     "RenderOptions",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import cast
 
-from ..config import PromptOptions
+from ..config import MergeOptions, PromptOptions
 from ..errors import PromptError
 from ..prompt.nodes import Vary
+from .blocks import Blocks
 from .settings import Settings
 from .space import Group, Space
 from .text import Text
@@ -38,6 +39,8 @@ def build(
     groups: list[Group] = [text]
     if config.vary_settings:
         groups.append(Settings.build(config.vary_settings, settings or {}))
+    if isinstance(config, MergeOptions) and config.merge_with:
+        groups.append(Blocks.build(config, settings or {}))
     space = Space(tuple(groups))
     if not space.size:
         raise PromptError("there is nothing to vary: " + ("; ".join(text.reasons) or "no words, or all are fixed"))
