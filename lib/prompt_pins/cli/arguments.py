@@ -199,7 +199,7 @@ def complete(values: Mapping[str, Any]) -> RunConfig:
     return placed(values)
 
 
-MODEL = ("checkpoint", "vae")
+MODEL = ("checkpoint", "vae", "merge_with", "merge_minus")
 
 
 def placed(values: Mapping[str, Any]) -> RunConfig:

@@ -9,12 +9,13 @@ from .groups import (
     BudgetOptions,
     LossGroup,
     OutputOptions,
-    PayloadOptions,
     PromptOptions,
     RenderOptions,
     TargetOptions,
 )
 from .map import MapOptions
+from .merging import MergeOptions
+from .payloads import PayloadOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -25,6 +26,7 @@ __all__ = [
     "BudgetOptions",
     "LossGroup",
     "MapOptions",
+    "MergeOptions",
     "OutputOptions",
     "PayloadOptions",
     "PromptOptions",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from ..options import check_known, checked, option
+from .merging import MergeOptions
 
 Own = TypeVar("Own", bound="OwnOptions")
 
@@ -74,35 +75,7 @@ class TargetOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class PayloadOptions:
-    """On which prompts a candidate is judged, where it is not the run's alone."""
-
-    GROUP = "Payloads"
-
-    payload: tuple[str, ...] = option(
-        (),
-        label="Payloads",
-        help="Prompts that every candidate is judged on, instead of the run's alone: each a prompt, or flags such as "
-        '--prompt "…" --seed 5 --width 512 --target FILE --weight 2, as in Prompts from file or textbox. What is left '
-        "out is the run's.",
-    )
-    piece: str = option(
-        "",
-        label="Piece",
-        help="Words that stand wherever the prompts have {piece}. They share their weights across all payloads, and "
-        "nothing else varies.",
-    )
-    payload_loss: str = option(
-        "mean",
-        label="Loss of the payloads",
-        choices=("mean", "worst"),
-        help="A candidate's loss: the weighted mean of its payloads' losses, each a share of its own original's, or "
-        "the worst of them.",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class RenderOptions:
+class RenderOptions(MergeOptions):
     """How a prompt becomes a batch of images."""
 
     GROUP = "Images"

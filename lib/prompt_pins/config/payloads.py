@@ -36,6 +36,34 @@ def _as(group: type, name: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
+class PayloadOptions:
+    """On which prompts a candidate is judged, where it is not the run's alone."""
+
+    GROUP = "Payloads"
+
+    payload: tuple[str, ...] = option(
+        (),
+        label="Payloads",
+        help="Prompts that every candidate is judged on, instead of the run's alone: each a prompt, or flags such as "
+        '--prompt "…" --seed 5 --width 512 --target FILE --weight 2, as in Prompts from file or textbox. What is left '
+        "out is the run's.",
+    )
+    piece: str = option(
+        "",
+        label="Piece",
+        help="Words that stand wherever the prompts have {piece}. They share their weights across all payloads, and "
+        "nothing else varies.",
+    )
+    payload_loss: str = option(
+        "mean",
+        label="Loss of the payloads",
+        choices=("mean", "worst"),
+        help="A candidate's loss: the weighted mean of its payloads' losses, each a share of its own original's, or "
+        "the worst of them.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Payload:
     """What one payload has of its own; None: the run's.  weight: how much it counts.  Raises `OptionError`."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import OptionError, PromptError
 from ..options import check_known, checked, declarations
 from . import payloads
-from .groups import BudgetOptions, LossGroup, OutputOptions, PayloadOptions, PromptOptions, RenderOptions, TargetOptions
+from .groups import BudgetOptions, LossGroup, OutputOptions, PromptOptions, RenderOptions, TargetOptions
 from .presets import TASTE, is_by_eye
 from .search import SearchOptions
 
@@ -24,7 +24,7 @@ MOST_CHECKED_PIXELS = 2**30
 class RunConfig(
     PromptOptions,
     TargetOptions,
-    PayloadOptions,
+    payloads.PayloadOptions,
     BudgetOptions,
     RenderOptions,
     LossGroup,

@@ -19,7 +19,7 @@ from ..config import RunConfig
 from ..config.presets import LIKELY
 from ..errors import HostError, HostInterrupted, StoreError
 from ..host import Host
-from ..search import StopReason, stopping
+from ..search import StopReason
 from ..store import (
     FORMAT_VERSION,
     Candidate,
@@ -129,7 +129,7 @@ class _Run:
         while reason is None:
             yield from self._generation(self.search.generation + 1)
             reason = self.search.stop() or self._over_budget() or (self.eye.reason if self.eye else None)
-        if lost := self._lost(reason):
+        if self.record.choice is None and (lost := progress.lost(self.candidates, reason, self.search.generation)):
             yield self._end("stopped", lost)
             return
         yield from self._contest((yield from self._answers()))
@@ -310,11 +310,3 @@ class _Run:
         """By what the search has been told so far: a run that goes on has later candidates in its journal already."""
         told = [c for c in self.candidates if c.generation <= self.search.generation]
         return progress.over_budget(self.config, told, self.seconds, self.plan.images_of(self.search.generation + 1))
-
-    def _lost(self, reason: StopReason) -> str:
-        """Why nothing can follow the search: the host fails, and another one may do better; "" if something can."""
-        scored = any(candidate.loss is not None for candidate in self.candidates)
-        if self.record.choice is not None or (reason.code != "failed" and scored):
-            return ""
-        words = reason if reason.code == "failed" else stopping.all_failed(self.search.generation)
-        return f"{words} ({self.candidates[-1].error})"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import cast
 
-from ..config import PromptOptions, RunConfig
+from ..config import MergeOptions, PromptOptions, RunConfig
 from ..errors import PromptError
 from ..prompt.nodes import Vary
+from .blocks import Blocks
 from .settings import Settings
 from .space import Group, Space
 from .text import Text
@@ -65,6 +66,8 @@ def _with_settings(text: Text, config: PromptOptions, settings: Mapping[str, flo
     groups: list[Group] = [text]
     if config.vary_settings:
         groups.append(Settings.build(config.vary_settings, settings))
+    if isinstance(config, MergeOptions) and config.merge_with:
+        groups.append(Blocks.build(config, settings))
     return Space(tuple(groups))
 
 
