@@ -92,6 +92,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "high": held.high,
             **({"told": unseen(held)} if held.by_eye else {}),
         },
+        **({"asks": record.pending.number} if record.pending else {}),
         "generations": len(record.generations),
         "candidates": len(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates) if record.task == "pin" else 0,
