@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Error, Page, sync_playwright
 from prompt_pins.cli.arguments import read_config
 from prompt_pins.cli.serve import make_server
 from prompt_pins.config import RunConfig
@@ -86,7 +87,7 @@ def by_eye(config: RunConfig, host: HeadlessHost, wanted: str, root: Path) -> Ru
                 folders.append(event.folder)
                 started.set()
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     started.wait()
     with make_server(root, 0) as server, sync_playwright() as driver:
@@ -95,10 +96,10 @@ def by_eye(config: RunConfig, host: HeadlessHost, wanted: str, root: Path) -> Ru
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.server_address[1]}/{folders[0].path.name}/eye/")
         while thread.is_alive():
-            if page.query_selector("#send"):
-                rank(page, wanted)
-            else:
-                page.wait_for_timeout(200)
+            with contextlib.suppress(Error):  # the page was replaced by the next one while it was looked at
+                if page.query_selector("#send"):
+                    rank(page, wanted)
+            page.wait_for_timeout(200)
         browser.close()
         server.shutdown()
     return folders[0]

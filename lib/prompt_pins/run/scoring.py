@@ -15,12 +15,23 @@ import numpy as np
 from ..config import LossGroup, RunConfig
 from ..errors import PinError
 from ..host import Batch, Host, Recipe, Tagger
-from ..loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
-from ..space import Space
+from ..loss import (
+    SCORERS,
+    BatchLoss,
+    LossOptions,
+    Target,
+    batch_targets,
+    error_map,
+    error_map_image,
+    load_target,
+    score_batch,
+    tried,
+)
+from ..space import Space, build, plain
 from ..store import Candidate, RunFolder
 from ..store.files import write_json
 from ..store.folder import map_name, save_image
-from .rendering import tagger
+from .rendering import render, tagger
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +52,24 @@ def image_names(seeds: Sequence[int], image_format: str) -> tuple[str, ...]:
 
 def loss_options(config: RunConfig) -> LossOptions:
     """The loss's share of a configuration."""
-    names = (field.name for field in dataclasses.fields(LossGroup))
-    return LossOptions(**{name: getattr(config, name) for name in names})
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(LossGroup)}
+    return LossOptions(**{**values, "score_text": config.score_text or plain(config.prompt)})
 
 
 def check_loss(config: RunConfig, host: Host) -> None:
     """Refuse objectives that cannot be had here before anything is rendered: a black and a white image are scored.
 
-    Raises `OptionError`: an unknown objective, a package or an interrogator that is missing.
+    Scorers are then tried on one image of the prompt.  Raises `OptionError`: an unknown objective, a package, a file or
+    an interrogator that is missing, a scorer that prefers noise.
     """
     width, height = host.size(config)
     images = np.zeros((2, height, width, 3), dtype=np.uint8)
     images[1] = 255
     score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=tagger(host))
+    if any(name in SCORERS for name, _ in loss_options(config).loss_objectives):
+        space = build(config, host.embeddings(), host.settings(config))
+        batch = render(host, space.recipe(space.original), (config.seed,), config, forked=False)
+        tried(batch.images[0], loss_options(config))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +110,8 @@ class Scorer:
         """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
         the host's interrogator; and by eye."""
         first = self.normalisers is None and len(self.config.loss_objectives) > 1
-        if self.config.by_eye or self.tagger is not None or first:
+        own = any(name in SCORERS for name, _ in self._options.loss_objectives)  # whose files are here
+        if self.config.by_eye or self.tagger is not None or first or own:
             return None
         return Judgement(tuple(self.targets), levels, self._options, self.normalisers)
 

@@ -8,8 +8,9 @@ imports torch.
 from __future__ import annotations
 
 from .build import build, read
+from .plain import plain
 from .settings import SETTINGS
 from .space import Group, Part, Space
 from .text import PRINTED
 
-__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "build", "read"]
+__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "build", "plain", "read"]
