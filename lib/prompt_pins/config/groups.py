@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from ..options import check_known, checked, option
+from .merging import MergeOptions
 
 Own = TypeVar("Own", bound="OwnOptions")
 
@@ -74,7 +75,7 @@ class TargetOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class RenderOptions:
+class RenderOptions(MergeOptions):
     """How a prompt becomes a batch of images."""
 
     GROUP = "Images"
