@@ -10,7 +10,7 @@ from typing import Any
 
 from ..store import Candidate, Generation, Record
 from ..store.folder import map_name
-from . import answer, notations
+from . import answer, merges, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
 from .images import Thumbs
@@ -54,7 +54,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     parts = heat(record, first_stats, best_stats)
     levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
-    before = first(record)
+    before, merged = first(record), merges.blocks(record)
     return {
         "name": root.name,
         "record": record,
@@ -101,7 +101,11 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "gifs": [{"name": name, "alt": alt, "caption": text} for name, alt, text in GIFS if (root / name).is_file()],
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
         "settings": settings(record.config),
-        "host": [(str(key), as_text(value)) for key, value in record.host.items()],
+        "blocks": merged,
+        "blocks_text": merges.as_text(merged),
+        "percent_of": merges.percent_of,
+        "merge_map": (root / merges.MAP).is_file(),
+        "host": [(str(key), as_text(value)) for key, value in record.host.items() if key != "merge"],
         "command": command(
             record.config, *(str(record.host.get(f"{kind}_folder") or "") for kind in ("embeddings", "loras"))
         ),
