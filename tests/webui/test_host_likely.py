@@ -122,7 +122,7 @@ def compare(
     host.skipped = 8 - config["steps"]
     plain = values.get("override_settings", {}).get("emphasis") == "No norm"
     own = RunConfig.from_record({**config, **local, **({"emphasis": "no-norm"} if plain else {})})
-    wanted = likely.measured(own, host, make_plan(own, host).space, read_targets(own, host))
+    wanted = likely.measured(own, host, make_plan(own, host).panel, [read_targets(own, host)])
     assert wanted is not None
     table, ours = np.array(found["misfits"]), np.array(wanted.misfits)
     assert table.shape == ours.shape and ours[1:].std() > (0.002 if webui.checkpoint else 0.01)

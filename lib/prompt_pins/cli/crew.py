@@ -120,6 +120,8 @@ class Crew:
         here: what opens this process's own, or Ray's.  beside: what was given for that, by its options.  record: of a
         run that goes on.  Raises `PinError`.
         """
+        if any(job.checkpoint != config.checkpoint for job in config.jobs()):
+            raise OptionError("payload", "--checkpoint", "none: all payloads are rendered with the run's checkpoint")
         was = None if record is None else record.host.get("name") == WEBUIS
         if was and not self.webui:
             raise OptionError("webui", "none", "the addresses of WebUIs: this run was rendered by some")
@@ -180,7 +182,7 @@ class Crew:
 
 def fresh(config: RunConfig, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
     """What opens a configuration's engine."""
-    opening = functools.partial(engine, device=device, prompt=config.prompt)
+    opening = functools.partial(engine, device=device, prompt=config.every_text)
     paths = {name: getattr(config, name) for name in MODEL}
     return Here(opening, embeddings=embeddings, loras=loras, **paths)
 

@@ -6,7 +6,8 @@ import time
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..report.view import standing, unseen, verdict
+from ..report.payloads import payloads
+from ..report.view import standing, unseen, unseen_of, verdict
 from ..run import likely, weighing
 from ..run.plan import Plan
 from ..store import Candidate, Generation, Likely, Record, RunFolder, events
@@ -143,6 +144,11 @@ def summary(console: Terminal, record: Record) -> None:
     if best is None:
         return
     so_far = record.state != "finished" and record.choice is None
+    if best.piece:
+        console.say(f"{'original' if record.found_nothing else 'pinned'} piece: {best.piece}")
+    for one in payloads(record):
+        if one.gain is not None:
+            console.say(f"payload {one.number}, {one.name}: {unseen_of(one.gain)}")
     name = "original {}" if record.found_nothing else "best {} so far" if so_far else "pinned {}"
     console.say(f"{name.format('prompt')}: {best.prompt}")
     if best.negative_prompt:

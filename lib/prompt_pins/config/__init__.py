@@ -15,6 +15,7 @@ from .groups import (
 )
 from .map import MapOptions
 from .merging import MergeOptions
+from .payloads import PayloadOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -27,6 +28,7 @@ __all__ = [
     "MapOptions",
     "MergeOptions",
     "OutputOptions",
+    "PayloadOptions",
     "PromptOptions",
     "RenderOptions",
     "RunConfig",

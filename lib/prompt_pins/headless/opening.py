@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
 from ..merge.sources import FIELDS, Sources
 from ..store import Record
@@ -120,7 +121,7 @@ def _loras(folder: Path | None, checkpoint: str, prompt: str) -> Loras:
 
 def _recorded_loras(record: Record, folder: Path | None, checkpoint: str) -> Loras:
     """Those that a run was rendered with."""
-    prompt, known = str(record.config.get("prompt", "")), record.host.get("loras")
+    prompt, known = RunConfig.from_record(record.config).every_text, record.host.get("loras")
     if known is None and (tags := read_tags(prompt)):
         raise CheckpointError(
             f"loras: an earlier version rendered this run, which left the LoRA {tags[0].name!r} out; start a new run"

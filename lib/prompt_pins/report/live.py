@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import PinError
@@ -176,7 +176,7 @@ class LiveReport:
         """Seconds that the whole run may have taken by now."""
         return self.share * (time.monotonic() - self._started)
 
-    def _draw_candidate(self, candidate: Candidate, images: np.ndarray | None = None) -> None:
+    def _draw_candidate(self, candidate: Candidate, images: Sequence[np.ndarray] | None = None) -> None:
         if self._artist is not None and candidate.folder not in self._drawn:
             self._drawn.add(candidate.folder)
             self._artist.candidate(candidate, images)

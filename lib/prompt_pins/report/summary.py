@@ -11,6 +11,7 @@ from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
 from ..store.wordings import shown
 from . import answer, first
+from .payloads import payloads
 from .view import gain, seconds_of, unseen, verdict
 
 SUMMARY_VERSION = 3
@@ -92,6 +93,10 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "high": held.high,
             **({"told": unseen(held)} if held.by_eye else {}),
         },
+        "payloads": [
+            {"name": one.name, "weight": one.weight, "prompt": one.prompt, "share": one.share, "unseen": one.gain}
+            for one in payloads(record)
+        ],
         "generations": len(record.generations),
         "candidates": len(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates) if record.task == "pin" else 0,

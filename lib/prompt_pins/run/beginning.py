@@ -25,6 +25,7 @@ from ..store.checks import COUNT, WEIGHTS, Shape, fault
 from ..store.files import read_json
 from ..store.folder import MAP
 from .contest import advantages
+from .panel import Panel
 from .plan import Plan
 
 CLUSTERS: Shape = {
@@ -134,18 +135,20 @@ def search_options(config: RunConfig) -> SearchOptions:
     return SearchOptions(**{name: getattr(config, name) for name in names})
 
 
-def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> list[list[float]]:
+def injected(config: RunConfig, panel: Panel, embeddings: Collection[str]) -> list[list[float]]:
     """The weights of the user's own candidates: the words of the prompt with other weights, as text.
 
-    A negative prompt may follow after ###.
+    A negative prompt may follow after ###.  Of a run with a piece the words are the piece's, of other payloads the
+    first one's.
     embeddings: the names that the host knows.  Raises `OptionError` where the words differ, and for weights that the
     search cannot try: beyond the bounds, or of a word that does not vary.
     """
-    found = []
+    found, space = [], panel.shown
+    usual = "" if panel.piece else panel.jobs[0].negative_prompt
     for text in config.inject:
         positive, *rest = re.split(r"\s*###\s*", text, maxsplit=1)
         try:
-            vector = read(config, space, (positive, rest[0] if rest else config.negative_prompt), embeddings)
+            vector = read(config, space, (positive, rest[0] if rest else usual), embeddings)
         except PromptError as error:
             raise OptionError("inject", text, str(error)) from error
         for axis, value in zip(space.axes, vector):
@@ -158,7 +161,7 @@ def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> li
 def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
     """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
     space = plan.space
-    own = injected(config, space, host.embeddings())
+    own = injected(config, plan.panel, host.embeddings())
     options = search_options(config)
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     found.inject(own)

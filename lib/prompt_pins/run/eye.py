@@ -61,7 +61,7 @@ class Eye:
         before, losses = self.waited, dict.fromkeys(ids, 0.0)
         if len(ids) > 1:
             if self._known("contest", ids) is None:
-                self.judge.ahead(contestants, fresh)
+                self.judge.ahead(contestants, [fresh])
                 for one in contestants:
                     self.judge.kept(f"contest/{one.id}", self.judge.batch(one, fresh), fresh)
             verdict = yield from self._answer("contest", ids, [images[name] for name in ids])
@@ -81,7 +81,7 @@ class Eye:
         old, new = (self.judge.paths(f"unseen/{role}", unseen) for role in sides)
         pairs = [(two, one) if swap else (one, two) for one, two, swap in zip(old, new, swapped)]
         if self._known("unseen", [original.id, pinned.id]) is None:
-            self.judge.ahead([original, pinned], unseen)
+            self.judge.ahead([original, pinned], [unseen])
             for role, one in sides.items():
                 self.judge.kept(f"unseen/{role}", self.judge.batch(one, unseen), unseen)
         verdict = yield from self._answer("unseen", [original.id, pinned.id], pairs)

@@ -17,7 +17,7 @@ import numpy as np
 from .. import search
 from ..config import RunConfig
 from ..config.presets import LIKELY
-from ..errors import HostInterrupted, StoreError
+from ..errors import HostError, HostInterrupted, StoreError
 from ..host import Host
 from ..search import StopReason
 from ..store import (
@@ -41,10 +41,9 @@ from .judge import Judge
 from .plan import Plan, make_plan
 from .rendering import tagger
 from .scoring import Scorer, check_loss
-from .targets import read_targets, ready_targets
+from .targets import Read, read_targets, ready_targets, target_line
 
 if TYPE_CHECKING:
-    from ..loss import Target
     from ..search.warm import WarmStart
 
 Events = Iterator[events.Event]
@@ -57,9 +56,9 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     be used, before a folder is made.
     """
     plan = make_plan(config, host)
-    if not config.by_eye:
-        check_loss(config, host)
-    targets = read_targets(config, host)
+    for job in plan.panel.jobs if not config.by_eye else ():
+        check_loss(job, host)
+    targets = tuple(read_targets(job, host) for job in plan.panel.jobs)
     warm = beginning.warm_start(config, plan.space, runs)
     beginning.search(config, host, plan, warm)  # raises now what it would raise later
     return _events(config, host, runs.claim(), plan, warm, targets)
@@ -82,7 +81,7 @@ def _events(
     folder: RunFolder,
     plan: Plan,
     warm: WarmStart | None = None,
-    targets: tuple[Target, ...] | None = None,
+    targets: Read | None = None,
 ) -> Events:
     journal = folder.open()
     try:
@@ -107,7 +106,7 @@ class _Run:
         journal: Journal,
         plan: Plan,
         warm: WarmStart | None,
-        targets: tuple[Target, ...] | None,
+        targets: Read | None,
     ) -> None:
         self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
         self.warm, self.targets = warm, targets
@@ -155,17 +154,15 @@ class _Run:
         self.evaluator = Evaluator(self.config, self.host, self.plan, self.record)
 
     def _target(self) -> Events:
+        panel = self.plan.panel
         source, names, targets = ready_targets(
-            self.config, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
+            panel.jobs, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
         )
-        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, self._normalisers(), tagger(self.host))
+        self.scorer = Scorer(self.config, self.folder, panel, targets, self._normalisers(), tagger(self.host))
         self.judge = Judge(self.config, self.host, self.scorer)
         self.eye = Eye(self.folder, self.journal, self.record, self.judge) if self.config.by_eye else None
         if self.eye is None and not self.record.target_source:
-            weights = [target.weight for target in targets]
-            self.journal.append(
-                {"kind": "target", "source": source, "images": list(names), "weights": weights}, sync=True
-            )
+            self.journal.append(target_line(source, names, targets, panel.many), sync=True)
             yield events.TargetReady(source, names)
 
     def _likely(self) -> Events:
@@ -173,7 +170,7 @@ class _Run:
         if self.config.start == LIKELY and self.warm is None:
             found = self.record.likely
             if found is None and not self.candidates:
-                found = likely.measured(self.config, self.host, self.plan.space, self.scorer.targets)
+                found = likely.measured(self.config, self.host, self.plan.panel, self.scorer.targets)
                 if found is not None:
                     self.journal.append(to_json(found), sync=True)
                     yield events.LikelyDone(found)
@@ -260,7 +257,7 @@ class _Run:
             return
         space, vector, done = self.plan.space, record.best.weights, len(record.words)
         of = len(weighing.planned(space, vector))
-        for found in weighing.measured(self.config, self.host, space, self.scorer.targets, vector, done):
+        for found in weighing.measured(self.config, self.host, space, self.scorer.targets[0], vector, done):
             if isinstance(found, Measured):
                 done += 1
                 self.journal.append(to_json(found), sync=True)
@@ -296,6 +293,8 @@ class _Run:
                 yield self._keep(candidate)
 
     def _keep(self, candidate: Candidate) -> events.CandidateDone:
+        if self.plan.panel.many and candidate.loss is None and not self._normalisers():
+            raise HostError(f"the original, which each payload is measured against, failed: {candidate.error}")
         if candidate.loss is not None and self.eye is None and not self._normalisers():
             self.journal.append({"kind": "normalisers", "values": dict(self.scorer.normalisers or {})})
         self.journal.append(to_json(candidate))
@@ -310,5 +309,4 @@ class _Run:
     def _over_budget(self) -> StopReason | None:
         """By what the search has been told so far: a run that goes on has later candidates in its journal already."""
         told = [c for c in self.candidates if c.generation <= self.search.generation]
-        ahead = self.plan.rows * self.plan.of(self.search.generation + 1).size
-        return progress.over_budget(self.config, told, self.seconds, ahead)
+        return progress.over_budget(self.config, told, self.seconds, self.plan.images_of(self.search.generation + 1))

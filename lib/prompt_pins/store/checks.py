@@ -12,6 +12,7 @@ import functools
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Annotated, Any, Optional
 
 from ..errors import shorten
@@ -79,7 +80,7 @@ WORDING: Shape = {**_declared(Wording), "images?": tuple[INSIDE, ...]}
 
 LINES: Mapping[str, Shape] = {
     "run": HEAD,
-    "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS},
+    "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS, "payloads?": tuple[NUMBER, ...]},
     "likely": {**_declared(Likely), "evaluations": COUNT, "seconds?": SECONDS},
     "normalisers": {"values": Mapping[str, float]},
     "candidate": {**_declared(Candidate), **PLACE, **FILES},
@@ -132,6 +133,8 @@ class Checker:
                     yield f"points has not a row of {axes} values for each candidate"
         elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
+        elif kind == "target" and sum(line.get("payloads") or [len(line["images"])]) != len(line["images"]):
+            yield f"payloads has {sum(line['payloads'])} images, images {len(line['images'])}"
         elif kind == "likely":
             size, looks = len(line["steps"]), {len(row) for row in line["misfits"]}
             if len(line["misfits"]) != 1 + size or len(looks) > 1 or max(looks) < 2:
@@ -143,6 +146,9 @@ class Checker:
             size = self._size = len(line["weights"]) if self._size is None else self._size
             if len(line["weights"]) != size:
                 yield f"weights has {len(line['weights'])} values, {size} in the candidates before"
+            counts = {len(line.get(name, ())) for name in ("prompts", "shares")} if line["loss"] is not None else set()
+            if len(counts) > 1 or {len(texts) for texts in line.get("prompts", ())} - {2}:
+                yield "prompts and shares have not two texts and one value for each payload"
             self._count += 1
             self._seen.add(line["id"])
             if line["loss"] is not None:
@@ -173,6 +179,8 @@ class Checker:
                 yield "fits has not one value for each of at least 3 images"
         elif kind == "word":
             yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
+        elif kind == "held" and _payloads_of(line) - {(2, len(line["seeds"]), len(line["seeds"]), 3)}:
+            yield "payload_fits and payload_gains have not two rows of fits and three values for each payload"
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
 
@@ -206,6 +214,12 @@ class Checker:
         elif seeds != {0} or len(tables | self._tables) > 1 or len(min(tables)) < 2 or len(set(min(tables))) > 1:
             yield "a side has not one whole table of changes, as those before"
         self._tables |= tables
+
+
+def _payloads_of(line: Mapping[str, Any]) -> set[tuple[int, ...]]:
+    """Of each payload of a check: its rows of fits, the length of each, its values of the gain."""
+    pairs = zip_longest(line.get("payload_fits", ()), line.get("payload_gains", ()), fillvalue=())
+    return {(len(fits), *map(len, fits), len(gains)) for fits, gains in pairs}
 
 
 def fault(value: Any, wanted: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Union
 
 from .questions import Question, Verdict
@@ -43,11 +44,11 @@ class LikelyDone:
 class CandidateDone:
     """A candidate was rendered, scored and written down.
 
-    images: its batch as its files hold it (uint8, B x H x W x 3); None where it must be read from there.
+    images: those of its batches as its files hold them (uint8, each H x W x 3); None: they must be read from there.
     """
 
     candidate: Candidate
-    images: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    images: Sequence[np.ndarray] | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

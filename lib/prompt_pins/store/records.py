@@ -6,7 +6,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis; "map") and its options
                 of a map: points, the weights of its candidates, and of_run, the run that they are of ("": of none)
-    target      source, images, weights (absent: all alike)   generation 0
+    target      source, images, weights (absent: all alike), payloads (images of each; absent in a plain run)
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
@@ -47,6 +47,9 @@ class Candidate:
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
     worker: who rendered it, where there were several; "" (and no key of the journal) where there were not.
+    Of a run with payloads (no keys without): prompts: (prompt, negative prompt) of each, of which `prompt` and
+    `negative_prompt` are the first's; shares: the loss of each as a share of its own original's; piece: the piece at
+    these weights.  images then are those of all payloads, one after the other.
     """
 
     generation: int
@@ -65,6 +68,9 @@ class Candidate:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     worker: str = ""
+    prompts: tuple[tuple[str, ...], ...] = ()
+    shares: tuple[float, ...] = ()
+    piece: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +81,9 @@ class Held:
     improvement: 1 - mean(pinned) / mean(original); low and high bound its 95 % bootstrap interval.
     images_original, images_pinned: paths relative to the run's folder.
     pinned: the contest's winner, which is not the run's result where it is worse.
+    Of a run with payloads (no keys without): the fits and the improvement are those of all together, as shares of each
+    payload's own original; seeds: the first one's.  payload_fits: (P, 2, S) fits of original and pinned of each;
+    payload_gains: (P, 3) improvement, low and high of each.  The images are those of all, one after the other.
     by_eye (no key of the journal where it is not): the user chose one of two, seed by seed.  A fit is 0 of the one that
     was chosen, 1 of the other, 0.5 of both alike; improvement: by how much more often the pinned one was chosen, from
     -1 to 1, with the exact interval of a sign test.
@@ -89,6 +98,8 @@ class Held:
     images_original: tuple[str, ...]
     images_pinned: tuple[str, ...]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    payload_fits: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    payload_gains: tuple[tuple[float, ...], ...] = ()
     by_eye: bool = False
 
     @property
@@ -114,6 +125,8 @@ class Choice:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
+ABSENT = ("worker", "by_eye", "enough", "prompts", "shares", "piece", "payload_fits", "payload_gains")
+"""What is no key of a journal where there is none."""
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
     "unchanged": Unchanged, "word": Measured, "question": Question, "verdict": Verdict,
@@ -126,7 +139,7 @@ def to_json(record: Any) -> dict[str, Any]:
     plain = {"kind": kind, **dataclasses.asdict(record)}
     if isinstance(record, Measured):  # a side that there is not is no key
         plain = {name: value for name, value in plain.items() if value is not None}
-    return {name: value for name, value in plain.items() if value or name not in ("worker", "by_eye", "enough")}
+    return {name: value for name, value in plain.items() if value or name not in ABSENT}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
@@ -148,7 +161,7 @@ class Record:
     state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.  `RunFolder.record` says
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
-    target_weights: how much each target counts.
+    target_weights: how much each target counts.  target_counts: how many are each payload's; () in a plain run.
     task: "pin", or "words" for an analysis and "map" for a map, which have `options`.
     of_run: of a map, the run whose candidates it shows, "" for none.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
@@ -176,6 +189,7 @@ class Record:
     of_run: str = ""
     unchanged: Unchanged | None = None
     words: tuple[Measured, ...] = ()
+    target_counts: tuple[int, ...] = ()
     unranked: tuple[Candidate, ...] = ()
     questions: tuple[Question, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
@@ -270,6 +284,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
+            values["target_counts"] = tuple(line.get("payloads") or ())
         elif kind == "candidate":
             candidates.append(from_json(line))
         elif kind == "generation":

@@ -103,7 +103,7 @@ class Shown:
     @property
     def separator(self) -> str:
         """Between the items of a list: prompts hold commas, so each has a line."""
-        return "\n" if self.name == "inject" else ", "
+        return "\n" if self.name in ("inject", "payload") else ", "
 
     @property
     def numbers(self) -> bool:

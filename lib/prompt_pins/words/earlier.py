@@ -39,6 +39,8 @@ def of_run(folder: RunFolder) -> Earlier:
     record = folder.record()
     if record.task != "pin" or record.state != "finished" or record.best is None:
         raise OptionError("run", folder.path.name, "the number of a finished run")
+    if record.target_counts:
+        raise OptionError("run", folder.path.name, "a run without payloads: words are measured on one prompt")
     if record.config.get("merge_with"):
         raise OptionError("run", folder.path.name, "a run that pinned no merge; its merged file is a --checkpoint")
     if record.by_eye:
