@@ -55,7 +55,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     parts = heat(record, first_stats, best_stats)
     levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
-    before, merged = first(record), merges.blocks(record)
+    before = first(record)
     return {
         "name": root.name,
         "record": record,
@@ -99,15 +99,11 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "search_plot": (root / "cma_plot.png").is_file(),
         "front": (root / "cma_mo_plot.png").is_file(),
         "contest": _contest(record),
-        "workers": workers(record),
         "numbers": sorted({c.generation for c in record.candidates}),
         "gifs": [{"name": name, "alt": alt, "caption": text} for name, alt, text in GIFS if (root / name).is_file()],
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
         "settings": settings(record.config),
-        "blocks": merged,
-        "blocks_text": merges.as_text(merged),
-        "percent_of": merges.percent_of,
-        "merge_map": (root / merges.MAP).is_file(),
+        **merges.section(root, record),
         "host": [(str(key), as_text(value)) for key, value in record.host.items() if key != "merge"],
         "command": command(
             record.config, *(str(record.host.get(f"{kind}_folder") or "") for kind in ("embeddings", "loras"))
@@ -170,6 +166,7 @@ def _likelier(before: First | None) -> Callable[[float], float] | None:
 def _facts(record: Record) -> dict[str, Any]:
     plain, forked = record.plan.get("plain_evaluations"), record.plan.get("evaluations")
     return {
+        "workers": workers(record),
         "failed": sum(candidate.loss is None for candidate in record.candidates),
         "images": sum(len(c.images) for c in record.candidates if c.evaluations),
         "plan_generations": record.plan.get("generations"),

@@ -34,14 +34,15 @@ def blocks(record: Record) -> tuple[Block, ...]:
     return tuple(Block(name, before.get(name, weight), weight) for name, weight in weights_of(best.settings).items())
 
 
-def percent_of(weight: float) -> float:
-    """A block weight's place between A's and B's, in percent."""
-    return round(100 * min(max(weight, 0.0), 1.0), 2)
-
-
-def as_text(found: Sequence[Block]) -> str:
-    """The pinned block weights as other mergers take them."""
-    return as_list({block.name: block.after for block in found})
+def section(root: Path, record: Record) -> dict[str, Any]:
+    """The values of a run page's part about its merge.  root: the run's folder."""
+    found = blocks(record)
+    return {
+        "blocks": found,
+        "blocks_text": as_list({block.name: block.after for block in found}),
+        "percent_of": lambda weight: round(100 * min(max(weight, 0.0), 1.0), 2),
+        "merge_map": (root / MAP).is_file(),
+    }
 
 
 def models(record: Record) -> tuple[list[str], np.ndarray] | None:
