@@ -52,7 +52,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "cli": (
         {
-            "errors", "options", "config", "effects", "host", "store", "prompt", "merge", "space", "sampling", "loss",
+            "errors", "options", "config", "effects", "host", "store", "prompt", "merge", "sampling", "loss",
             "headless", "run", "workers", "words", "map", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
