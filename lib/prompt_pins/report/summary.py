@@ -78,6 +78,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "negative_prompt": record.config.get("negative_prompt", ""),
         "original": _candidate(original),
         "pinned": _candidate(best),
+        **({"by_eye": True} if record.by_eye else {}),
         "verdict": verdict(record),
         "rejected": _candidate(record.winner) if record.found_nothing else None,
         "likely": first.summary(record),
@@ -93,6 +94,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "high": held.high,
             **({"told": unseen(held)} if held.by_eye else {}),
         },
+        **({"asks": record.pending.number} if record.pending else {}),
         "payloads": [
             {"name": one.name, "weight": one.weight, "prompt": one.prompt, "share": one.share, "unseen": one.gain}
             for one in payloads(record)

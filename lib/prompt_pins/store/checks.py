@@ -44,6 +44,8 @@ CONFIG: Shape = {"prompt?": str, "negative_prompt?": str}  # `RunConfig` checks 
 HOST: Shape = {
     **dict.fromkeys(("name?", "checkpoint?", "device?", "embeddings_folder?", "loras_folder?"), str),
     "size?": tuple[NUMBER, NUMBER], "embeddings?": Mapping[str, str], "loras?": Mapping[str, str],
+    "merge?": {"blocks": tuple[str, ...], "gram": tuple[tuple[WEIGHTS, ...], ...]},
+    **dict.fromkeys(("merge_with_name?", "merge_with_sha256?", "merge_minus_name?", "merge_minus_sha256?"), str),
 }  # fmt: skip
 AXES = [{
     **_declared(Axis), **dict.fromkeys(("original", "low", "high"), Annotated[float, -1e15, 1e15]),
