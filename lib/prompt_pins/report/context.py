@@ -14,7 +14,7 @@ from . import answer, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
 from .images import Thumbs
-from .payloads import Shown, payloads
+from .payloads import Shown, checkpoints, payloads
 from .stats import BatchStats, read_stats
 from .tree import draw_tree
 from .view import (
@@ -69,6 +69,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "pinned_fit": winner.fit if winner else None,
         "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
         "payloads": [_payload(thumbs, one) for one in payloads(record)],
+        "checkpoints": checkpoints(record),
         "worst": record.config.get("payload_loss") == "worst",
         "held": held,
         "unseen_told": unseen(held) if held else "",
