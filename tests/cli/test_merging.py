@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prompt_pins.merge.blocks import as_list, weights_of
+from prompt_pins.merge.presets import PRESETS
+from prompt_pins.report import merges
 from prompt_pins.store import Runs
+from prompt_pins.store.folder import save_image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -44,6 +48,15 @@ def test_a_merge_is_pinned_and_goes_on_where_it_was(command: Command, other: Pat
         recipe = json.loads(file.metadata()["sd_merge_recipe"])
     assert recipe["block_weights"] == weights and len(weights) == 14
     assert f"weights: {as_list(weights)}\n" in Path("runs/00000000/merged.txt").read_text()
+    page = Path("whole/00000000/index.html").read_text()
+    assert "The pinned merge, block by block" in page and as_list(weights) in page
+    told = merges.models(record)
+    assert told is not None
+    names, gaps = told
+    a, b, start, pinned = map(names.index, ("A", "B", "start", "pinned"))
+    assert abs(gaps[a, b] - 2 * gaps[a, start]) < 1e-6 and gaps[start, pinned] > 0  # the even merge lies half way
+    merges.draw_map(Path("map.png"), record)
+    assert Path("map.png").stat().st_size > 2000
     assert both[0].with_suffix(".yaml").is_file()  # a WebUI builds the embedded model by it
     both[0].unlink()
     assert command("resume", "0", "--out", "runs")[0] == 0 and both[0].is_file()
@@ -68,6 +81,19 @@ def test_bad_orders_are_refused(command: Command, other: Path) -> None:
     assert "merge_minus: " in command.refused("merge", "", other, "c.safetensors", "a red circle")
     assert "merge_with: " in command.refused("merge", other, other, "a red circle")
     assert "none beside --webui" in command.refused("merge", "", other, "a", "--webui", "http://127.0.0.1:1")
+
+
+def test_the_grid_ranks_every_preset_on_common_seeds(command: Command, other: Path) -> None:
+    words = ["merge", "", other, "a red circle", *TINY, "--contest-seeds", "2", "--grid", "--out", "grid"]
+    assert "target: " in command.refused(*words)
+    save_image(Path("target.png"), np.full((64, 64, 3), 200, dtype=np.uint8))
+    code, printed, errors = command(*words, "--target", "target.png")
+    assert code == 0, errors
+    rows = json.loads(Path("grid/merge-grid.json").read_text())
+    assert {row["name"] for row in rows} == {"EVEN", "A", "B", *PRESETS} and printed.count("\n") > 2 * len(rows)
+    means = [sum(row["fits"]) / 2 for row in rows]
+    assert means == sorted(means) and all(row["better"][1] <= row["better"][0] <= row["better"][2] for row in rows)
+    assert Path("grid/merge-grid.png").is_file()
 
 
 def test_the_presets_are_drawn(command: Command) -> None:

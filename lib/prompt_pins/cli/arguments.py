@@ -199,11 +199,11 @@ def complete(values: Mapping[str, Any]) -> RunConfig:
     return placed(values)
 
 
-MODEL = ("checkpoint", "vae", "merge_with", "merge_minus")
+MODEL = ("checkpoint", "vae", "scorers", "merge_with", "merge_minus")
 
 
 def placed(values: Mapping[str, Any]) -> RunConfig:
-    """The configuration of these values, the model's files to be found from anywhere."""
+    """The configuration of these values, files of models to be found from anywhere."""
     paths: dict[str, Any] = {name: absolute(values[name]) for name in MODEL if isinstance(values.get(name), str)}
     if isinstance(values.get("payload"), (list, tuple)) and all(isinstance(line, str) for line in values["payload"]):
         found = payloads.read_all(values["payload"])

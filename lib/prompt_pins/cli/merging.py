@@ -15,9 +15,10 @@ from ..merge.presets import PRESETS, preset
 from ..store import Runs
 from .arguments import complete, given_values, with_options
 from .crew import Crew, fresh, with_workers
+from .grid import grid
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out
-from .running import run_to_the_end
-from .terminal import emit
+from .running import run_to_the_end, signals
+from .terminal import Terminal, emit
 
 USUAL = ("BASE", *(f"IN{i:02d}" for i in range(12)), "M00", *(f"OUT{i:02d}" for i in range(12)))
 BARS = " ▁▂▃▄▅▆▇█"
@@ -40,6 +41,9 @@ def merge(
     embeddings: Embeddings = None,
     loras: Loras = None,
     presets: Annotated[bool, typer.Option("--list", help="Draw the named presets of block weights.")] = False,
+    all_presets: Annotated[
+        bool, typer.Option("--grid", help="Render every preset on common seeds and rank them, instead of a search.")
+    ] = False,
     **options: Any,
 ) -> None:
     """Pin a merge: find the block weights of two checkpoints that bring a prompt's images to the target."""
@@ -52,6 +56,10 @@ def merge(
     settings = order(given, prompt or [], config)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
     with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
+        if all_presets:
+            with signals(host, []):
+                grid(settings, host, out, Terminal())
+            return
         run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 
 

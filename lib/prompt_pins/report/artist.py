@@ -14,7 +14,7 @@ import numpy as np
 
 from ..store import Candidate, Generation, Record, RunFolder
 from ..store.files import whole_file, write_json, write_text
-from . import context, pages, plots
+from . import context, merges, pages, plots
 from .gif import alike, caption, mosaic, shrink, spread_evenly, write_gif
 from .images import Thumbs, read_images
 from .quick import QuickPlotter
@@ -135,6 +135,7 @@ class Artist:
         if not self.plots or not record.generations:
             return
         plots.draw_search(self.root / "cma_plot.png", record.generations, record.axes)
+        merges.draw_map(self.root / merges.MAP, record)
         front = record.generations[-1].state.get("front")
         if front:
             done = [c for c in record.candidates if c.loss is not None]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..store import Candidate, Generation, Held, Record
 from ..store.folder import map_name
-from . import answer, notations
+from . import answer, merges, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
 from .images import Thumbs
@@ -98,12 +98,12 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "search_plot": (root / "cma_plot.png").is_file(),
         "front": (root / "cma_mo_plot.png").is_file(),
         "contest": _contest(record),
-        "workers": workers(record),
         "numbers": sorted({c.generation for c in record.candidates}),
         "gifs": [{"name": name, "alt": alt, "caption": text} for name, alt, text in GIFS if (root / name).is_file()],
         "files": [(name, text) for name, text in FILES if (root / name).is_file() or name == "run.json"],
         "settings": settings(record.config),
-        "host": [(str(key), as_text(value)) for key, value in record.host.items()],
+        **merges.section(root, record),
+        "host": [(str(key), as_text(value)) for key, value in record.host.items() if key != "merge"],
         "command": command(
             record.config, *(str(record.host.get(f"{kind}_folder") or "") for kind in ("embeddings", "loras"))
         ),
@@ -173,6 +173,7 @@ def _likelier(before: First | None) -> Callable[[float], float] | None:
 def _facts(record: Record) -> dict[str, Any]:
     plain, forked = record.plan.get("plain_evaluations"), record.plan.get("evaluations")
     return {
+        "workers": workers(record),
         "failed": sum(candidate.loss is None for candidate in record.candidates),
         "images": sum(len(c.images) for c in record.candidates if c.evaluations),
         "plan_generations": record.plan.get("generations"),
