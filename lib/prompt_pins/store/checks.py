@@ -179,8 +179,6 @@ class Checker:
                 yield "fits has not one value for each of at least 3 images"
         elif kind == "word":
             yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
-        elif kind == "held" and any(len(gain) != 3 for gain in line.get("checkpoint_gains", ())):
-            yield "checkpoint_gains have not three values each"
         elif kind == "held" and _payloads_of(line) - {(2, len(line["seeds"]), len(line["seeds"]), 3)}:
             yield "payload_fits and payload_gains have not two rows of fits and three values for each payload"
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):

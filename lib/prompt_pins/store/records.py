@@ -101,7 +101,7 @@ class Held:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     payload_fits: tuple[tuple[tuple[float, ...], ...], ...] = ()
     payload_gains: tuple[tuple[float, ...], ...] = ()
-    checkpoint_gains: tuple[tuple[float, ...], ...] = ()
+    checkpoint_gains: tuple[tuple[float, float, float], ...] = ()
     by_eye: bool = False
 
     @property
