@@ -56,8 +56,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     ),
     "webui": (
         {
-            "errors", "options", "config", "host", "store", "prompt", "merge", "sampling", "loss", "run", "words", "map",
-            "report",
+            "errors", "options", "config", "host", "store", "prompt", "merge", "sampling", "loss", "run", "words",
+            "map", "report",
         },
         {"numpy", "torch", "PIL", "tqdm", "gradio", "modules", "modules_forge", "fastapi", "starlette"},
     ),
