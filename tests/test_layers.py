@@ -30,7 +30,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "sampling": ({"errors", "config"}, {"numpy", "torch"}),
     "loss": (
         {"errors", "options", "config"},
-        {"numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch"},
+        {
+            "numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch",
+            "transformers", "safetensors",
+        },
     ),
     "headless": (
         {"errors", "config", "host", "store", "prompt", "merge", "sampling", "loss"},

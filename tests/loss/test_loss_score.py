@@ -141,7 +141,7 @@ def test_without_room_on_the_gpu_the_cpu_compares(
 
     registry = {"flip": replace(OBJECTIVES["flip"], function=full)}
     images, targets = batch(3), batch_targets(batch(1, seed=50))
-    monkeypatch.setattr(scoring, "_device", lambda name: torch.device("meta"))
+    monkeypatch.setattr(scoring, "chosen_device", lambda name: torch.device("meta"))
     scoring._tell_of_memory.cache_clear()
     words = "CUDA out of memory. Tried to allocate 2.00 GiB"
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_without_room_on_the_gpu_the_cpu_compares(
     monkeypatch.undo()
     assert found == score_batch(images, targets, None, PLAIN)
     assert [record.getMessage()[:30] for record in caplog.records] == ["the GPU has too little memory "]
-    monkeypatch.setattr(scoring, "_device", lambda name: torch.device("meta"))
+    monkeypatch.setattr(scoring, "chosen_device", lambda name: torch.device("meta"))
     with pytest.raises(RuntimeError, match="out of memory"):
         score_batch(images, targets, None, replace(PLAIN, device="cuda"), registry=registry)
     words = "CUDA error: an illegal memory access"

@@ -199,10 +199,10 @@ def complete(values: Mapping[str, Any]) -> RunConfig:
     return placed(values)
 
 
-MODEL = ("checkpoint", "vae", "merge_with", "merge_minus")
+MODEL = ("checkpoint", "vae", "scorers", "merge_with", "merge_minus")
 
 
 def placed(values: Mapping[str, Any]) -> RunConfig:
-    """The configuration of these values, the model's files to be found from anywhere."""
+    """The configuration of these values, files of models to be found from anywhere."""
     paths = {name: absolute(values[name]) for name in MODEL if isinstance(values.get(name), str)}
     return RunConfig.from_dict({**values, **paths})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -57,6 +58,20 @@ def hyperbatch(
         else measured(config, open_host(checkpoint, device, loras=loras, prompt=prompt))
     )
     emit(json.dumps(meter.to_json()) if as_json else meter.text())
+
+
+def scorers(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of scorers, as --scorers takes it.")] = "",
+) -> None:
+    """List the scorers: what is there, and where the rest is looked for.  Nothing is ever fetched."""
+    from ..loss.scorers import SCORERS
+    from .arguments import absolute
+
+    console, root = Terminal(), Path(absolute(folder) or "FOLDER")
+    for one in SCORERS.values():
+        missing = one.missing(root)
+        said = f"needs {missing}" if missing else str(root)
+        console.say(f"{'NO  ' if missing else 'ok  '}{one.name} ({one.label}): {said}")
 
 
 def convert(

@@ -263,7 +263,7 @@ def report(run: RunName, out: Out = OUT) -> None:
     build_index(Runs(folder.path.parent))
 
 
-for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge):
+for command in (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge):
     app.command()(command)
 
 

@@ -177,7 +177,8 @@ class LossGroup:
     loss_objectives: tuple[str, ...] = option(
         ("flip",),
         label="Objectives of the loss",
-        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight. Or taste "
+        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags, and "
+        "with their files clip, pickscore, aesthetic; each as name or name:weight. Or taste "
         "alone: you rank the candidates by eye, on a page.",
     )
     tags_wanted: tuple[str, ...] = option(
@@ -185,6 +186,16 @@ class LossGroup:
     )
     tags_unwanted: tuple[str, ...] = option(
         (), label="Unwanted tags", help="Tags that the images should not have, for the objective tags."
+    )
+    scorers: str = option(
+        "",
+        label="Folder of scorers",
+        help="Where the files of clip, pickscore and aesthetic lie; prompt-pins scorers says what is looked for.",
+    )
+    score_text: str = option(
+        "",
+        label="Text of the scorers",
+        help="What the images should show, for clip and pickscore; none: the prompt without its weights.",
     )
     loss_memory_mb: int = option(
         512, label="Memory of the loss", low=16, high=2**20, help="MiB that the features of a batch may take."

@@ -7,10 +7,13 @@ from prompt_pins.loss.objectives import OBJECTIVES, Context, Objective
 from prompt_pins.loss.options import LossOptions
 from prompt_pins.loss.result import BatchLoss
 from prompt_pins.loss.score import score_batch
+from prompt_pins.loss.scorers import SCORERS
 from prompt_pins.loss.targets import Target, batch_targets, fit_targets, load_target, load_targets
+from prompt_pins.loss.trial import tried
 
 __all__ = [
     "OBJECTIVES",
+    "SCORERS",
     "BatchLoss",
     "Context",
     "LossOptions",
@@ -26,4 +29,5 @@ __all__ = [
     "load_target",
     "load_targets",
     "score_batch",
+    "tried",
 ]

@@ -12,6 +12,7 @@ A user's own scorer is a few lines:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from prompt_pins.errors import HostError, OptionError
 from prompt_pins.loss.colour import palette_distances
 from prompt_pins.loss.ldrflip import mean_errors
 from prompt_pins.loss.options import LossOptions
+from prompt_pins.loss.scorers import SCORERS, score_losses
 from prompt_pins.loss.stlpips import st_lpips
 from prompt_pins.loss.structural import structural_losses
 
@@ -111,6 +113,11 @@ def tags_objective(images: Tensor, context: Context) -> NDArray[np.float64]:
     return np.array(scores)
 
 
+def scorer_objective(name: str, images: Tensor, context: Context) -> Tensor:
+    """What the images lack by a scorer, from 0; it sees the whole frame, and grey where the mask is black."""
+    return score_losses(name, _faded(images, context.mask), context.options)
+
+
 def _probability(answer: Mapping[str, float], tag: str) -> float:
     value = float(answer.get(tag, 0.0))
     if not 0.0 <= value <= 1.0:
@@ -143,6 +150,10 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
             Objective("st-lpips", "ST-LPIPS", True, "stlpips-pytorch", st_lpips_objective),
             Objective("colour", "Colours", True, None, colour_objective),
             Objective("tags", "Tags", False, None, tags_objective),
+            *(
+                Objective(one.name, one.label, False, "transformers", functools.partial(scorer_objective, one.name))
+                for one in SCORERS.values()
+            ),
         )
     }
 )

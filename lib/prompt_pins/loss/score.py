@@ -57,7 +57,7 @@ def score_batch(
     chosen = choose(options, registry)
     _check_targets(targets, batch, any(objective.pairwise for objective, _ in chosen))
     try:
-        tables = _tables(chosen, batch, targets, options, tagger, _device(options.device))
+        tables = _tables(chosen, batch, targets, options, tagger, chosen_device(options.device))
     except RuntimeError as error:  # a model beside it may hold nearly all of the GPU's memory
         if options.device != "auto" or "out of memory" not in str(error):
             raise
@@ -119,7 +119,8 @@ def _check_targets(targets: Sequence[Target], batch: NDArray[np.uint8], needed: 
             raise TargetError(f"{target.name}: {found} pixels; allowed: the size of the batch, {width} x {height}")
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """What `LossOptions.device` stands for here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

@@ -93,6 +93,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "high": held.high,
             **({"told": unseen(held)} if held.by_eye else {}),
         },
+        **({"asks": record.pending.number} if record.pending else {}),
         "payloads": [
             {"name": one.name, "weight": one.weight, "prompt": one.prompt, "share": one.share, "unseen": one.gain}
             for one in payloads(record)

@@ -17,12 +17,24 @@ import numpy as np
 from ..config import LossGroup, RunConfig
 from ..errors import PinError
 from ..host import Batch, Host, Recipe, Tagger
-from ..loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
+from ..loss import (
+    SCORERS,
+    BatchLoss,
+    LossOptions,
+    Target,
+    batch_targets,
+    error_map,
+    error_map_image,
+    load_target,
+    score_batch,
+    tried,
+)
+from ..space import build, plain
 from ..store import Candidate, RunFolder
 from ..store.files import write_json
 from ..store.folder import map_name, save_image
 from .panel import Panel
-from .rendering import tagger
+from .rendering import render, tagger
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +59,32 @@ def image_names(seeds: Sequence[int], image_format: str, payload: int | None = N
 
 def loss_options(config: RunConfig) -> LossOptions:
     """The loss's share of a configuration."""
-    names = (field.name for field in dataclasses.fields(LossGroup))
-    return LossOptions(**{name: getattr(config, name) for name in names})
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(LossGroup)}
+    options = LossOptions(**values)
+    if config.score_text or not uses_scorers(options):
+        return options
+    return dataclasses.replace(options, score_text=plain(config.prompt))
+
+
+def uses_scorers(options: LossOptions) -> bool:
+    """Whether an objective is a scorer, whose files are on this machine."""
+    return any(name in SCORERS for name, _ in options.loss_objectives)
 
 
 def check_loss(config: RunConfig, host: Host) -> None:
     """Refuse objectives that cannot be had here before anything is rendered: a black and a white image are scored.
 
-    Raises `OptionError`: an unknown objective, a package or an interrogator that is missing.
+    Scorers are then tried on one image of the prompt.  Raises `OptionError`: an unknown objective, a package, a file or
+    an interrogator that is missing, a scorer that prefers noise.
     """
     width, height = host.size(config)
     images = np.zeros((2, height, width, 3), dtype=np.uint8)
     images[1] = 255
     score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=tagger(host))
+    if uses_scorers(loss_options(config)):
+        space = build(config, host.embeddings(), host.settings(config))
+        batch = render(host, space.recipe(space.original), (config.seed,), config, forked=False)
+        tried(batch.images[0], loss_options(config))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +127,7 @@ class Scorer:
         self.panel = panel
         self.targets = targets
         self.tagger = tagger
-        self._options = loss_options(config)
+        self._options = [loss_options(job) for job in panel.jobs]
         self._bases: tuple[float, ...] | None = None
         self._objectives: list[Mapping[str, float] | None] = [None] * panel.size
         if normalisers is not None and not panel.many:
@@ -129,12 +154,12 @@ class Scorer:
 
     def judge(self, levels: Levels, payload: int = 0) -> Judgement | None:
         """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
-        the host's interrogator; and by eye."""
+        the host's interrogator; scorers, and by eye."""
         known = self._objectives[payload]
         first = known is None and len(self.config.loss_objectives) > 1
-        if self.config.by_eye or self.tagger is not None or first:
+        if self.config.by_eye or self.tagger is not None or first or uses_scorers(self._options[payload]):
             return None
-        return Judgement(tuple(self.targets[payload]), levels, self._options, known)
+        return Judgement(tuple(self.targets[payload]), levels, self._options[payload], known)
 
     def score(self, images: np.ndarray, levels: Levels | None, payload: int = 0) -> BatchLoss:
         """The loss of a payload's batch (B x H x W x 3, uint8); its first one ever scored sets its normalisers."""
@@ -142,7 +167,7 @@ class Scorer:
             images,
             self.targets[payload],
             levels,
-            self._options,
+            self._options[payload],
             normalisers=self._objectives[payload],
             tagger=self.tagger,
         )

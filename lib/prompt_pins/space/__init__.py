@@ -8,8 +8,9 @@ block weights of a merge.  Never imports torch.
 from __future__ import annotations
 
 from .build import build, build_all, read
+from .plain import plain
 from .settings import SETTINGS
 from .space import Group, Part, Space
 from .text import PRINTED
 
-__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "build", "build_all", "read"]
+__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "build", "build_all", "plain", "read"]

@@ -123,6 +123,11 @@ def runs_folder(p: Any, is_img2img: bool) -> Path:
     return output_folder(p, is_img2img) / "prompt_pins"
 
 
+def scorers_folder() -> Path:
+    """Where the files of scorers lie in this host."""
+    return Path(importlib.import_module("modules.paths").models_path, "scorers")
+
+
 def rendered_steps(p: Any) -> int:
     """Steps that the first pass really takes: image to image skips the first ones."""
     if isinstance(p, processing.StableDiffusionProcessingImg2Img):

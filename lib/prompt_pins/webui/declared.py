@@ -19,7 +19,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
 
 FROM_HOST = frozenset(
     ("prompt", "negative_prompt", "sampler", "scheduler", "steps", "batch_size", "cfg_scale", "seed", "width", "height")
-) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left"}
+) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left", "scorers"}
 """Options that the host's own controls and settings set: the script neither shows nor takes them."""
 
 

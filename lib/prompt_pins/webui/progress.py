@@ -59,6 +59,12 @@ class Progress:
             self.started += event.likely.seconds["wall"]  # it made no images
             self.looks = 0
             shared.state.textinfo = f"before the first image: {likely.in_words(event.likely)}"
+        elif isinstance(event, events.Rendered):
+            shared.state.textinfo = self.words(event.candidate.generation)
+        elif isinstance(event, events.Asked):
+            shared.state.textinfo = "waiting for you: choose this run in the tab Prompt pins, and rank its images"
+        elif isinstance(event, events.Answered):
+            self.started += event.seconds  # it made no images
         elif isinstance(event, events.CandidateDone):
             self._not_asked()
             self._candidate(event.candidate)
@@ -111,12 +117,13 @@ class Progress:
         self.done[candidate.weights] = candidate
         if self.best is None:
             self.best = candidate
-            self.standing = standing(1.0) if (candidate.generation, candidate.index) == (1, 0) else ""
+            compared = (candidate.generation, candidate.index) == (1, 0) and not self.config.by_eye
+            self.standing = standing(1.0) if compared else ""
 
     def _settle(self, generation: Generation) -> None:
         """The best is the one that the search takes for it."""
         self.best = self.done.get(tuple(generation.state.get("best") or ()), self.best)
-        loss = None if self.best is None else self.best.loss
+        loss = None if self.best is None or self.config.by_eye else self.best.loss
         self.standing = standing(generation.progress) or ("" if loss is None else f"best loss {loss:.4f}")
         if generation.progress is not None:
             self.curve.append(generation.progress)

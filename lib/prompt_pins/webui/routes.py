@@ -13,10 +13,11 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from modules import shared
 
-from ..errors import PinError
+from ..errors import OptionError, PinError
+from ..report import eye
 from ..report.compared import comparison_page
 from ..report.summary import summarised
-from ..store import RunFolder
+from ..store import Record, RunFolder
 from ..store.framing import load
 from ..words import compare as comparing
 from . import compat
@@ -29,6 +30,8 @@ INDEX = "index.html"
 PAGE_KEY = secrets.token_urlsafe(24)
 PAGE_COOKIE = "prompt-pins-page"
 """The page gives its visitors this key, so that who may see the page may see the runs, with --api-auth, too."""
+EYE_KEY = secrets.token_urlsafe(24)
+"""Answers by eye carry it: another site's page, which the same browser would log in, cannot know it."""
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 
@@ -47,6 +50,10 @@ def add_routes(_: Any, app: FastAPI) -> None:
     guard = [Depends(allowed)]
     app.add_api_route(PREFIX + "/runs", list_runs, methods=["GET"], dependencies=guard)
     app.add_api_route(PREFIX + "/runs/{tab}/{name}", one_run, methods=["GET"], dependencies=guard)
+    by_eye = PREFIX + "/runs/{tab}/{name}/" + eye.FOLDER
+    app.add_api_route(by_eye + "/", eye_page, methods=["GET"], dependencies=guard)
+    app.add_api_route(f"{by_eye}/{eye.STATE}", eye_state, methods=["GET"], dependencies=guard)
+    app.add_api_route(f"{by_eye}/{eye.ANSWER}", eye_answer, methods=["POST"], dependencies=guard)
     app.add_api_route(PREFIX + "/runs/{tab}/{name}/{path:path}", run_file, methods=["GET"], dependencies=guard)
     pair = PREFIX + "/compare/{tab}/{name}/{other_tab}/{other}"
     app.add_api_route(pair, compare, methods=["GET"], dependencies=guard)
@@ -108,6 +115,25 @@ def run_file(tab: str, name: str, path: str) -> Response:
         raise HTTPException(404, str(error)) from error
 
 
+def eye_page(tab: str, name: str) -> Response:
+    """The page on which a run is ranked by eye."""
+    record = _record(tab, name)
+    framed = {**SAFE, "Content-Security-Policy": "frame-ancestors 'self'"}
+    return Response(eye.page(name, record, EYE_KEY), media_type="text/html", headers=framed)
+
+
+def eye_state(tab: str, name: str) -> dict[str, Any]:
+    """What that page looks at while it is open."""
+    return eye.state(_record(tab, name))
+
+
+def _record(tab: str, name: str) -> Record:
+    try:
+        return library().find(tab, name).record()
+    except PinError as error:
+        raise HTTPException(404, str(error)) from error
+
+
 def _sent(path: Path) -> Response:
     """A file as it is now.  It is read at once: a running job's files grow while they are sent."""
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
@@ -151,6 +177,27 @@ def plan(question: dict = Depends(_question)) -> dict[str, str]:  # noqa: B008 (
         return {"words": words, "tree": tree}
     except PinError as error:
         raise HTTPException(422, str(error)) from error
+
+
+def eye_answer(
+    request: Request,
+    tab: str,
+    name: str,
+    answer: dict = Depends(_question),  # noqa: B008 (how FastAPI is told)
+) -> dict[str, str]:
+    """Take the answer to a run's question.  Only a page of this host can send it."""
+    if not secrets.compare_digest(request.headers.get(eye.KEY, "").encode(), EYE_KEY.encode()):
+        raise HTTPException(403, "only this WebUI's own pages may answer")
+    try:
+        folder = library().find(tab, name)
+    except PinError as error:
+        raise HTTPException(404, str(error)) from error
+    try:
+        return {"detail": eye.taken(folder, answer)}
+    except OptionError as error:
+        raise HTTPException(422, str(error)) from error
+    except PinError as error:
+        raise HTTPException(409, str(error)) from error
 
 
 def is_authorised(request: Request, app: Any) -> bool:

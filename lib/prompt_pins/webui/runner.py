@@ -22,6 +22,7 @@ from modules import processing
 from ..config import AnalysisOptions, RunConfig
 from ..config.payloads import PIECE
 from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
+from ..loss import SCORERS
 from ..merge.sources import check_recorded
 from ..options import checked
 from ..report import LiveReport
@@ -132,6 +133,8 @@ def make_config(
     if pin_to_source:
         targets += _source(job.pristine, inbox)
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
+    if any(str(name).partition(":")[0].strip() in SCORERS for name in values.get("loss_objectives") or ()):
+        values["scorers"] = str(compat.scorers_folder())
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
     for number, one in enumerate(config.payloads, 1):

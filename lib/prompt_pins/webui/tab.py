@@ -127,7 +127,8 @@ def _selected(selected: str, notation: str) -> tuple[Any, ...]:
         tab, name = _names(selected)[0]
         folder = library().find(tab, name)
         texts = _infotexts(folder), _resumable(tab, folder), _exported(selected, notation)
-        return report([(tab, name)]), *texts[0], *texts[1], *texts[2], hidden
+        page = "eye/" if folder.record().pending else "index.html"
+        return report([(tab, name)], page), *texts[0], *texts[1], *texts[2], hidden
     except PinError as error:
         return "", "", "", "", *[gr.update()] * 4, hidden, _said(error), hidden
 

@@ -79,13 +79,14 @@ def _held(run: Mapping[str, Any]) -> str:
 
 def _state(run: Mapping[str, Any]) -> str:
     reason = html.escape(str(run.get("reason", "")))
-    return f"<span title='{reason}'>{html.escape(run['state'])}</span>"
+    said = "waits for you" if run.get("asks") else run["state"]
+    return f"<span title='{reason}'>{html.escape(said)}</span>"
 
 
-def report(names: Sequence[tuple[str, str]]) -> str:
-    """One report in place, or several side by side."""
+def report(names: Sequence[tuple[str, str]], page: str = "index.html") -> str:
+    """One report in place, or several side by side; or another page of theirs."""
     frames = "".join(
-        f"<iframe title='run {name}' loading='lazy' src='{PREFIX}/runs/{tab}/{name}/index.html'></iframe>"
+        f"<iframe title='run {name}' loading='lazy' src='{PREFIX}/runs/{tab}/{name}/{page}'></iframe>"
         for tab, name in names
     )
     return f"<div class='prompt-pins-reports' data-count='{len(names)}'>{frames}</div>"

@@ -1,0 +1,101 @@
+"""CLIP models from folders of transformers: images and texts as vectors.  Imports torch, numpy and Pillow.
+
+Nothing is fetched: a folder holds `config.json`, `model.safetensors` and the tokenizer's files, and may hold
+`preprocessor_config.json`.  The library transformers is imported when a model is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+CHUNK = 32
+"""Images that the model sees at once."""
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of CLIP's own training images, where a folder does not say."""
+NEEDED = ("config.json", "model.safetensors")
+MOST_TOKENS = 77
+
+
+class Clip:
+    """One model on one device; half precision on CUDA."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        from transformers import AutoTokenizer, CLIPModel
+
+        dtype = torch.float16 if device.type == "cuda" else torch.float32
+        model: Any = CLIPModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+        self._model, self._device, self._dtype = model.to(device, dtype).eval(), device, dtype
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        self.side = int(model.config.vision_config.image_size)
+        self.width = int(model.config.projection_dim)
+        values = _read(folder / "preprocessor_config.json")
+        self._mean, self._std = (
+            torch.tensor(values.get(name, standard), device=device, dtype=torch.float32).view(3, 1, 1)
+            for name, standard in (("image_mean", MEAN), ("image_std", STD))
+        )
+
+    def images(self, images: Tensor) -> Tensor:
+        """N x 3 x H x W uint8 sRGB to N x D float32 on the CPU, each of length 1."""
+        rows = []
+        for start in range(0, len(images), CHUNK):
+            chunk = images[start : start + CHUNK]
+            pixels = torch.from_numpy(squares(chunk.permute(0, 2, 3, 1).cpu().numpy(), self.side)).to(self._device)
+            normed = (pixels.permute(0, 3, 1, 2).float() / 255.0 - self._mean) / self._std
+            with torch.inference_mode():
+                pooled = self._model.vision_model(pixel_values=normed.to(self._dtype)).pooler_output
+                rows.append(_unit(self._model.visual_projection(pooled)))
+        return torch.cat(rows)
+
+    def text(self, text: str) -> Tensor:
+        """A text, its first 75 tokens, as D float32 on the CPU, of length 1."""
+        tokens = self._tokenizer(text, truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
+        with torch.inference_mode():
+            pooled = self._model.text_model(input_ids=tokens["input_ids"].to(self._device)).pooler_output
+            return _unit(self._model.text_projection(pooled))[0]
+
+
+@functools.lru_cache(maxsize=2)
+def load(folder: Path, device: torch.device) -> Clip:
+    """The model of a folder, kept.  Raises what transformers raises."""
+    return Clip(folder, device)
+
+
+@functools.lru_cache(maxsize=8)
+def text_vector(folder: Path, device: torch.device, text: str) -> Tensor:
+    """`Clip.text`, kept."""
+    return load(folder, device).text(text)
+
+
+def squares(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The middle of images (N x H x W x 3), the shorter side scaled to `side` bicubically, as CLIP's own processor."""
+    height, width = images.shape[1:3]
+    short = min(height, width)
+    size = (int(side * width / short), int(side * height / short))
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    found = []
+    for image in images:
+        scaled = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+        found.append(np.asarray(scaled.crop((left, top, left + side, top + side))))
+    return np.stack(found)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(vectors.float().cpu(), dim=-1)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where there is none."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
