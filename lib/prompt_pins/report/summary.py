@@ -78,6 +78,7 @@ def summary(name: str, record: Record) -> dict[str, Any]:
         "negative_prompt": record.config.get("negative_prompt", ""),
         "original": _candidate(original),
         "pinned": _candidate(best),
+        **({"by_eye": True} if record.by_eye else {}),
         "verdict": verdict(record),
         "rejected": _candidate(record.winner) if record.found_nothing else None,
         "likely": first.summary(record),

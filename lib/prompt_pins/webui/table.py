@@ -65,7 +65,7 @@ def _prompt(run: Mapping[str, Any]) -> str:
 
 def _best(run: Mapping[str, Any]) -> str:
     loss = (run.get("pinned") or {}).get("loss")
-    return "" if loss is None else f"{loss:.4f}"
+    return "" if loss is None else "by eye" if run.get("by_eye") else f"{loss:.4f}"
 
 
 def _held(run: Mapping[str, Any]) -> str:
