@@ -58,7 +58,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),
     "webui": (
-        {"errors", "options", "config", "host", "store", "prompt", "sampling", "loss", "run", "words", "map", "report"},
+        {
+            "errors", "options", "config", "host", "store", "prompt", "merge", "sampling", "loss", "run", "words",
+            "map", "report",
+        },
         {"numpy", "torch", "PIL", "tqdm", "gradio", "modules", "modules_forge", "fastapi", "starlette"},
     ),
 }  # fmt: skip

@@ -204,5 +204,13 @@ MODEL = ("checkpoint", "vae", "scorers", "merge_with", "merge_minus")
 
 def placed(values: Mapping[str, Any]) -> RunConfig:
     """The configuration of these values, files of models to be found from anywhere."""
-    paths = {name: absolute(values[name]) for name in MODEL if isinstance(values.get(name), str)}
+    paths: dict[str, Any] = {name: absolute(values[name]) for name in MODEL if isinstance(values.get(name), str)}
+    if isinstance(values.get("payload"), (list, tuple)) and all(isinstance(line, str) for line in values["payload"]):
+        found = payloads.read_all(values["payload"])
+        paths["payload"] = [
+            one.line()
+            if one.checkpoint is None
+            else dataclasses.replace(one, checkpoint=absolute(one.checkpoint)).line()
+            for one in found
+        ]
     return RunConfig.from_dict({**values, **paths})

@@ -25,9 +25,10 @@ from .terminal import Terminal
 
 if TYPE_CHECKING:
     from ..headless.engine import HeadlessHost
+    from ..headless.several import SeveralHosts
     from ..workers.pool import Pool
 
-    Engine = Union[HeadlessHost, Pool]
+    Engine = Union[HeadlessHost, SeveralHosts, Pool]
 
 PANEL = "Workers"
 SAME = ("checkpoint", "checkpoint_sha256", "vae", "forks", "source_sha256", "denoising_strength")
@@ -120,8 +121,8 @@ class Crew:
         here: what opens this process's own, or Ray's.  beside: what was given for that, by its options.  record: of a
         run that goes on.  Raises `PinError`.
         """
-        if any(job.checkpoint != config.checkpoint for job in config.jobs()):
-            raise OptionError("payload", "--checkpoint", "none: all payloads are rendered with the run's checkpoint")
+        if self.webui and len(config.checkpoints) > 1:
+            raise OptionError("payload", "--checkpoint", "none beside --webui: the WebUIs have their own")
         was = None if record is None else record.host.get("name") == WEBUIS
         if was and not self.webui:
             raise OptionError("webui", "none", "the addresses of WebUIs: this run was rendered by some")
@@ -184,7 +185,7 @@ def fresh(config: RunConfig, device: str | None, embeddings: Path | None, loras:
     """What opens a configuration's engine."""
     opening = functools.partial(engine, device=device, prompt=config.every_text)
     paths = {name: getattr(config, name) for name in MODEL}
-    return Here(opening, embeddings=embeddings, loras=loras, **paths)
+    return Here(_for_all(config, opening, opening), embeddings=embeddings, loras=loras, **paths)
 
 
 def again_as(
@@ -196,7 +197,38 @@ def again_as(
     found = {name: path or known.get(f"{name}_folder") for name, path in paths.items()}
     found["embeddings"] = found["embeddings"] if known.get("embeddings") or embeddings else None
     checkpoint = checkpoint or str(record.config.get("checkpoint") or "")
-    return Here(opening, checkpoint=checkpoint, vae=record.config.get("vae"), **found)
+    config = RunConfig.from_record(record.config)
+    others = functools.partial(engine, device=device or known.get("device"), prompt=config.every_text)
+    opened = _for_all(config, opening, others, known.get("checkpoints"))
+    return Here(opened, checkpoint=checkpoint, vae=record.config.get("vae"), **found)
+
+
+def _for_all(
+    config: RunConfig, opening: Callable[..., HeadlessHost], others: Callable[..., HeadlessHost], known: Any = None
+) -> Callable[..., Any]:
+    """What opens a run's host: with the checkpoints of its payloads, if they name any."""
+    if len(config.checkpoints) == 1:
+        return opening
+    return functools.partial(engines, opening, others, config.checkpoints, known)
+
+
+def engines(
+    opening: Callable[..., HeadlessHost],
+    others: Callable[..., HeadlessHost],
+    names: tuple[str, ...],
+    known: Any,
+    checkpoint: str = "",
+    **values: Any,
+) -> SeveralHosts:
+    """The host of several checkpoints.  opening, others: open the first of these, and another one."""
+    from ..headless.several import SeveralHosts
+
+    def at(name: str) -> HeadlessHost:
+        if name == names[0]:
+            return opening(checkpoint=checkpoint, **values)
+        return others(checkpoint=name, **values)
+
+    return SeveralHosts(at, names, known)
 
 
 def engine(**values: Any) -> HeadlessHost:

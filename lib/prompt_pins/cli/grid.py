@@ -66,7 +66,8 @@ def grid(config: RunConfig, host: Host, folder: Path, console: Terminal) -> None
     flat = {EVEN: 0.5, "A": 0.0, "B": 1.0}
     merges = {name: dict.fromkeys(names, weight) for name, weight in flat.items()}
     merges |= {name: preset(name, names) for name in PRESETS}
-    rows, pictures, base = list[Row](), dict[str, np.ndarray](), ()
+    rows, pictures = list[Row](), dict[str, np.ndarray]()
+    base: tuple[float, ...] = ()
     for place, (name, weights) in enumerate(merges.items(), 1):
         recipe = Recipe(config.prompt, config.negative_prompt, tuple(weights.items()))
         images = np.concatenate([

@@ -10,7 +10,7 @@ import typer
 
 from ..config import RunConfig
 from ..errors import OptionError
-from ..merge.blocks import as_list, block_names
+from ..merge.blocks import USUAL, as_list, block_names
 from ..merge.presets import PRESETS, preset
 from ..store import Runs
 from .arguments import complete, given_values, with_options
@@ -20,7 +20,6 @@ from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out
 from .running import run_to_the_end, signals
 from .terminal import Terminal, emit
 
-USUAL = ("BASE", *(f"IN{i:02d}" for i in range(12)), "M00", *(f"OUT{i:02d}" for i in range(12)))
 BARS = " ▁▂▃▄▅▆▇█"
 
 

@@ -68,10 +68,13 @@ def run_to_the_end(
 
 def _merged(console: Terminal, folder: RunFolder) -> Exception | None:
     """Write what a merge found, once its run is finished; why it cannot be written."""
-    from .merged import keep
+    from ..headless.merged import open_sources
+    from ..report.merged_file import keep
 
     try:
-        for line in keep(folder):
+        config = folder.record().config
+        models = [str(config.get(name) or "") for name in ("checkpoint", "merge_with", "merge_minus")]
+        for line in keep(folder, lambda: open_sources(*models)):
             console.say(line)
     except (PinError, OSError) as error:
         return error

@@ -60,8 +60,8 @@ class RunConfig(
                 raise OptionError(name, getattr(self, name), f"at most {most} images of {sides} at once")
         object.__setattr__(self, "target", tuple(name for name in self.target if name.strip()))
         self._check_taste()
-        if self.many:
-            self.jobs()
+        if self.many and len(self.checkpoints) > 1 and self.merge_with:
+            raise OptionError("payload", "--checkpoint", "none with merge_with: there the run's own is merged")
 
     def _complete(self) -> None:
         """Read the payloads' lines; where the run has no prompt, the first one's is its own."""
@@ -95,6 +95,11 @@ class RunConfig(
             )
             for one in self.payloads
         )
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The run's own, and those that payloads name."""
+        return tuple(dict.fromkeys((self.checkpoint, *(job.checkpoint for job in self.jobs()))))
 
     @property
     def every_text(self) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..config import RenderOptions
-from ..errors import CheckpointError, OptionError
+from ..errors import OptionError
 from ..host import Batch, Misfits, Recipe, View
 from ..merge.blocks import as_list, weights_of
-from ..merge.sources import FIELDS, Sources, check_unlike
+from ..merge.sources import Sources, check_unlike
 from .blend import Blend
 from .checkpoint import EMBEDDED
 from .engine import HeadlessHost
@@ -36,16 +36,13 @@ class MergedHost(HeadlessHost):
     def __init__(self, sources: Sources, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sources = sources
-        self._gram = sources.gram().tolist()
+        sources.gram()  # refuses what is no number
         self._blend = Blend(self.checkpoint, sources)
         self._weights: Mapping[str, float] = {}
 
     def describe(self) -> dict[str, Any]:
         """With the other checkpoints' names and hashes, and how far apart the blocks are (`Sources.gram`)."""
-        others = zip(FIELDS[1:], self.sources.paths[1:], self.sources.hashes[1:])
-        told = {name: value for field, path, digest in others
-                for name, value in ((f"{field}_name", path.name), (f"{field}_sha256", digest))}  # fmt: skip
-        return {**super().describe(), **told, "merge": {"blocks": list(self.sources.names), "gram": self._gram}}
+        return {**super().describe(), **self.sources.describe()}
 
     def settings(self, job: RenderOptions) -> dict[str, float]:
         """With each block's weight."""
@@ -94,14 +91,3 @@ class MergedHost(HeadlessHost):
         names = ("Merge with", "Merge minus")
         others = {name: path.stem for name, path in zip(names, self.sources.paths[1:])}
         return {**super()._parameters(*args), **others, "Merge weights": as_list(self._weights)}
-
-
-def check_recorded(known: Mapping[str, Any], found: Mapping[str, Any], paths: Sequence[Path]) -> None:
-    """Raises `CheckpointError` where another checkpoint lies in the place of one that a run was rendered with."""
-    for field, path in zip(FIELDS[1:], paths[1:]):
-        key = f"{field}_sha256"
-        if key in known and known[key] != found.get(key):
-            raise CheckpointError(
-                f"{field}: {path} is not the one that this run was rendered with ({known.get(f'{field}_name')}, whose "
-                f"sha256 is {str(known[key])[:10]}, not {str(found.get(key))[:10]})"
-            )

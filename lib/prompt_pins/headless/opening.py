@@ -13,13 +13,13 @@ from pathlib import Path
 
 from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
-from ..merge.sources import FIELDS, Sources
+from ..merge.sources import FIELDS, Sources, check_recorded
 from ..store import Record
 from .checkpoint import Checkpoint, load
 from .engine import HeadlessHost
 from .inversion import Inversion, load_inversions
 from .lora_tags import EMBEDDED_LORAS, Loras, load_loras, read_tags
-from .merged import MergedHost, check_recorded, open_sources
+from .merged import MergedHost, open_sources
 
 SHOWN = 10  # digits of a hash in a message
 

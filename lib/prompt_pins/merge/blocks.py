@@ -15,6 +15,8 @@ UNET = "model.diffusion_model."
 BLOCK = re.compile(r"BASE|M00|(?:IN|OUT)\d\d")
 GROUPS: Mapping[str, str] = {"BASE": "BASE", "INPUT": "IN", "MIDDLE": "M", "OUTPUT": "OUT"}
 """What the names of a group's blocks begin with."""
+USUAL = (BASE, *(f"IN{i:02d}" for i in range(12)), MIDDLE, *(f"OUT{i:02d}" for i in range(12)))
+"""The blocks of Stable Diffusion 1.x and 2.x."""
 _NUMBERED = re.compile(r"(input|output)_blocks\.(\d+)\.")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,13 @@ class Sources:
         """The SHA-256 of each file."""
         return tuple(sha256(path) for path in self.paths)
 
+    def describe(self) -> dict[str, Any]:
+        """The other checkpoints' names and hashes, the blocks and their `gram`: plain values for a journal."""
+        told = {f"{field}_name": path.name for field, path in zip(FIELDS[1:], self.paths[1:])}
+        told |= {f"{field}_sha256": digest for field, digest in zip(FIELDS[1:], self.hashes[1:])}
+        return {**told, "merge": {"blocks": list(self.names), "gram": self.gram().tolist()}}
+
+    @functools.cache  # noqa: B019 (a merge is opened once)
     def gram(self) -> NDArray[np.float64]:
         """Inner products of the differences B - A and C - A in each block: (blocks, 2, 2), or (blocks, 1, 1) without C.
 
@@ -129,6 +136,17 @@ def check_unlike(paths: tuple[Path, ...], hashes: tuple[str, ...]) -> None:
             f"{FIELDS[max(1, other)]}: {paths[max(1, other)]} holds the same as {paths[min(1, other)]}, so no weight "
             "would change anything"
         )
+
+
+def check_recorded(known: Mapping[str, Any], found: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    """Raises `CheckpointError` where another checkpoint lies in the place of one that a run was rendered with."""
+    for field, path in zip(FIELDS[1:], paths[1:]):
+        key = f"{field}_sha256"
+        if key in known and known[key] != found.get(key):
+            raise CheckpointError(
+                f"{field}: {path} is not the one that this run was rendered with ({known.get(f'{field}_name')}, whose "
+                f"sha256 is {str(known[key])[:10]}, not {str(found.get(key))[:10]})"
+            )
 
 
 def sha256(path: Path) -> str:

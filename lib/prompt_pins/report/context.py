@@ -14,7 +14,7 @@ from . import answer, merges, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
 from .images import Thumbs
-from .payloads import Shown, payloads
+from .payloads import Shown, checkpoints, payloads
 from .stats import BatchStats, read_stats
 from .tree import draw_tree
 from .view import (
@@ -68,8 +68,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "original_fit": original.fit if original else None,
         "pinned_fit": winner.fit if winner else None,
         "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
-        "payloads": [_payload(thumbs, one) for one in payloads(record)],
-        "worst": record.config.get("payload_loss") == "worst",
+        **_payloads(record, thumbs),
         "held": held,
         "unseen_told": unseen(held) if held else "",
         "scale": _scale(*_ends(held)) if held else None,
@@ -116,6 +115,14 @@ def _ends(held: Held) -> tuple[float, float]:
     """The lowest and the highest end of a check's intervals."""
     low, high = [held.low, *(gain[1] for gain in held.payload_gains)], [held.high, *(g[2] for g in held.payload_gains)]
     return min(low), max(high)
+
+
+def _payloads(record: Record, thumbs: Thumbs) -> dict[str, Any]:
+    return {
+        "payloads": [_payload(thumbs, one) for one in payloads(record)],
+        "checkpoints": checkpoints(record),
+        "worst": record.config.get("payload_loss") == "worst",
+    }
 
 
 def _payload(thumbs: Thumbs, one: Shown) -> dict[str, Any]:

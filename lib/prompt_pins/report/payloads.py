@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -65,6 +66,13 @@ def payloads(record: Record) -> tuple[Shown, ...]:
         )
         start += targets
     return tuple(found)
+
+
+def checkpoints(record: Record) -> list[tuple[str, tuple[float, ...]]]:
+    """(name, (improvement, low, high) on unseen seeds) of each checkpoint, where payloads have several."""
+    names = list(dict.fromkeys(one.checkpoint for one in payloads(record)))
+    gains = record.held.checkpoint_gains if record.held else ()
+    return [(re.split(r"[/\\]", name)[-1] or "the small model", gain) for name, gain in zip(names, gains)]
 
 
 def _own(record: Record, count: int) -> tuple[lines.Payload, ...]:

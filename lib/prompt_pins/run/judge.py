@@ -14,6 +14,7 @@ from ..host import Batch, Host, Request
 from ..search import INTERRUPTED
 from ..store import Candidate, Choice, Held
 from . import contest, seeds
+from .panel import Panel
 from .rendering import ahead, chunks, render
 from .scoring import Scorer, image_names
 
@@ -57,20 +58,25 @@ class Judge:
         if self.panel.many:
             fits = tuple(tuple(fits for fits, _ in pair) for pair in each)
             gains = tuple(contest.improvement(pair[0], pair[1], seed=self.config.cma_seed) for pair in fits)
-            before, after = self._together(np.asarray(fits))
+            before, after = self._together(np.asarray(fits), self.panel)
             payloads = {"payload_fits": fits, "payload_gains": gains}
+            passes = self.panel.passes()
+            if len(passes) > 1:
+                apart = [self._together(np.asarray(fits)[list(one)], self.panel.of_these(one)) for one in passes]
+                told = (contest.improvement(old, new, seed=self.config.cma_seed) for old, new in apart)
+                payloads["checkpoint_gains"] = tuple(told)
         gain, low, high = contest.improvement(before, after, seed=self.config.cma_seed)
         seconds = {"wall": time.perf_counter() - started}
         return Held(rows[0], before, after, gain, low, high, old, new, seconds, **payloads)
 
-    def _together(self, fits: np.ndarray) -> tuple[contest.Fits, contest.Fits]:
+    def _together(self, fits: np.ndarray, panel: Panel) -> tuple[contest.Fits, contest.Fits]:
         """(S,) fits of the original and the pinned prompt over all payloads, of (P, 2, S); the worst is the pinned's.
 
         Resampled together, as payloads may share their seeds.
         """
-        shares = self.panel.shares(fits)
-        worst = self.panel.highest(shares[:, 1])
-        before, after = shares[worst] if self.panel.worst else self.panel.pooled(shares)
+        shares = panel.shares(fits)
+        worst = panel.highest(shares[:, 1])
+        before, after = shares[worst] if panel.worst else panel.pooled(shares)
         return tuple(before.tolist()), tuple(after.tolist())
 
     def _order(self) -> list[int]:

@@ -66,6 +66,11 @@ class Panel:
             found.setdefault(job.checkpoint, []).append(index)
         return [tuple(indexes) for indexes in found.values()]
 
+    def of_these(self, payloads: Sequence[int]) -> Panel:
+        """The same of some payloads alone."""
+        jobs, spaces = tuple(self.jobs[one] for one in payloads), tuple(self.spaces[one] for one in payloads)
+        return dataclasses.replace(self, jobs=jobs, spaces=spaces, weights=tuple(self.weights[one] for one in payloads))
+
     def pooled(self, values: ArrayLike) -> Array:
         """One number, or one row of them, of all payloads: (P, ...) to (...).
 

@@ -26,7 +26,7 @@ LONGEST = 240  # bytes of a name in a run's folder
 INSIDE = Annotated[str, "a file or folder inside the run's"]
 NUMBER = Annotated[int, 1, 10**8 - 1]  # of a generation: eight digits
 COUNT = Annotated[int, 0, 10**12]
-SECONDS = Mapping[str, Annotated[float, 0.0, 1e9]]
+SECONDS, TEXTS = Mapping[str, Annotated[float, 0.0, 1e9]], Mapping[str, str]
 WEIGHTS = tuple[Annotated[float, -1e15, 1e15], ...]
 
 Shape = Mapping[str, Any]
@@ -43,7 +43,7 @@ def _declared(cls: Any) -> Shape:
 CONFIG: Shape = {"prompt?": str, "negative_prompt?": str}  # `RunConfig` checks its values; these are shown before
 HOST: Shape = {
     **dict.fromkeys(("name?", "checkpoint?", "device?", "embeddings_folder?", "loras_folder?"), str),
-    "size?": tuple[NUMBER, NUMBER], "embeddings?": Mapping[str, str], "loras?": Mapping[str, str],
+    "size?": tuple[NUMBER, NUMBER], "embeddings?": TEXTS, "loras?": TEXTS, "checkpoints?": Mapping[str, TEXTS],
     "merge?": {"blocks": tuple[str, ...], "gram": tuple[tuple[WEIGHTS, ...], ...]},
     **dict.fromkeys(("merge_with_name?", "merge_with_sha256?", "merge_minus_name?", "merge_minus_sha256?"), str),
 }  # fmt: skip

@@ -83,7 +83,8 @@ class Held:
     pinned: the contest's winner, which is not the run's result where it is worse.
     Of a run with payloads (no keys without): the fits and the improvement are those of all together, as shares of each
     payload's own original; seeds: the first one's.  payload_fits: (P, 2, S) fits of original and pinned of each;
-    payload_gains: (P, 3) improvement, low and high of each.  The images are those of all, one after the other.
+    payload_gains: (P, 3) improvement, low and high of each; checkpoint_gains: of each of several checkpoints.
+    The images are those of all, one after the other.
     by_eye (no key of the journal where it is not): the user chose one of two, seed by seed.  A fit is 0 of the one that
     was chosen, 1 of the other, 0.5 of both alike; improvement: by how much more often the pinned one was chosen, from
     -1 to 1, with the exact interval of a sign test.
@@ -100,6 +101,7 @@ class Held:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     payload_fits: tuple[tuple[tuple[float, ...], ...], ...] = ()
     payload_gains: tuple[tuple[float, ...], ...] = ()
+    checkpoint_gains: tuple[tuple[float, float, float], ...] = ()
     by_eye: bool = False
 
     @property
@@ -125,7 +127,9 @@ class Choice:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-ABSENT = ("worker", "by_eye", "enough", "prompts", "shares", "piece", "payload_fits", "payload_gains")
+ABSENT = (
+    "worker", "by_eye", "enough", "prompts", "shares", "piece", "payload_fits", "payload_gains", "checkpoint_gains",
+)  # fmt: skip
 """What is no key of a journal where there is none."""
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,

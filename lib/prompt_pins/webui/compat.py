@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from modules import processing, sd_samplers, sd_samplers_common, shared
 
+from ..errors import OptionError
+
 INTERRUPTION: type[BaseException] = sd_samplers_common.InterruptedException
 
 _GROWING_LISTS = ("latents_after_sampling", "pixels_after_sampling", "extra_result_images")
@@ -153,6 +155,25 @@ def image_size(p: Any) -> tuple[int, int]:
     if p.hr_resize_x and p.hr_resize_y:
         return p.hr_resize_x, p.hr_resize_y
     return target.hr_upscale_to_x, target.hr_upscale_to_y
+
+
+def checkpoint_titles() -> list[str]:
+    """The checkpoints of the host's list."""
+    return list(getattr(module("modules.sd_models"), "checkpoint_tiles", list)())
+
+
+def checkpoint_path(field: str, title: str) -> Path:
+    """The file of one of them, by its title or name.  Raises `OptionError`, which names the field."""
+    models = module("modules.sd_models")
+    known = getattr(models, "checkpoint_aliases", None) or getattr(models, "checkpoint_alisases", None) or {}
+    if title not in known:
+        raise OptionError(field, title, f"one of {', '.join(checkpoint_titles()) or 'no checkpoint'}")
+    return Path(known[title].filename)
+
+
+def weights_in_place(model: Any) -> bool:
+    """Whether the loaded model's weights may be changed where they are: Forge moves and patches its own."""
+    return hasattr(getattr(model, "model", None), "diffusion_model") and not hasattr(model, "forge_objects")
 
 
 def embedding_names() -> tuple[str, ...]:

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config import AnalysisOptions, MergeOptions, RunConfig
+from ..config import AnalysisOptions, RunConfig
 from ..options import Declaration, declarations, defaults, describe, option
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
 
 FROM_HOST = frozenset(
     ("prompt", "negative_prompt", "sampler", "scheduler", "steps", "batch_size", "cfg_scale", "seed", "width", "height")
-) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left", "scorers", *declarations(MergeOptions)}
+) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left", "scorers"}
 """Options that the host's own controls and settings set: the script neither shows nor takes them."""
 
 

@@ -16,9 +16,10 @@ from .. import __version__
 from ..config import RenderOptions, RunConfig
 from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
+from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, compat, likelihood, neighbours, overrides, samplers, tagger
+from . import assets, blending, compat, likelihood, neighbours, overrides, samplers, tagger
 from .parsing import spared
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class WebuiHost:
     """One job of the WebUI as a `Host`.
 
     texts: all prompts and negative prompts of the run, by which its files are known; at first the job's own.
-    seconds, images: spent rendering, and rendered, so far.
+    seconds, images: spent rendering, and rendered, so far.  merge: what recipes' block weights are put into.
     """
 
     def __init__(self, job: Job) -> None:
@@ -99,6 +100,7 @@ class WebuiHost:
         self.texts = job.positive, job.negative
         self.seconds = 0.0
         self.images = 0
+        self.merge: blending.LoadedMerge | None = None
 
     def describe(self) -> dict[str, Any]:
         """Name, versions, checkpoint and what a run does not choose itself: settings, files by their fingerprints."""
@@ -131,6 +133,7 @@ class WebuiHost:
             "denoising_strength": getattr(p, "denoising_strength", None),
             "hires_fix": bool(getattr(p, "enable_hr", False)),
             **assets.describe(p, positive, negative),
+            **(self.merge.describe() if self.merge else {}),
         }
 
     def embeddings(self) -> tuple[str, ...]:
@@ -168,7 +171,7 @@ class WebuiHost:
         p, found = self.job.pristine, {"cfg_scale": float(self.job.pristine.cfg_scale)}
         if getattr(p, "init_images", None) and isinstance(self.forks(job, forked=True).policy, str):
             found["denoising_strength"] = float(p.denoising_strength)
-        return found
+        return found | (dict.fromkeys(self.merge.sources.names, job.merge_start) if self.merge else {})
 
     def forks(self, job: RenderOptions, forked: bool) -> ForkOptions:
         """How this job's batches fork."""
@@ -241,8 +244,14 @@ class WebuiHost:
         p = self.job.pristine
         q = compat.fresh_copy(p)
         q.prompt, q.negative_prompt, q.styles = recipe.prompt, recipe.negative_prompt, []
-        for name, value in checked_settings(recipe, self.settings(job)).items():
-            setattr(q, name, value)
+        values = checked_settings(recipe, self.settings(job))
+        blocks = weights_of({**self.settings(job), **values})
+        for name, value in values.items():
+            if name not in blocks:
+                setattr(q, name, value)
+        if self.merge is not None:
+            self.merge.put(blocks, job.merge_precision)
+            blending.forget_prompts(q)
         if job.width or job.height:
             q.width, q.height = self.size(job)
         q.batch_size, q.n_iter = len(seeds), 1

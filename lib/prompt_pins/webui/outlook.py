@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError
+from ..merge.blocks import USUAL
 from ..options import checked
 from ..run.likely import views
 from ..run.plan import make_plan
@@ -49,7 +50,8 @@ class _Paper:
     def settings(self, job: Any) -> dict[str, float]:
         """What the tab's own controls say."""
         denoising = self.denoising_strength
-        return {"cfg_scale": job.cfg_scale} | ({} if denoising is None else {"denoising_strength": denoising})
+        blocks = dict.fromkeys(USUAL, job.merge_start)  # the loaded model's may be fewer
+        return {"cfg_scale": job.cfg_scale, **blocks} | ({} if denoising is None else {"denoising_strength": denoising})
 
 
 def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,14 +23,16 @@ from ..config import AnalysisOptions, RunConfig
 from ..config.payloads import PIECE
 from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
 from ..loss import SCORERS
+from ..merge.sources import check_recorded
 from ..options import checked
 from ..report import LiveReport
+from ..report.merged_file import keep
 from ..report.view import verdict
 from ..run import pin
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
 from ..words import analyze
-from . import compat, infotext, measuring, overrides, tagger, words_result
+from . import blending, compat, infotext, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, SCRIPT, ScriptOptions
 from .host import Job, WebuiHost, read_job
@@ -100,7 +102,7 @@ def _begun(
     if words:
         targets = run.targets(config, host) if run is not None and not config.target else ()
         return host, measuring.begin(config, analysis, host, runs, targets)
-    return host, _listened(pin.start(config, host, runs), config, host, own.get("cma_logging") is not False)
+    return host, _pinned(lambda: pin.start(config, host, runs), config, host, own.get("cma_logging") is not False)
 
 
 def earlier_batch(own: Mapping[str, Any], runs: Runs) -> list[str]:
@@ -170,7 +172,28 @@ def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> Ended:
     config = RunConfig.from_record(record.config)
     if record.task == analyze.TASK:
         return measuring.go_on(folder, config, host)
-    return _listened(pin.resume(folder, host), config, host, console)
+    return _pinned(lambda: pin.resume(folder, host), config, host, console, record)
+
+
+def _pinned(
+    begin: Callable[[], Iterator[events.Event]],
+    config: RunConfig,
+    host: WebuiHost,
+    console: bool,
+    record: Record | None = None,
+) -> Ended:
+    """A run to its end; of a merge also the merged file, and the model as it was.  record: of one that goes on."""
+    with blending.merged(config, host) as merge:
+        if merge is not None and record is not None:
+            check_recorded(record.host, merge.describe(), merge.sources.paths)
+        folder, failure = _listened(begin(), config, host, console)
+        if merge is not None and failure is None:
+            try:
+                for line in keep(folder, lambda: merge.sources):
+                    compat.comment(host.job.pristine, line)
+            except StoreError as error:
+                failure = error
+        return folder, failure
 
 
 def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost, console: bool) -> Ended:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..merge.sources import FIELDS
 from . import compat, infotext
 from .declared import TASKS, Shown, shown
 
@@ -28,6 +29,7 @@ CLOSED: tuple[tuple[str, Callable[[Shown], bool]], ...] = (
     ("Loss", lambda o: o.declaration.group == "Loss"),
     ("Size limit", lambda o: o.name.startswith("size_limit") or o.name == "objectives"),
     ("CMA-ES", lambda o: o.declaration.group == "Search"),
+    ("Merge pinning", lambda o: o.declaration.group == "Merge"),
     ("How far", lambda o: o.declaration.group in ("How far", "Prompt")),
     ("Output", lambda o: True),
 )
@@ -78,6 +80,8 @@ def _control(option: Shown, value: Any, elem_id: str) -> Any:
         )
     elif option.name == "task":
         control = gr.Radio(label=label, choices=[(TASKS[name], name) for name in option.choices], value=value, **placed)
+    elif option.name in FIELDS:
+        control = gr.Dropdown(label=label, choices=["", *compat.checkpoint_titles()], value=value or "", **placed)
     elif option.kind == "choice":
         control = gr.Dropdown(label=label, choices=list(option.choices), value=value or "", **placed)
     elif option.kind == "flag":
