@@ -43,7 +43,8 @@ def _declared(cls: Any) -> Shape:
 CONFIG: Shape = {"prompt?": str, "negative_prompt?": str}  # `RunConfig` checks its values; these are shown before
 HOST: Shape = {
     **dict.fromkeys(("name?", "checkpoint?", "device?", "embeddings_folder?", "loras_folder?"), str),
-    "size?": tuple[NUMBER, NUMBER], "embeddings?": TEXTS, "loras?": TEXTS, "checkpoints?": Mapping[str, TEXTS],
+    "size?": tuple[NUMBER, NUMBER], "embeddings?": TEXTS, "loras?": TEXTS,
+    "checkpoints?": Mapping[str, Mapping[str, str]],
     "merge?": {"blocks": tuple[str, ...], "gram": tuple[tuple[WEIGHTS, ...], ...]},
     **dict.fromkeys(("merge_with_name?", "merge_with_sha256?", "merge_minus_name?", "merge_minus_sha256?"), str),
 }  # fmt: skip
