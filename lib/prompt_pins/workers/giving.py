@@ -34,6 +34,10 @@ class Patience:
     rest: float = 1.0
     longest: float = 30.0
 
+    def after(self, faults: int) -> float:
+        """Seconds of rest after so many faults, at least 1."""
+        return min(self.rest * 2.0 ** min(faults - 1, 30), self.longest)
+
 
 @dataclasses.dataclass(eq=False)
 class Worker:

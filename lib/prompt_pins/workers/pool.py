@@ -60,12 +60,21 @@ class Pool(Asking):
         return self._sizes[job]
 
     def _ask(self, name: str, *values: Any) -> Any:
-        """A method of the first worker that answers.  Raises `WorkersError`."""
-        for worker in self._left():
-            try:
-                return getattr(worker.host, name)(*values)
-            except WorkerFault as fault:
-                self._leave(worker, str(fault))
+        """A method of the first worker that answers; where none does, all are asked again after a rest.
+
+        Raises `WorkersError` and `HostInterrupted`.
+        """
+        rounds = 0
+        while left := self._left():
+            rounds += 1
+            for worker in left:
+                try:
+                    return getattr(worker.host, name)(*values)
+                except WorkerFault as fault:
+                    if rounds >= self.patience.tries:
+                        self._leave(worker, str(fault))
+            if rounds < self.patience.tries and self._stop.wait(self.patience.after(rounds)):
+                raise HostInterrupted("rendering was stopped")
         raise self._none_left()
 
     # rendering
@@ -229,7 +238,7 @@ class Pool(Asking):
             worker.faults += 1
             if worker.faults >= self.patience.tries:
                 self._leave(worker, words)
-            elif self._stop.wait(min(self.patience.rest * 2.0 ** (worker.faults - 1), self.patience.longest)):
+            elif self._stop.wait(self.patience.after(worker.faults)):
                 return
             try:
                 getattr(worker.host, "check", bool)()
