@@ -76,7 +76,7 @@ class Map:
     """The whole result; places and clusters name one another by number, from 0.
 
     planned: candidates that the map is to have.  parts: of its prompts, in reading order.  images: file names of each
-    candidate's, by seed.  method: of the clusters.  mean: distance of two candidates.
+    candidate's, by seed.  mean: distance of two candidates.
     """
 
     state: str
@@ -91,7 +91,6 @@ class Map:
     axes: tuple[dict[str, Any], ...]
     parts: tuple[Part, ...]
     images: tuple[str, ...]
-    method: str
     mean: float
     evaluations: int
     places: tuple[Place, ...]
@@ -152,7 +151,6 @@ def result(record: Record, pairs: Distances) -> Map:
         tuple(dataclasses.asdict(axis) for axis in record.axes),
         _parts(space),
         record.candidates[0].images if count else (),
-        found.method,
         round(float(table.sum() / max(1, count * (count - 1))), 6),
         record.evaluations,
         places,
