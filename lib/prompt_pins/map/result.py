@@ -191,3 +191,16 @@ def _cluster(
         tuple(int(own[corner]) for corner in plane.hull(points[own])),
         naming.ranges(space, weights, found.labels, number),
     )
+
+
+def told(found: Map) -> list[str]:
+    """What a map found, in lines."""
+    if not found.clusters:
+        return [f"no clusters in {len(found.places)} candidates"]
+    rows = [
+        f"picture {number}: {cluster.name or 'no word sets it apart'} ({cluster.size} candidates"
+        + (f", holds in {cluster.stability:.0%} of the draws)" if cluster.stability is not None else ")")
+        for number, cluster in enumerate(found.clusters, 1)
+    ]
+    loose = sum(place.cluster < 0 for place in found.places)
+    return [*rows, *([f"{loose} candidates in none of them"] if loose else [])]
