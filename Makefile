@@ -10,19 +10,28 @@ LISTS := dev webui gradio3 gradio4 docs release
 fill = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/hashed/$(2).txt
 torch = $(1)/bin/python -m pip install --quiet --constraint requirements/$(2).txt torch
 
-.PHONY: demo test test-webui fuzz soak chaos figures check lock audit dist docs clean
+.PHONY: demo test test-webui test-gradio3 test-gradio4 test-packages fuzz soak chaos figures check lock audit dist docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/prompt-pins pin --config benchmarks/tasks/rival-colours.toml --words --out $(OUT)
 
-test: $(VENV)/installed .venv-webui/installed check docs test-webui
+test: $(VENV)/installed check docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
-	.venv-webui/bin/python -m pytest tests/prompt tests/space tests/sampling tests/loss tests/search tests/store
+	$(MAKE) --jobs 2 --output-sync=target test-gradio3 test-gradio4 test-packages
 
 # against a stand-in for the WebUI, in the two gradio versions that hosts have
-test-webui: .venv-gradio3/installed .venv-gradio4/installed
-	.venv-gradio3/bin/python -m pytest tests/webui
-	.venv-gradio4/bin/python -m pytest tests/webui --deselect tests/webui/test_host_samplers.py -k "not each_sampler"
+test-webui: test-gradio3 test-gradio4
+
+test-gradio3: .venv-gradio3/installed
+	OMP_NUM_THREADS=1 .venv-gradio3/bin/python -m pytest tests/webui
+
+test-gradio4: .venv-gradio4/installed
+	OMP_NUM_THREADS=1 .venv-gradio4/bin/python -m pytest tests/webui --deselect tests/webui/test_host_samplers.py \
+	  -k "not each_sampler"
+
+# with the versions of packages that a WebUI has
+test-packages: .venv-webui/installed
+	OMP_NUM_THREADS=1 .venv-webui/bin/python -m pytest tests/prompt tests/space tests/sampling tests/loss tests/search tests/store
 
 # each says what it found as a line to put above a test
 fuzz: $(VENV)/installed

@@ -221,7 +221,7 @@ def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
 def run_start(bench: Bench) -> tuple[Best, dict[str, Any]]:
     """Where Balanced starts: the same for every seed."""
     space = bench.plan.space
-    found = likely.measured(bench.config, bench.host, space, bench.targets)
+    found = likely.measured(bench.config, bench.host, bench.plan.panel, [bench.targets])
     assert found is not None
     mean = np.array(found.mean or space.original) * space.scale
     best = (found.evaluations, tuple(space.round(mean.tolist())))

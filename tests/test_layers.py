@@ -24,7 +24,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "effects": (set(), {"numpy"}),
     "store": ({"errors"}, {"numpy", "PIL"}),
     "prompt": ({"errors"}, set()),
-    "space": ({"errors", "options", "config", "host", "store", "prompt"}, set()),
+    "merge": ({"errors"}, {"numpy", "torch", "safetensors"}),
+    "space": ({"errors", "options", "config", "host", "store", "prompt", "merge"}, set()),
     "search": ({"errors", "config"}, {"numpy", "deap"}),
     "sampling": ({"errors", "config"}, {"numpy", "torch"}),
     "loss": (
@@ -32,7 +33,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch"},
     ),
     "headless": (
-        {"errors", "config", "host", "store", "prompt", "sampling", "loss"},
+        {"errors", "config", "host", "store", "prompt", "merge", "sampling", "loss"},
         {"numpy", "torch", "safetensors", "diffusers", "ftfy", "transformers", "yaml"},
     ),
     "run": ({"errors", "config", "effects", "host", "store", "space", "search", "loss"}, {"numpy"}),
@@ -43,13 +44,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch"},
     ),
     "report": (
-        {"errors", "options", "config", "effects", "store", "prompt", "search"},
+        {"errors", "options", "config", "effects", "store", "prompt", "merge", "search"},
         {"numpy", "PIL", "matplotlib", "jinja2", "markupsafe"},
     ),
     "cli": (
         {
-            "errors", "options", "config", "effects", "host", "store", "prompt", "sampling", "loss", "headless", "run",
-            "workers", "words", "map", "report",
+            "errors", "options", "config", "effects", "host", "store", "prompt", "merge", "space", "sampling", "loss",
+            "headless", "run", "workers", "words", "map", "report",
         },
         {"numpy", "torch", "typer", "rich", "tomli", "packaging"},
     ),

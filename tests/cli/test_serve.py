@@ -145,7 +145,8 @@ def test_a_folder_that_can_only_be_read_is_served_and_no_folder_is_refused(
 
 def test_other_names_and_methods_are_refused(port: int, runs: Path) -> None:
     assert ask(port, "/", Host="evil.example")[0] == 403
-    assert ask(port, "/", "POST")[0] == 501
+    assert ask(port, "/", "POST")[0] == 403
+    assert ask(port, "/", "PUT")[0] == 501
     assert find(runs, "/index.html") is not None
 
 

@@ -264,6 +264,9 @@ def test_folders_that_are_no_model(tiny: Tiny, tmp_path: Path) -> None:
         ("unet/config.json", {"attention_head_dim": 0}, "unet cannot be loaded"),
         ("text_encoder/config.json", {"num_attention_heads": 0}, "text_encoder cannot be loaded"),
         ("text_encoder/config.json", {"hidden_act": "none"}, "text_encoder cannot be loaded"),
+        ("text_encoder/config.json", {"num_hidden_layers": 10**6}, "says 1000000 layers, and it has .* weights"),
+        ("unet/config.json", {"transformer_layers_per_block": [[10**6], 1]}, "says 1000002 layers"),
+        ("vae/config.json", {"layers_per_block": 10**6}, "says 1000000 layers"),
     ],
 )
 def test_a_folder_whose_configuration_cannot_be_used(

@@ -192,6 +192,8 @@ def test_distances_that_do_not_fit_are_made_again(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ({"count": 8, "vary": "auto"}, "vary: 'auto'"),
+        ({"piece": "a cat", "prompt": "{piece} sat"}, "payload"),
+        ({"merge_with": "b.safetensors"}, "merge_with"),
         ({"count": 8, "weight_low": 0.9995, "weight_high": 1.0005}, "low"),
     ],
 )

@@ -14,6 +14,7 @@ from prompt_pins.errors import PinError
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.run import pin
 from prompt_pins.run.beginning import injected
+from prompt_pins.run.panel import Panel
 from prompt_pins.space import build
 from prompt_pins.store import Runs, read_journal
 
@@ -89,7 +90,7 @@ def test_the_words_of_an_own_candidate_are_matched_not_its_units(
     options: dict[str, Any], own: str, weights: list[float]
 ) -> None:
     config = RunConfig(**{**options, "inject": (own,)})
-    assert injected(config, build(config), ()) == [weights]
+    assert injected(config, Panel((config,), (build(config),)), ()) == [weights]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,13 @@ RUNS: dict[str, dict[str, Any]] = {
     "settings": {"vary_settings": ("cfg_scale:3~9",), "image_format": "jpg"},
     "targets of its own, no contest": {"target": (), "finalists": 0},
     "words": {"words": True, "negative_prompt": "green", "weight_low": 0.9, "image_format": "jpg"},
+    "payloads, a piece": {"piece": "red blue", "payload": (
+        "a {piece} circle", "--prompt 'a (big:0.9~1.1) {piece} square' --seed 9 --weight 2", "--prompt {piece} --target"
+        " TARGET")},
+    "payloads, own targets, the worst": {"target": (), "payload": ("--seed 7", "--negative_prompt green"),
+                                         "payload_loss": "worst", "image_format": "jpg"},
+    "payloads of two checkpoints": {"seed_policy": "fixed", "negative_prompt": "pale", "loss_objectives": ("flip:1",
+                                    "colour:1"), "payload": ("--seed 7", "--checkpoint other", "--seed 4")},
     "two losses": {"loss_objectives": ("flip:1", "colour:1"), "held_out": 0},
 }  # fmt: skip
 
@@ -62,7 +69,9 @@ def nothing_is_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ran(changes: dict[str, Any], target: str, runs: Runs, host: Painter | None = None) -> RunFolder:
     """A run to its end."""
-    events = finish(pin.start(RunConfig(**{"target": (target,), **BASE, **changes}), host or Painter(), runs))
+    lines = tuple(line.replace("TARGET", target) for line in changes.get("payload", ()))
+    values = {"target": (target,), **BASE, **changes, "payload": lines}
+    events = finish(pin.start(RunConfig(**values), host or Painter(), runs))
     return events[0].folder  # type: ignore[union-attr]
 
 

@@ -16,6 +16,7 @@ from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.host import Misfits, Recipe, View
 from prompt_pins.loss import Target
 from prompt_pins.run import likely, pin
+from prompt_pins.run.panel import Panel
 from prompt_pins.run.plan import make_plan
 from prompt_pins.search.downhill import downhill, effects, told
 from prompt_pins.space import Space, build
@@ -90,7 +91,7 @@ def weight_of(recipe: Recipe, word: str) -> float:
 
 def measured(config: RunConfig, tell: Callable[[Recipe, View], float], *targets: Target) -> tuple[Likely, Space, Told]:
     space, host = build(config, (), {"cfg_scale": 7.0}), Told(tell=tell)
-    found = likely.measured(config, host, space, targets or (target(),))
+    found = likely.measured(config, host, Panel((config,), (space,)), [targets or (target(),)])
     assert found is not None
     return found, space, host
 
@@ -179,7 +180,7 @@ def test_settings_are_not_asked_for_and_stay() -> None:
     assert found.mean[3] * space.scale[3] == 7.0 and found.mean[2] < 1.0
     config = settings(vary_settings=("cfg_scale:3~9",), vary_prompt=False)
     space, alone = build(config, (), {"cfg_scale": 7.0}), Told(tell=lambda recipe, view: 1.0)
-    assert likely.measured(config, alone, space, (target(),)) is None and not alone.asked
+    assert likely.measured(config, alone, Panel((config,), (space,)), [(target(),)]) is None and not alone.asked
     assert likely.planned(config, space) == 0
 
 
@@ -204,15 +205,15 @@ def test_numbers_of_a_host_that_fails_are_no_reason_to_fail(caplog: pytest.LogCa
     def fail(recipe: Recipe, view: View) -> float:
         raise HostError("the memory is too small for this")
 
-    space = build(settings(), (), {})
-    assert likely.measured(settings(), Told(tell=fail), space, [target()]) is None
+    panel = Panel((settings(),), (build(settings(), (), {}),))
+    assert likely.measured(settings(), Told(tell=fail), panel, [[target()]]) is None
     assert "begins at the original prompt" in caplog.text and "the memory is too small" in caplog.text
 
     def stop(recipe: Recipe, view: View) -> float:
         raise HostInterrupted("stopped")
 
     with pytest.raises(HostInterrupted):
-        likely.measured(settings(), Told(tell=stop), space, [target()])
+        likely.measured(settings(), Told(tell=stop), panel, [[target()]])
 
 
 def test_in_words() -> None:

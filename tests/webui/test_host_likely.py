@@ -120,17 +120,18 @@ def compare(
         monkeypatch.setattr(NoiseLevels, "timestep", lambda levels, sigma: whole(levels, sigma).round())
     host = Entered(webui.checkpoint, "cpu")
     host.skipped = 8 - config["steps"]
-    own = RunConfig.from_record({**config, **local})
-    wanted = likely.measured(own, host, make_plan(own, host).space, read_targets(own, host))
+    plain = values.get("override_settings", {}).get("emphasis") == "No norm"
+    own = RunConfig.from_record({**config, **local, **({"emphasis": "no-norm"} if plain else {})})
+    wanted = likely.measured(own, host, make_plan(own, host).panel, [read_targets(own, host)])
     assert wanted is not None
     table, ours = np.array(found["misfits"]), np.array(wanted.misfits)
-    assert table.shape == ours.shape and ours[1:].std() > 0.01
+    assert table.shape == ours.shape and ours[1:].std() > (0.002 if webui.checkpoint else 0.01)
     # what a mask keeps is the source's latents, which hosts draw from the encoder's answer: 0.014 in 12 draws;
     # Forge-classic: 0.015, perhaps as it computes with fewer bits
     rough = inpainting or lines[0]["host"]["version"] == "classic"
     apart = np.abs(table - ours)
-    if webui.checkpoint:  # random networks amplify rounding in some looks
-        assert np.median(apart) < SAME and apart.max() < 100 * SAME
+    if webui.checkpoint and not plain:  # SDXL's means are nearly 0, and Original multiplies the rounding of such a row
+        assert np.median(apart) < SAME and apart.max() < 200 * SAME
     else:
         assert apart.max() < (200 * SAME if rough else SAME)
 

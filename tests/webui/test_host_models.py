@@ -22,8 +22,7 @@ from torch import Tensor
 from tests.headless.conditionings import HEIGHT, STEPS, WIDTH, Case, cases, kept, told
 from tests.webui.client import Webui, encoded
 from tests.webui.conftest import modelled
-from tests.webui.test_host_likely import CASES as LOOKS
-from tests.webui.test_host_likely import compare
+from tests.webui.test_host_likely import CASES, compare
 from tests.webui.test_host_samplers import (  # noqa: F401
     test_an_interrupted_tree_leaves_nothing_behind,
     test_hires_fix_forks_only_the_first_pass,
@@ -106,7 +105,11 @@ def test_the_headless_hosts_images_are_the_webuis(webui: Webui, twin: HeadlessHo
     assert np.abs(ours - theirs).mean() < 0.1 and ours.std() > 10
 
 
-@pytest.mark.parametrize("look", ["words", "schedule", "and", "long", "mask", "image to image"])
+LOOKS = {name: CASES[name] for name in ("words", "schedule", "and", "long", "mask", "image to image")}
+LOOKS["long, no norm"] = {**CASES["long"], "override_settings": {"emphasis": "No norm"}}
+
+
+@pytest.mark.parametrize("look", LOOKS)
 def test_the_webuis_denoiser_says_what_the_headless_hosts_does(
     webui: Webui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from ..config import AnalysisOptions, MapOptions, RunConfig
+from ..config import AnalysisOptions, MapOptions, RunConfig, payloads
 from ..errors import OptionError, PinError, reason
 from ..options import Declaration, declarations, defaults, describe
 
@@ -112,19 +112,9 @@ def own_options(given: dict[str, Any], cls: type = AnalysisOptions) -> dict[str,
 
 def read_config(path: Path) -> dict[str, Any]:
     """The options of a TOML file, by name; its images are relative to its folder.  Raises `PinError`."""
-    from ..loss.images import is_strange_pipe
-
+    text = _text_of(path, "a TOML file of options", "TOML")
     try:
-        if is_strange_pipe(path):
-            raise PinError(f"{path}: is a special file; allowed: a TOML file of options")
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise PinError(f"{path}: cannot be read ({reason(error)})") from error
-    if len(data) > MOST_BYTES:
-        raise PinError(f"{path}: is not a file of options (it is larger than {MOST_BYTES // 2**20} MiB)")
-    try:
-        values = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+        values = tomllib.loads(text)
     except RecursionError as error:
         raise PinError(f"{path}: is not a file of options (its lists or tables lie too deep in one another)") from error
     except ValueError as error:
@@ -133,7 +123,47 @@ def read_config(path: Path) -> dict[str, Any]:
         values["target"] = [_beside(path, image) for image in values["target"]]
     if "mask" in values:
         values["mask"] = _beside(path, values["mask"])
+    if isinstance(values.get("payload"), list):
+        values["payload"] = [_payload(path, entry, f"payload {n}") for n, entry in enumerate(values["payload"], 1)]
     return values
+
+
+def read_payloads(path: Path) -> list[str]:
+    """The lines of a text file of payloads, but empty ones; images are relative to its folder.  Raises `PinError`."""
+    lines = _text_of(path, "a text file, a payload a line", "text").splitlines()
+    return [_payload(path, line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _payload(path: Path, entry: Any, place: str) -> str:
+    """The line of a payload that is a table of a file of options, or a line of text."""
+    if not isinstance(entry, (str, dict)):
+        raise OptionError(place, entry, "a table, or a line of text")
+    try:
+        one = payloads.Payload.from_dict(entry) if isinstance(entry, dict) else payloads.read(entry)
+    except OptionError as error:
+        raise payloads.at(place, error) from error
+    mask = None if one.mask is None else _beside(path, one.mask)
+    target = tuple(image if image.isdecimal() else _beside(path, image) for image in one.target)
+    return dataclasses.replace(one, target=target, mask=mask).line()
+
+
+def _text_of(path: Path, allowed: str, kind: str) -> str:
+    """The text of a file, which is not read beyond `MOST_BYTES`.  Raises `PinError`."""
+    from ..loss.images import is_strange_pipe
+
+    try:
+        if is_strange_pipe(path):
+            raise PinError(f"{path}: is a special file; allowed: {allowed}")
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PinError(f"{path}: cannot be read ({reason(error)})") from error
+    if len(data) > MOST_BYTES:
+        raise PinError(f"{path}: is not {allowed} (it is larger than {MOST_BYTES // 2**20} MiB)")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except ValueError as error:
+        raise PinError(f"{path}: is not a {kind} file ({str(error).partition(';')[0]})") from error
 
 
 def _beside(path: Path, image: Any) -> Any:
@@ -164,12 +194,12 @@ def merged(prompt: str | None, config: Path | None, given: Mapping[str, Any]) ->
 
 def complete(values: Mapping[str, Any]) -> RunConfig:
     """The configuration of what a command line says.  Raises `OptionError`, also where it says no prompt."""
-    if "prompt" not in values:
+    if not {"prompt", "payload"} & set(values):
         raise OptionError("prompt", "", "a prompt, as an argument or in the file of --config")
     return placed(values)
 
 
-MODEL = ("checkpoint", "vae")
+MODEL = ("checkpoint", "vae", "merge_with", "merge_minus")
 
 
 def placed(values: Mapping[str, Any]) -> RunConfig:

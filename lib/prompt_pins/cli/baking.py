@@ -15,6 +15,8 @@ def baked(folder: RunFolder, to: Path | None, checkpoint: str, device: str | Non
     record, (embeddings, loras) = folder.record(), folders
     if to is None:
         raise OptionError("to", "", "a file whose name ends in .safetensors")
+    if record.config.get("merge_with"):
+        raise OptionError("format", "embedding", "another one: this run pinned a merge")
     baked_files(record, to)
     if checkpoint and record.host.get("name") != "headless":
         prompt = record.exportable().prompt

@@ -20,7 +20,7 @@ import typer
 from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
 from ..store import Record
-from .arguments import Command, some_path
+from .arguments import MODEL, Command, some_path
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -120,11 +120,15 @@ class Crew:
         here: what opens this process's own, or Ray's.  beside: what was given for that, by its options.  record: of a
         run that goes on.  Raises `PinError`.
         """
+        if any(job.checkpoint != config.checkpoint for job in config.jobs()):
+            raise OptionError("payload", "--checkpoint", "none: all payloads are rendered with the run's checkpoint")
         was = None if record is None else record.host.get("name") == WEBUIS
         if was and not self.webui:
             raise OptionError("webui", "none", "the addresses of WebUIs: this run was rendered by some")
         if was is False and self.webui:
             raise OptionError("webui", self.shown[0], "none: this run was rendered without WebUIs")
+        if self.webui and config.merge_with:
+            raise OptionError("merge_with", config.merge_with, "none beside --webui: a WebUI merges in its own script")
         if self.source is not None and not self.webui:
             raise OptionError("source", str(self.source), "an image beside --webui")
         if self.webui and self.ray:
@@ -178,8 +182,9 @@ class Crew:
 
 def fresh(config: RunConfig, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
     """What opens a configuration's engine."""
-    opening = functools.partial(engine, device=device, prompt=config.prompt)
-    return Here(opening, checkpoint=config.checkpoint, vae=config.vae, embeddings=embeddings, loras=loras)
+    opening = functools.partial(engine, device=device, prompt=config.every_text)
+    paths = {name: getattr(config, name) for name in MODEL}
+    return Here(opening, embeddings=embeddings, loras=loras, **paths)
 
 
 def again_as(

@@ -17,8 +17,8 @@ import typer
 from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
-from . import facts, threads
-from .arguments import merged, some_path, with_analysis_options, with_map_options, with_options
+from . import facts, merging, threads
+from .arguments import merged, read_payloads, some_path, with_analysis_options, with_map_options, with_options
 from .crew import Crew, again_as, fresh, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
@@ -54,11 +54,17 @@ def pin(
     device: Device = None,
     embeddings: Embeddings = None,
     loras: Loras = None,
+    payloads: Annotated[
+        Optional[Path],
+        typer.Option(parser=some_path, metavar="FILE", help="A text file of payloads, one a line (see --payload)."),
+    ] = None,
     **options: Any,
 ) -> None:
     """Pin a prompt: find the weights of its words that bring its images to the target."""
     from ..run import pin as loop
 
+    if payloads is not None:
+        options["payload"] = [*(options.get("payload") or ()), *read_payloads(payloads)]
     settings = merged(prompt, config, options)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
     with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
@@ -186,7 +192,7 @@ def compare(
 def export(
     run: RunName,
     notation: Annotated[
-        str, typer.Option("--format", help="text, csv (a style of the WebUI), json, compel, or embedding.")
+        str, typer.Option("--format", help="text, csv (a style of the WebUI), json, compel, piece, or embedding.")
     ] = "text",
     to: Annotated[
         Optional[Path],
@@ -257,7 +263,7 @@ def report(run: RunName, out: Out = OUT) -> None:
     build_index(Runs(folder.path.parent))
 
 
-for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert):
+for command in (facts.samplers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge):
     app.command()(command)
 
 

@@ -63,7 +63,19 @@ def run_to_the_end(
         finally:
             screen.close()
     if folder is not None:
-        _close(console, folder, received, failure or live.failed, flags(again))
+        _close(console, folder, received, failure or live.failed or _merged(console, folder), flags(again))
+
+
+def _merged(console: Terminal, folder: RunFolder) -> Exception | None:
+    """Write what a merge found, once its run is finished; why it cannot be written."""
+    from .merged import keep
+
+    try:
+        for line in keep(folder):
+            console.say(line)
+    except (PinError, OSError) as error:
+        return error
+    return None
 
 
 def flags(given: Mapping[str, object]) -> list[str]:
@@ -133,7 +145,7 @@ def draw_again(folder: RunFolder) -> None:
     console.say(f"this {what} is finished; its report is drawn again")
     built(folder)
     if task == "pin":
-        _close(console, folder, [], None)
+        _close(console, folder, [], _merged(console, folder))
 
 
 @contextlib.contextmanager

@@ -1,15 +1,25 @@
-"""A small web server for the pages of runs: this machine only, read only.  Standard library only."""
+"""A small web server for the pages of runs, on this machine only.  It writes nothing but answers of runs by eye.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
 import http.server
+import json
 import logging
 import re
+import secrets
 import sys
 import urllib.parse
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OptionError, PinError
+
+if TYPE_CHECKING:
+    from ..store import RunFolder
 
 HOST = "127.0.0.1"
 TYPES = {
@@ -23,6 +33,9 @@ TYPES = {
     ".gif": "image/gif",
 }
 SHOWN = re.compile(r"\d{8,}|analysis")  # folders of runs, and of analyses
+EYE = re.compile(r"/(\d{8,12})/eye(?:/(|state\.json|answer))?")
+MOST_BYTES = 2**20
+"""Of an answer by eye."""
 log = logging.getLogger(__name__)
 
 
@@ -60,9 +73,10 @@ def folder_address(root: Path, address: str) -> str | None:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Answers GET and HEAD."""
+    """Answers GET and HEAD; POST for an answer by eye.  key: who sends one was shown its page by this server."""
 
     root: Path
+    key: str
     server_version = "prompt-pins"
     sys_version = ""
     protocol_version = "HTTP/1.1"
@@ -76,17 +90,80 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """The same without the file."""
         self._answer(False)
 
-    def _answer(self, whole: bool) -> None:
+    def do_POST(self) -> None:
+        """The answer to the question of a run by eye."""
+        length = self.headers.get("Content-Length", "")
+        size = int(length) if length.isdecimal() and len(length) < 9 else MOST_BYTES + 1
+        data = self.rfile.read(size) if size <= MOST_BYTES else b""
+        if size > MOST_BYTES:
+            self.close_connection = True  # the rest of it is not read
+        name = self._eye("answer")
+        folder = None if name is None else self._run(name)
+        if self._strange() or not self._own():
+            self._json(HTTPStatus.FORBIDDEN, "only this server's own pages may answer")
+        elif size > MOST_BYTES:
+            self._json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an answer has at most {MOST_BYTES} bytes")
+        elif folder is None:
+            self._json(HTTPStatus.NOT_FOUND, "there is no such run")
+        else:
+            self._json(*answered(folder, data))
+
+    def _own(self) -> bool:
+        """Whether a request comes of a page of this server: another site's cannot know the key, nor send the header."""
+        from ..report.eye import KEY
+
+        origin = self.headers.get("Origin", f"http://{self.headers.get('Host')}")
+        known = secrets.compare_digest(self.headers.get(KEY, "").encode(), self.key.encode())
+        plain = self.headers.get("Content-Type", "").partition(";")[0].strip() == "application/json"
+        return known and plain and origin == f"http://{self.headers.get('Host')}"
+
+    def _eye(self, what: str) -> str | None:
+        """The run whose page by eye, or a part of it, is asked for."""
+        found = EYE.fullmatch(urllib.parse.urlsplit(self.path).path)
+        return found[1] if found is not None and found[2] == what else None
+
+    def _run(self, name: str) -> RunFolder | None:
+        """A run by its number, where it has a journal that lies within it."""
+        from ..store import RunFolder
+        from ..store.folder import has
+
+        folder = RunFolder(self.root / name)
+        inside = folder.path.resolve().is_relative_to(self.root.resolve()) and has(folder.path, "journal.jsonl")
+        return folder if inside else None
+
+    def _shown_by_eye(self, whole: bool) -> bool:
+        """Send the page of a run by eye, or how it is; False for any other address."""
+        found = EYE.fullmatch(urllib.parse.urlsplit(self.path).path)
+        folder = None if found is None or found[2] == "answer" else self._run(found[1])
+        if found is None or folder is None:
+            return False
+        from ..report import eye
+
+        if found[2] is None:
+            self._moved(f"/{found[1]}/eye/")
+            return True
+        try:
+            record = folder.record()
+            text = json.dumps(eye.state(record)) if found[2] else eye.page(found[1], record, self.key)
+        except PinError:
+            return False
+        self._send(HTTPStatus.OK, TYPES[".json" if found[2] else ".html"], text.encode(), whole)
+        return True
+
+    def _strange(self) -> bool:
+        """Whether this machine is asked by another name: a page that rebinds its own."""
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-        if host not in ("127.0.0.1", "localhost"):  # another name for this machine is a page that rebinds its own
+        return host not in ("127.0.0.1", "localhost")
+
+    def _answer(self, whole: bool) -> None:
+        if self._strange():
             self.send_error(HTTPStatus.FORBIDDEN)
+            return
+        if self._shown_by_eye(whole):
             return
         moved = folder_address(self.root, self.path)
         if moved is not None:
-            self.send_response(HTTPStatus.FOUND)
-            self.send_header("Location", moved)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._moved(moved)
             return
         found = find(self.root, self.path)
         try:
@@ -96,11 +173,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if found is None or data is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", TYPES[found.suffix.lower()])
+        self._send(HTTPStatus.OK, TYPES[found.suffix.lower()], data, whole)
+
+    def _moved(self, address: str) -> None:
+        self.send_response(HTTPStatus.FOUND)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _json(self, status: HTTPStatus, said: str) -> None:
+        self._send(status, TYPES[".json"], json.dumps({"detail": said}).encode(), True)
+
+    def _send(self, status: HTTPStatus, kind: str, data: bytes, whole: bool) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", "frame-ancestors 'self'")
         self.end_headers()
         if whole:
             self.wfile.write(data)
@@ -108,6 +198,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """To the log, not to the terminal."""
         log.info(format, *args)
+
+
+def answered(folder: RunFolder, data: bytes) -> tuple[HTTPStatus, str]:
+    """Take the body of a request for the answer to a run's question: the status, and what is said."""
+    from ..report.eye import taken
+    from ..store.framing import load
+
+    try:
+        return (HTTPStatus.OK, taken(folder, load(data)))
+    except OptionError as error:
+        return HTTPStatus.UNPROCESSABLE_ENTITY, str(error)
+    except ValueError as error:
+        return HTTPStatus.UNPROCESSABLE_ENTITY, f"the answer {error}"
+    except PinError as error:
+        return HTTPStatus.CONFLICT, str(error)
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -121,5 +226,5 @@ class _Server(http.server.ThreadingHTTPServer):
 
 def make_server(root: Path, port: int) -> http.server.ThreadingHTTPServer:
     """A server of the runs below `root`, on this machine only; port 0: any that is free.  Raises OSError."""
-    handler = type("Handler", (_Handler,), {"root": root})
+    handler = type("Handler", (_Handler,), {"root": root, "key": secrets.token_urlsafe(24)})
     return _Server((HOST, port), handler)

@@ -14,6 +14,8 @@ from .groups import (
     TargetOptions,
 )
 from .map import MapOptions
+from .merging import MergeOptions
+from .payloads import PayloadOptions
 from .presets import PRESETS
 from .run import RunConfig
 from .search import SearchOptions
@@ -24,7 +26,9 @@ __all__ = [
     "BudgetOptions",
     "LossGroup",
     "MapOptions",
+    "MergeOptions",
     "OutputOptions",
+    "PayloadOptions",
     "PromptOptions",
     "RenderOptions",
     "RunConfig",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from ..options import check_known, checked, option
+from .merging import MergeOptions
 
 Own = TypeVar("Own", bound="OwnOptions")
 
@@ -74,7 +75,7 @@ class TargetOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class RenderOptions:
+class RenderOptions(MergeOptions):
     """How a prompt becomes a batch of images."""
 
     GROUP = "Images"
@@ -176,7 +177,8 @@ class LossGroup:
     loss_objectives: tuple[str, ...] = option(
         ("flip",),
         label="Objectives of the loss",
-        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight.",
+        help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags; each as name or name:weight. Or taste "
+        "alone: you rank the candidates by eye, on a page.",
     )
     tags_wanted: tuple[str, ...] = option(
         (), label="Wanted tags", help="Tags that the images should have, for the objective tags."

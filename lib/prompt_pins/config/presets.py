@@ -6,6 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+STARTS = ("original", "random", "anywhere")
+LIKELY = "likely"
+TASTE = "taste"
+"""The objective of the loss that is the user's own eye."""
+WITH_TWO: Mapping[str, tuple[Any, ...]] = MappingProxyType({"seed_policy": ("fixed",), "start": STARTS})
+"""What is allowed with two objectives."""
+BY_EYE: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {"seed_policy": ("rotated",), "start": STARTS, "patience": (0,), "objectives": (1,), "restarts": (0,)}
+)
+"""The same where the user ranks: there is no target, and ranks of two generations cannot be compared."""
+
 CLASSIC: Mapping[str, Any] = MappingProxyType(
     {
         "initial_std": 0.05,
@@ -48,6 +59,18 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "Quick": QUICK,
     }
 )
+
+
+def is_by_eye(objectives: Any) -> bool:
+    """Whether the objectives of a loss, as a configuration has them, are the user's eye alone."""
+    return isinstance(objectives, (list, tuple)) and list(objectives) == [TASTE]
+
+
+def limits(options: Any) -> tuple[Mapping[str, tuple[Any, ...]], str]:
+    """What other options leave of some; of those that the preset gives, the first is taken.  And when, in words."""
+    if is_by_eye(getattr(options, "loss_objectives", ())):
+        return BY_EYE, f"with the objective {TASTE}"
+    return (WITH_TWO, "with two objectives") if options.objectives == 2 else ({}, "")
 
 
 def chosen(values: Mapping[str, Any]) -> dict[str, Any]:

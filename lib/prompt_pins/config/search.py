@@ -14,16 +14,13 @@ from typing import Any, ClassVar
 
 from ..errors import OptionError
 from ..options import checked, option
-from .presets import PRESETS
+from .presets import LIKELY, PRESETS, STARTS, limits
 from .resolved import MOST_CANDIDATES, Resolved, resolve
 
-STARTS = ("original", "random", "anywhere")
-LIKELY = "likely"
 RECOMBINATION = ("superlinear", "linear", "equal")
 RATES = ("deap", "tutorial")
 LIMITERS = ("penalty", "constraint")
 SEED_POLICIES = ("fixed", "rotated")
-WITH_TWO = {"seed_policy": ("fixed",), "start": STARTS}  # what is allowed with two objectives; else the first of it
 
 
 @dataclass(frozen=True)
@@ -292,9 +289,10 @@ class SearchOptions:
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in checked(type(self), values).items():
             object.__setattr__(self, name, value)
+        restricted, when = limits(self)
         for name, value in PRESETS[self.preset].items():
             if getattr(self, name) is None:
-                allowed = WITH_TWO.get(name, ()) if self.objectives == 2 else ()
+                allowed = restricted.get(name, ())
                 object.__setattr__(self, name, value if value in allowed or not allowed else allowed[0])
         if self.lambda_ == 1:
             raise OptionError("lambda_", 1, "0 (worked out from the number of weights), or at least 2")
@@ -304,9 +302,9 @@ class SearchOptions:
             raise OptionError("initial_std", self.initial_std, f"at least the resolution, which is {self.resolution:g}")
         if self.objectives == 2 and self.restarts:
             raise OptionError("restarts", self.restarts, "0 with two objectives")
-        for name, allowed in WITH_TWO.items():
-            if self.objectives == 2 and getattr(self, name) not in allowed:
-                raise OptionError(name, getattr(self, name), f"{' or '.join(map(repr, allowed))} with two objectives")
+        for name, allowed in restricted.items():
+            if getattr(self, name) not in allowed:
+                raise OptionError(name, getattr(self, name), f"{' or '.join(map(repr, allowed))} {when}")
         if self.ccov1 is not None and self.ccovmu is not None and self.ccov1 + self.ccovmu > 1.0:
             raise OptionError("ccovmu", self.ccovmu, f"at most 1 - ccov1, which is {1.0 - self.ccov1:g}")
 

@@ -35,7 +35,7 @@ ENDS = {
 def layers_of(unet: Any, towers: Sequence[Tower]) -> dict[str, nn.Module]:
     """Every linear layer and convolution of a model by each of its names."""
     found = {}
-    places = {**ENDS, **dict(_places(unet))}
+    places = {**ENDS, **dict(block_places(unet))}
     for path, module in _changeable(unet):
         found[UNET + _word(path)] = module
         found[UNET + _word(_original(path, places))] = module
@@ -70,7 +70,7 @@ def _original(path: str, places: dict[str, str]) -> str:
     return path
 
 
-def _places(unet: Any) -> Iterator[tuple[str, str]]:
+def block_places(unet: Any) -> Iterator[tuple[str, str]]:
     """(diffusers' name, original name) of each block of a UNet, and of what is between the levels."""
     number = 0
     for level, block in enumerate(unet.down_blocks):

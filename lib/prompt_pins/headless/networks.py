@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import CheckpointError
-from .settings import Settings
+from .settings import Settings, read_config
 from .towers import Tower
 
 UNET = "model.diffusion_model."
@@ -28,6 +29,8 @@ OPEN_CLIP = "cond_stage_model.model."
 XL_CLIP = "conditioner.embedders.0.transformer."
 XL_OPEN_CLIP = "conditioner.embedders.1.model."
 SD2_LAYERS = 23
+LAYERS = ("num_hidden_layers", "layers_per_block", "transformer_layers_per_block")
+"""Where a part's configuration says how many layers it has."""
 _OPEN_CLIP_ENDS = {
     "positional_embedding": "embeddings.position_embedding.weight",
     "token_embedding.weight": "embeddings.token_embedding.weight",
@@ -129,12 +132,26 @@ def folder_part(cls: Any, folder: Path, part: str, field: str = "checkpoint") ->
         raise CheckpointError(f"{field}: {folder / part} holds no .safetensors weights")
     whole = [name for name in names if ".fp16." not in name]
     try:
+        said = _layers([read_config(folder, part).get(name) for name in LAYERS])
+        found = sum(len(_names(folder / part / name)) for name in names)
+        if said > found:  # building so many would take for ever
+            raise ValueError(f"its configuration says {said} layers, and it has {found} weights")
         network: nn.Module = cls.from_pretrained(
             str(folder / part), local_files_only=True, use_safetensors=True, variant=None if whole else "fp16"
         )
     except Exception as error:  # a library of others, on a stranger's files
         raise CheckpointError(f"{field}: {folder / part} cannot be loaded: {_first_line(error)}") from None
     return network
+
+
+def _layers(said: Any) -> int:
+    """How many layers a configuration says, each part's own number or a list of them."""
+    return sum(map(_layers, said)) if isinstance(said, list) else int(said or 0)
+
+
+def _names(path: Path) -> list[str]:
+    with safe_open(path, "pt") as file:
+        return list(file.keys())
 
 
 def _filled(make: Callable[[], nn.Module], convert: Callable[[nn.Module], Any], what: str) -> nn.Module:

@@ -11,12 +11,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
+from ..merge.sources import FIELDS, Sources
 from ..store import Record
 from .checkpoint import Checkpoint, load
 from .engine import HeadlessHost
 from .inversion import Inversion, load_inversions
 from .lora_tags import EMBEDDED_LORAS, Loras, load_loras, read_tags
+from .merged import MergedHost, check_recorded, open_sources
 
 SHOWN = 10  # digits of a hash in a message
 
@@ -29,14 +32,18 @@ def open_host(
     vae: str = "",
     loras: Path | None = None,
     prompt: str = "",
+    merge_with: str = "",
+    merge_minus: str = "",
 ) -> HeadlessHost:
     """A host with all textual inversions of a folder, and the LoRAs that a prompt names.
 
     loras: their folder; None: that of the embedded model's own, for the embedded model.
+    merge_with, merge_minus: of checkpoints that are merged with it.
     Raises `CheckpointError`, `OptionError` and `PromptError`.
     """
     found = _loras(loras, checkpoint, prompt)
-    return _open(load(checkpoint, vae), device, embeddings, None, precise, found)
+    sources = _sources(checkpoint, merge_with, merge_minus)
+    return _open(load(checkpoint, vae), device, embeddings, None, precise, found, sources)
 
 
 def reopen_host(
@@ -64,7 +71,8 @@ def reopen_host(
         folder = Path(str(known["embeddings_folder"]))
     vae, checkpoint = str(record.config.get("vae", "")), checkpoint or str(record.config.get("checkpoint", ""))
     mine = _recorded_loras(record, loras, checkpoint)
-    host = _open(load(checkpoint, vae), device, folder, names, precise, mine)
+    sources = _sources(checkpoint, *(str(record.config.get(name) or "") for name in FIELDS[1:]))
+    host = _open(load(checkpoint, vae), device, folder, names, precise, mine, sources)
     for key in ("checkpoint_sha256", "prediction", "configuration_sha256", "vae_sha256"):
         found = host.describe()[key]
         if key in known and known[key] != found:
@@ -74,6 +82,8 @@ def reopen_host(
                 f"({known.get('checkpoint')}, whose {key.replace('_', ' ')} is "
                 f"{str(known[key])[:SHOWN] or 'none'}, not {str(found)[:SHOWN] or 'none'})"
             )
+    if sources is not None:
+        check_recorded(known, host.describe(), sources.paths)
     return host
 
 
@@ -84,13 +94,23 @@ def _open(
     names: Mapping[str, str] | None,
     precise: bool,
     loras: Loras,
+    sources: Sources | None,
 ) -> HeadlessHost:
     """names: of the only inversions that are wanted, with their hashes; None: all of the folder."""
     words: Sequence[Inversion] = ()
     if folder is not None:
         words = load_inversions(folder, tuple(tower.width for tower in model.towers))
         words = words if names is None else _recorded(folder, words, names)
-    return HeadlessHost(model, device, words, precise, folder and Path(os.path.abspath(folder)), loras)
+    place = folder and Path(os.path.abspath(folder))
+    if sources is not None:
+        return MergedHost(sources, model, device, words, precise, place, loras)
+    return HeadlessHost(model, device, words, precise, place, loras)
+
+
+def _sources(checkpoint: str, merge_with: str, merge_minus: str) -> Sources | None:
+    if merge_minus and not merge_with:
+        raise OptionError("merge_minus", merge_minus, "none without merge_with")
+    return open_sources(checkpoint, merge_with, merge_minus) if merge_with else None
 
 
 def _loras(folder: Path | None, checkpoint: str, prompt: str) -> Loras:
@@ -101,7 +121,7 @@ def _loras(folder: Path | None, checkpoint: str, prompt: str) -> Loras:
 
 def _recorded_loras(record: Record, folder: Path | None, checkpoint: str) -> Loras:
     """Those that a run was rendered with."""
-    prompt, known = str(record.config.get("prompt", "")), record.host.get("loras")
+    prompt, known = RunConfig.from_record(record.config).every_text, record.host.get("loras")
     if known is None and (tags := read_tags(prompt)):
         raise CheckpointError(
             f"loras: an earlier version rendered this run, which left the LoRA {tags[0].name!r} out; start a new run"

@@ -55,15 +55,26 @@ def open_file(path: Path) -> Networks:
             weights = {name: file.get_tensor(name) for name in names if name.startswith(wanted)}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"checkpoint: {path} is damaged or is no safetensors file ({error})") from None
-    known = EMBEDDED_CONFIG if layout == "sd1" and _is_embedded(weights) else None
-    settings = with_yaml(path.with_suffix(".yaml"), from_folder(known) if known else LAYOUTS[layout][1])
-    try:
-        found = _networks(layout, weights, settings, known)
-    except (KeyError, IndexError, StopIteration, ZeroDivisionError, ValueError) as error:
-        raise CheckpointError(f"checkpoint: {path} is not a known one: weights are missing (at {error})") from None
+    found = _built(path, layout, weights)
     if not found.settings.prediction:
         found = dataclasses.replace(found, settings=_asked(layout, found))
     return found
+
+
+def networks_of(path: Path, weights: Mapping[str, Tensor]) -> Networks:
+    """The networks of other weights under the keys of a file; not asked what they predict."""
+    layout = _layout(path, _shapes(weights, ""))
+    wanted = (UNET, VAE, *LAYOUTS[layout][0])
+    return _built(path, layout, {name: weight for name, weight in weights.items() if name.startswith(wanted)})
+
+
+def _built(path: Path, layout: str, weights: dict[str, Tensor]) -> Networks:
+    known = EMBEDDED_CONFIG if layout == "sd1" and _is_embedded(weights) else None
+    settings = with_yaml(path.with_suffix(".yaml"), from_folder(known) if known else LAYOUTS[layout][1])
+    try:
+        return _networks(layout, weights, settings, known)
+    except (KeyError, IndexError, StopIteration, ZeroDivisionError, ValueError) as error:
+        raise CheckpointError(f"checkpoint: {path} is not a known one: weights are missing (at {error})") from None
 
 
 def _layout(path: Path, shapes: Mapping[str, list[int]]) -> str:

@@ -33,6 +33,8 @@ class Earlier:
         record = folder.record()
         if record.task != "pin" or len(record.candidates) < LEAST:
             raise OptionError("run", folder.path.name, f"the number of a run with at least {LEAST} candidates")
+        if record.target_counts:
+            raise OptionError("run", folder.path.name, "a run without payloads: a map shows the pictures of one prompt")
         return cls(folder, record)
 
 
@@ -40,6 +42,12 @@ def space_of(config: RunConfig, host: Host) -> Space:
     """The space of a map.  Raises `PromptError` and `OptionError`."""
     if config.vary == "auto":
         raise OptionError("vary", config.vary, "words, phrases or groups; auto is for measuring words")
+    if config.many:
+        raise OptionError("payload", list(config.payload), "no payload and no piece: a map is of one prompt")
+    if config.merge_with:
+        raise OptionError("merge_with", config.merge_with, "none: a map is of one checkpoint")
+    if config.many:
+        raise OptionError("payload", list(config.payload), "no payload and no piece: a map is of one prompt")
     return build(config, host.embeddings(), host.settings(config))
 
 
@@ -82,7 +90,7 @@ def _distinct(space: Space, rows: Sequence[Sequence[float]] | np.ndarray, most: 
     found: dict[str, tuple[float, ...]] = {}
     for row in rows:
         vector = space.round([float(value) for value in row])
-        found.setdefault(candidate_id(space.recipe(vector), ()), tuple(vector))
+        found.setdefault(candidate_id([space.recipe(vector)], [()]), tuple(vector))
         if len(found) == most:
             break
     return tuple(found.values())

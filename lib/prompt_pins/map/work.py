@@ -136,7 +136,7 @@ class _Work:
         return found
 
     def _id(self, index: int) -> str:
-        return candidate_id(self.space.recipe(self.points[index]), self.seeds)
+        return candidate_id([self.space.recipe(self.points[index])], [self.seeds])
 
     def _request(self, index: int) -> Request:
         return Request(self.space.recipe(self.points[index]), self.seeds, self.config, forked=True)

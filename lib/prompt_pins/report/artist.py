@@ -15,7 +15,7 @@ import numpy as np
 from ..store import Candidate, Generation, Record, RunFolder
 from ..store.files import whole_file, write_json, write_text
 from . import context, pages, plots
-from .gif import caption, mosaic, shrink, spread_evenly, write_gif
+from .gif import alike, caption, mosaic, shrink, spread_evenly, write_gif
 from .images import Thumbs, read_images
 from .quick import QuickPlotter
 from .stats import BatchStats, read_stats
@@ -45,7 +45,7 @@ class Artist:
         """As the run's own configuration wants it."""
         return cls(folder, bool(record.config.get("gifs", True)), bool(record.config.get("plots", True)))
 
-    def candidate(self, candidate: Candidate, images: Sequence[np.ndarray] | np.ndarray | None = None) -> None:
+    def candidate(self, candidate: Candidate, images: Sequence[np.ndarray] | None = None) -> None:
         """`summary.gif`, `loss_plot.png` and the page of a candidate; nothing where it left no folder.
 
         images: its batch, where it is still in memory; otherwise it is read from the folder.
@@ -56,7 +56,8 @@ class Artist:
         if self.gifs:
             frames = read_images(folder, candidate.images) if images is None else list(images)
             if frames:
-                write_gif(folder / "summary.gif", [shrink(frame, SUMMARY_SIDE) for frame in frames], MILLISECONDS)
+                small = alike([shrink(frame, SUMMARY_SIDE) for frame in frames])
+                write_gif(folder / "summary.gif", small, MILLISECONDS)
         stats = read_stats(folder)
         if self._plotter is not None and (stats.fits or stats.spreads):
             self._plotter.candidate(folder / "loss_plot.png", candidate, stats)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..store import Candidate, Generation, Record
+from ..store import Candidate, Generation, Held, Record
 from ..store.folder import map_name
 from . import answer, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
 from .images import Thumbs
+from .payloads import Shown, payloads
 from .stats import BatchStats, read_stats
 from .tree import draw_tree
 from .view import (
@@ -27,6 +28,7 @@ from .view import (
     seconds_of,
     series,
     settings,
+    unseen,
     variables,
     verdict,
 )
@@ -66,8 +68,11 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "original_fit": original.fit if original else None,
         "pinned_fit": winner.fit if winner else None,
         "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
+        "payloads": [_payload(thumbs, one) for one in payloads(record)],
+        "worst": record.config.get("payload_loss") == "worst",
         "held": held,
-        "scale": _scale(held.low, held.high) if held else None,
+        "unseen_told": unseen(held) if held else "",
+        "scale": _scale(*_ends(held)) if held else None,
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
@@ -107,11 +112,29 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     }
 
 
+def _ends(held: Held) -> tuple[float, float]:
+    """The lowest and the highest end of a check's intervals."""
+    low, high = [held.low, *(gain[1] for gain in held.payload_gains)], [held.high, *(g[2] for g in held.payload_gains)]
+    return min(low), max(high)
+
+
+def _payload(thumbs: Thumbs, one: Shown) -> dict[str, Any]:
+    """A payload with its pictures."""
+    sides = ("targets", "before", "after", "unseen_before", "unseen_after")
+    names = ("Target", "Original prompt, image", "Pinned prompt, image", "Original prompt, unseen seed",
+             "Pinned prompt, unseen seed")  # fmt: skip
+    pictures = {
+        side: _pictures(thumbs, getattr(one, side), f"Payload {one.number}: {name}") for side, name in zip(sides, names)
+    }
+    return {**vars(one), **pictures}
+
+
 def _notations(name: str, record: Record, best: Candidate | None) -> list[tuple[str, str, str]]:
     """(id, label, text) of the notations in which the pinned prompt can be copied."""
     if best is None or best.loss is None:
         return []
-    found = [
+    found = [("piece", "piece", best.piece)] if best.piece else []
+    found += [
         ("csv", "style (CSV line)", notations.style_line(name, best)),
         ("json", "JSON", notations.as_json(name, record, best)),
         ("compel", "Compel", notations.compel_or_reason(best)[0]),
@@ -218,6 +241,7 @@ def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, 
     rows = [candidate_row(c, record.axes, picture(c), (c.generation, c.id) in best) for c in record.candidates]
     parts = (part is not None for part in (record.likely, record.choice, record.held))
     done = (record.state, len(rows), len(record.generations), *parts, len(record.words))
+    done += (len(record.questions), len(record.verdicts)) if record.by_eye else ()
     return {
         "version": " ".join(map(str, done)),
         "state": record.state,

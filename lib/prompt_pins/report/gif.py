@@ -19,6 +19,7 @@ from ..store.files import write_bytes
 LIMIT = 8_000_000  # bytes of a GIF
 MAX_FRAMES = 100
 COLOURS = 256
+EMPTY = 96  # the grey where there is no image
 T = TypeVar("T")
 _SAMPLE = 4096  # pixels that a palette starts from
 _ROUNDS = 2  # of k-means, after that
@@ -126,6 +127,20 @@ def spread_evenly(items: Sequence[T], count: int) -> list[T]:
     return [items[round(place)] for place in np.linspace(0, len(items) - 1, count)]
 
 
+def alike(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The frames (each H x W x 3, uint8), smaller ones amid the grey that makes all as large as the largest."""
+    height, width = (max((frame.shape[side] for frame in frames), default=0) for side in (0, 1))
+    found = []
+    for frame in frames:
+        canvas = frame
+        if frame.shape[:2] != (height, width):
+            canvas = np.full((height, width, 3), EMPTY, dtype=np.uint8)
+            top, left = (height - frame.shape[0]) // 2, (width - frame.shape[1]) // 2
+            canvas[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
+        found.append(canvas)
+    return found
+
+
 def shrink(frame: np.ndarray, side: int) -> np.ndarray:
     """The frame (H x W x 3, uint8) with its longer side at most `side` pixels."""
     from PIL import Image
@@ -148,7 +163,7 @@ def mosaic(images: Sequence[np.ndarray], side: int, places: int = 0) -> np.ndarr
     rows = -(-places // columns)
     tiles = [shrink(image, max(16, side // max(columns, rows))) for image in images]
     height, width = tiles[0].shape[:2]
-    canvas = np.full((rows * height, columns * width, 3), 96, dtype=np.uint8)
+    canvas = np.full((rows * height, columns * width, 3), EMPTY, dtype=np.uint8)
     for place, tile in enumerate(tiles):
         top, left = place // columns * height, place % columns * width
         canvas[top : top + height, left : left + width] = tile[:height, :width]

@@ -36,9 +36,10 @@ def read_image(path: Path, side: int | None = None) -> np.ndarray | None:
 
 
 def read_images(folder: Path, names: Sequence[str], side: int | None = None) -> list[np.ndarray]:
-    """Those of the images that can be read, in order, all of the first one's size."""
-    found = [image for image in (read_image(folder / name, side) for name in names) if image is not None]
-    return [image for image in found if image.shape == found[0].shape]
+    """Those of the images that can be read, in order, all of one size: payloads may have several."""
+    from .gif import alike
+
+    return alike([image for image in (read_image(folder / name, side) for name in names) if image is not None])
 
 
 class Thumbs:

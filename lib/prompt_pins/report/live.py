@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import PinError
@@ -108,6 +108,13 @@ class LiveReport:
             images = event.images if len(self._jobs) < AHEAD else None
             self._jobs.append(functools.partial(self._draw_candidate, candidate, images))
             self._record = dataclasses.replace(record, candidates=(*record.candidates, candidate))
+        elif isinstance(event, events.Rendered):
+            self._record = dataclasses.replace(record, unranked=(*record.unranked, event.candidate))
+        elif isinstance(event, events.Asked):
+            self._record = dataclasses.replace(record, questions=(*record.questions, event.question))
+            self._jobs.append(self._refresh)
+        elif isinstance(event, events.Answered):
+            self._record = dataclasses.replace(record, verdicts=(*record.verdicts, event.verdict))
         elif isinstance(event, events.GenerationDone):
             generation = event.generation
             self._known[generation.generation] = generation
@@ -169,7 +176,7 @@ class LiveReport:
         """Seconds that the whole run may have taken by now."""
         return self.share * (time.monotonic() - self._started)
 
-    def _draw_candidate(self, candidate: Candidate, images: np.ndarray | None = None) -> None:
+    def _draw_candidate(self, candidate: Candidate, images: Sequence[np.ndarray] | None = None) -> None:
         if self._artist is not None and candidate.folder not in self._drawn:
             self._drawn.add(candidate.folder)
             self._artist.candidate(candidate, images)

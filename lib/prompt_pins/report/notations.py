@@ -9,13 +9,13 @@ import csv
 import io
 import json
 
-from ..errors import PromptError
+from ..errors import PromptError, StoreError
 from ..prompt import parse
 from ..prompt.compel import from_prompt
 from ..store import Candidate, Record
 from .view import verdict
 
-FORMATS = ("text", "csv", "json", "compel")
+FORMATS = ("text", "csv", "json", "compel", "piece")
 COLUMNS = ("name", "prompt", "negative_prompt")
 
 
@@ -31,6 +31,10 @@ def export(name: str, record: Record, notation: str) -> str:
         return as_json(name, record, best)
     if notation == "compel":
         return compel(best)
+    if notation == "piece":
+        if not best.piece:
+            raise StoreError("this run has no piece; text is its pinned prompt")
+        return f"{best.piece}\n"
     negative = f"Negative prompt: {best.negative_prompt}\n" if best.negative_prompt else ""
     return f"{best.prompt}\n{negative}{_parameters(record, best)}"
 
@@ -80,6 +84,8 @@ def as_json(name: str, record: Record, best: Candidate) -> str:
         "run": name,
         "prompt": best.prompt,
         "negative_prompt": best.negative_prompt,
+        **({"piece": best.piece} if best.piece else {}),
+        **({"payloads": [list(texts) for texts in best.prompts]} if best.prompts else {}),
         "weights": weights,
         "settings": dict(best.settings),
         "loss": best.loss,

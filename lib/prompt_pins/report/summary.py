@@ -11,7 +11,8 @@ from ..store.checks import AXES, CONFIG, COUNT, HOST, INSIDE, Shape, fault
 from ..store.files import read_json
 from ..store.wordings import shown
 from . import answer, first
-from .view import gain, seconds_of, verdict
+from .payloads import payloads
+from .view import gain, seconds_of, unseen, verdict
 
 SUMMARY_VERSION = 3
 MOST = 5  # words of an analysis that a list names
@@ -22,7 +23,7 @@ KEPT: Shape = {
     "seconds": float, "gain?": float, "config": CONFIG, "host": HOST, "axes": AXES,
     "original?": {"fit?": float},
     "pinned?": {"folder": INSIDE, "prompt": str, "loss?": float, "fit?": float, "weights": tuple[float, ...]},
-    "held?": {"improvement": float, "low": float, "high": float},
+    "held?": {"improvement": float, "low": float, "high": float, "told?": str},
     "target": {"source": str, "images": tuple[INSIDE, ...]},
 }  # fmt: skip
 """What is read of a `run.json`, nulls aside."""
@@ -90,7 +91,12 @@ def summary(name: str, record: Record) -> dict[str, Any]:
             "improvement": held.improvement,
             "low": held.low,
             "high": held.high,
+            **({"told": unseen(held)} if held.by_eye else {}),
         },
+        "payloads": [
+            {"name": one.name, "weight": one.weight, "prompt": one.prompt, "share": one.share, "unseen": one.gain}
+            for one in payloads(record)
+        ],
         "generations": len(record.generations),
         "candidates": len(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates) if record.task == "pin" else 0,

@@ -214,12 +214,21 @@ def gain(before: float | None, after: float | None) -> float | None:
 
 
 def unseen(held: Held) -> str:
-    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed."""
+    """`fit 0.210 → 0.105, -50% [-61%, -38%]`, or that nothing changed; by eye what was chosen how often."""
+    if held.by_eye:
+        chosen, other = (sum(fit == 0 for fit in fits) for fits in (held.fits_pinned, held.fits_original))
+        low, high = (f"{(1 + share) / 2:.0%}" for share in (held.low, held.high))
+        alike = f", {len(held.seeds) - chosen - other} alike" if chosen + other < len(held.seeds) else ""
+        return f"pinned chosen {chosen} times, original {other} times{alike} [{low}, {high} pinned]"
     before = sum(held.fits_original) / len(held.fits_original)
     after = sum(held.fits_pinned) / len(held.fits_pinned)
-    change, low, high = (_percent(-value) for value in (held.improvement, held.high, held.low))
-    told = "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
-    return f"fit {before:.3f} → {after:.3f}, {told}"
+    return f"fit {before:.3f} → {after:.3f}, {unseen_of((held.improvement, held.low, held.high))}"
+
+
+def unseen_of(gain: Sequence[float]) -> str:
+    """`-50% [-61%, -38%]` of an improvement and the ends of its interval, or that nothing changed."""
+    change, low, high = (_percent(-value) for value in (gain[0], gain[2], gain[1]))
+    return "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
 
 
 def _percent(share: float) -> str:

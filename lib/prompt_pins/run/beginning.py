@@ -23,6 +23,7 @@ from ..space import PRINTED, Space, read
 from ..store import Candidate, Record, RunFolder, Runs
 from ..store.pictures import Picture, pictures
 from .contest import advantages
+from .panel import Panel
 from .plan import Plan
 
 REPLAYED = 0.0015
@@ -121,6 +122,9 @@ def to_keep(record: Record) -> int | None:
     """
     losses = [candidate.loss for candidate in record.candidates]
     failed = next((count for count, loss in enumerate(reversed(losses)) if loss is not None), len(losses))
+    if record.by_eye:  # what was ranked beside them stays as it was seen
+        ranked = max((c.generation for c in record.candidates if c.loss is not None), default=0)
+        failed = min(failed, sum(c.generation > ranked for c in record.candidates))
     return len(losses) - failed if failed and record.choice is None else None
 
 
@@ -130,18 +134,20 @@ def search_options(config: RunConfig) -> SearchOptions:
     return SearchOptions(**{name: getattr(config, name) for name in names})
 
 
-def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> list[list[float]]:
+def injected(config: RunConfig, panel: Panel, embeddings: Collection[str]) -> list[list[float]]:
     """The weights of the user's own candidates: the words of the prompt with other weights, as text.
 
-    A negative prompt may follow after ###.
+    A negative prompt may follow after ###.  Of a run with a piece the words are the piece's, of other payloads the
+    first one's.
     embeddings: the names that the host knows.  Raises `OptionError` where the words differ, and for weights that the
     search cannot try: beyond the bounds, or of a word that does not vary.
     """
-    found = []
+    found, space = [], panel.shown
+    usual = "" if panel.piece else panel.jobs[0].negative_prompt
     for text in config.inject:
         positive, *rest = re.split(r"\s*###\s*", text, maxsplit=1)
         try:
-            vector = read(config, space, (positive, rest[0] if rest else config.negative_prompt), embeddings)
+            vector = read(config, space, (positive, rest[0] if rest else usual), embeddings)
         except PromptError as error:
             raise OptionError("inject", text, str(error)) from error
         for axis, value in zip(space.axes, vector):
@@ -154,7 +160,7 @@ def injected(config: RunConfig, space: Space, embeddings: Collection[str]) -> li
 def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
     """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
     space = plan.space
-    own = injected(config, space, host.embeddings())
+    own = injected(config, plan.panel, host.embeddings())
     options = search_options(config)
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     found.inject(own)

@@ -30,6 +30,12 @@ def recipe(candidate: Candidate) -> Recipe:
     return Recipe(candidate.prompt, candidate.negative_prompt, tuple(candidate.settings.items()))
 
 
+def recipes(candidate: Candidate) -> tuple[Recipe, ...]:
+    """The same of each payload; of a plain run one."""
+    settings = tuple(candidate.settings.items())
+    return tuple(Recipe(texts[0], texts[1], settings) for texts in candidate.prompts) or (recipe(candidate),)
+
+
 def finalists(
     candidates: Sequence[Candidate], config: RunConfig, early: Sequence[Sequence[float]] = ()
 ) -> list[Candidate]:
@@ -40,20 +46,20 @@ def finalists(
     Each recipe once; candidates that failed are left out.
     """
     scored = [candidate for candidate in candidates if candidate.loss is not None]
-    chosen: dict[Recipe, Candidate] = {}
+    chosen: dict[tuple[Recipe, ...], Candidate] = {}
     rotated = config.seed_policy == "rotated"
     searched = [candidate for candidate in candidates if candidate.generation < candidates[-1].generation]
     kept = set(map(tuple, early)) if rotated else set()
     for candidate in [*candidates[:1], *candidates[len(searched) :], *(c for c in scored if c.weights in kept)]:
         if candidate.loss is not None:
-            chosen[recipe(candidate)] = candidate
+            chosen[recipes(candidate)] = candidate
     most = len(chosen) + config.finalists
     merits = advantages(searched) if rotated else []
     if not rotated or not (chosen or merits):
         merits = [(candidate.loss or 0.0, candidate) for candidate in scored]
     for _, candidate in sorted(merits, key=lambda pair: pair[0]):
         if len(chosen) < most:
-            chosen.setdefault(recipe(candidate), candidate)
+            chosen.setdefault(recipes(candidate), candidate)
     return list(chosen.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -20,30 +21,43 @@ from ..store.folder import packed
 from . import beginning, rendering, seeds
 from .plan import Plan
 from .rendering import render
-from .scoring import Scorer, candidate_id, image_names
+from .scoring import Scored, Scorer, candidate_id, image_names
 
 Pending = Union[Candidate, "Future[Candidate]"]
+
+
+@dataclasses.dataclass
+class _Begun:
+    """A candidate of which some payloads are rendered.  batches, parts: by payload; error: why it failed."""
+
+    blank: Candidate
+    batches: dict[int, Batch] = dataclasses.field(default_factory=dict)
+    parts: dict[int, Future[Scored]] = dataclasses.field(default_factory=dict)
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    error: str = ""
 
 
 class Evaluator:
     """The candidates of one run.  record: those that are not rendered again.
 
-    images: batches of candidates that are not written down yet, by their ids, where the files will hold every bit.
+    images: those of candidates that are not written down yet, by their ids, where the files will hold every bit.
     """
 
     def __init__(self, config: RunConfig, host: Host, plan: Plan, record: Record) -> None:
         self.config, self.host, self.plan = config, host, plan
-        self.images: dict[str, np.ndarray] = {}
-        self._replayed = {(c.generation, c.index): c for c in record.candidates}
+        self.images: dict[str, list[np.ndarray]] = {}
+        self._replayed = {(c.generation, c.index): c for c in (*record.unranked, *record.candidates)}
         self._known: dict[str, Pending] = {c.id: c for c in record.candidates if c.loss is not None}
-        self._rendered: dict[str, Batch] = {}
+        self._rendered: dict[tuple[int, Recipe, tuple[int, ...]], Batch] = {}
+        self._passes = plan.panel.passes()
+        self._begun: dict[str, _Begun] = {}
 
-    def first_batch(self) -> np.ndarray:
+    def first_batch(self, payload: int = 0) -> np.ndarray:
         """The images of the original prompt's own whole batch (B x H x W x 3, uint8)."""
-        config = self.config
-        original = self.plan.space.recipe(self.plan.space.original)
-        row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)
-        batch = self._rendered[candidate_id(original, row)] = render(self.host, original, row, config, forked=True)
+        job, space = self.plan.panel.jobs[payload], self.plan.panel.spaces[payload]
+        original = space.recipe(space.original)
+        row = seeds.search_seeds(job.seed, job.batch_size, 1, job.seed_policy)
+        batch = self._rendered[payload, original, row] = render(self.host, original, row, job, forked=True)
         return batch.images
 
     def is_new(self, candidate: Candidate) -> bool:
@@ -57,6 +71,10 @@ class Evaluator:
         where the record's are others.
         """
         rendering.ahead(self.host, lambda: self._wanted(generation, vectors, scorer))
+        for payloads in self._passes[:-1]:
+            for index, vector in enumerate(vectors):
+                if (generation, index) not in self._replayed:
+                    self._part(generation, index, vector, payloads, scorer, worker)
         pending: list[Pending] = []
         interrupted: HostInterrupted | WorkersError | None = None
         for index, vector in enumerate(vectors):
@@ -72,62 +90,126 @@ class Evaluator:
                 yield _done(pending.pop(0))
         for item in pending:
             yield _done(item)
+        self._passes.reverse()  # the checkpoint that is loaded now comes first in the next generation
         if interrupted is not None:
             raise interrupted
 
     def _wanted(self, generation: int, vectors: np.ndarray, scorer: Scorer) -> Iterator[Request]:
         """What `_start` will ask the host for."""
-        row, judge = self._row(generation), scorer.judge(self.plan.of(generation).levels)
+        panel, rows = self.plan.panel, self._rows(generation)
+        judges = [scorer.judge(self.plan.of(generation).levels, payload) for payload in range(panel.size)]
         pack = functools.partial(packed, self.config.image_format)
-        for index, vector in enumerate(vectors):
-            recipe = self.plan.space.recipe(vector.tolist())
-            name = candidate_id(recipe, row)
-            if (generation, index) not in self._replayed and name not in {*self._known, *self._rendered}:
-                yield Request(recipe, row, self.config, forked=True, judge=judge, pack=pack)
+        for payloads in self._passes:
+            for index, vector in enumerate(vectors):
+                recipes = panel.recipes(vector.tolist())
+                if (generation, index) in self._replayed or candidate_id(recipes, rows) in self._known:
+                    continue
+                for payload in payloads:
+                    recipe, row = recipes[payload], rows[payload]
+                    if (payload, recipe, row) not in self._rendered:
+                        job, judge = panel.jobs[payload], judges[payload]
+                        yield Request(recipe, row, job, forked=True, judge=judge, pack=pack)
 
-    def _row(self, generation: int) -> tuple[int, ...]:
-        """The seeds of a generation's batches."""
-        config = self.config
-        whole = seeds.search_seeds(config.seed, config.batch_size, generation, config.seed_policy)
-        return whole[: self.plan.of(generation).size]
+    def _rows(self, generation: int) -> tuple[tuple[int, ...], ...]:
+        """The seeds of a generation's batches, of each payload."""
+        whole = [
+            seeds.search_seeds(job.seed, job.batch_size, generation, job.seed_policy) for job in self.plan.panel.jobs
+        ]
+        return tuple(row[: self.plan.of(generation).size] for row in whole)
 
     def _start(self, generation: int, index: int, vector: np.ndarray, scorer: Scorer, worker: Executor) -> Pending:
         """Render a candidate and hand it to the worker; one that is known already is not rendered again."""
+        begun = self._part(generation, index, vector, self._passes[-1], scorer, worker)
+        if isinstance(begun, Candidate):
+            return begun
+        self._begun.pop(begun.blank.id, None)
+        if begun.error:
+            return dataclasses.replace(begun.blank, images=(), evaluations=0, error=begun.error)
+        batches, panel = [begun.batches[payload] for payload in range(self.plan.panel.size)], self.plan.panel
+        seconds = {"render": math.fsum(begun.seconds)}
+        workers = ", ".join(dict.fromkeys(batch.worker for batch in batches if batch.worker))
+        cost = sum(batch.evaluations for batch in batches)
+        blank = dataclasses.replace(begun.blank, evaluations=cost, seconds=seconds, worker=workers)
+        if self.config.image_format == "png":  # other formats do not keep every bit
+            self.images[blank.id] = [image for batch in batches for image in batch.images]
+        parts, levels = [begun.parts[payload] for payload in range(panel.size)], self.plan.of(generation).levels
+        found = worker.submit(scorer.candidate, blank, parts, levels, self._rows(generation))
+        self._known[blank.id] = found
+        return found
+
+    def _part(
+        self,
+        generation: int,
+        index: int,
+        vector: np.ndarray,
+        payloads: Sequence[int],
+        scorer: Scorer,
+        worker: Executor,
+    ) -> _Begun | Candidate:
+        """Render these payloads of a candidate, after those that were begun; or the same one, if it is known."""
         if self.host.interrupted():
             raise HostInterrupted(INTERRUPTED)
-        row = self._row(generation)
-        recipe = self.plan.space.recipe(vector.tolist())
-        name = candidate_id(recipe, row)
+        panel, rows = self.plan.panel, self._rows(generation)
+        recipes = panel.recipes(vector.tolist())
+        name = candidate_id(recipes, rows)
         weights = tuple(float(weight) for weight in vector)
         same = self._scored(name)
         if same is not None:
             return dataclasses.replace(
                 same, generation=generation, index=index, weights=weights, evaluations=0, seconds={}
             )
-        started = time.perf_counter()
-        blank = Candidate(
-            generation, index, name, weights, recipe.prompt, recipe.negative_prompt, None, None, None,
-            f"{generation:08d}/{name}", image_names(row, self.config.image_format), 0, settings=dict(recipe.settings),
-        )  # fmt: skip
-        try:
-            batch = self._batch(name, recipe, row)
-        except HostError as error:
-            return dataclasses.replace(blank, images=(), error=str(error))
-        seconds = {"render": batch.seconds or time.perf_counter() - started}
-        blank = dataclasses.replace(blank, evaluations=batch.evaluations, seconds=seconds, worker=batch.worker)
-        if self.config.image_format == "png":  # other formats do not keep every bit
-            self.images[name] = batch.images
-        self._known[name] = found = worker.submit(scorer.candidate, blank, batch, self.plan.of(generation).levels, row)
-        return found
+        begun = self._begun.get(name)
+        if begun is None:
+            begun = self._begun[name] = _Begun(self._blank(generation, index, name, weights, recipes, rows))
+        names, levels = begun.blank.images, self.plan.of(generation).levels
+        for payload in payloads:
+            if begun.error or payload in begun.batches:
+                continue
+            started, first = time.perf_counter(), sum(map(len, rows[:payload]))
+            try:
+                batch = self._batch(payload, recipes[payload], rows[payload])
+            except HostError as error:
+                begun.error = f"{panel.name(payload)}{error}"
+                break
+            begun.seconds.append(batch.seconds or time.perf_counter() - started)
+            begun.parts[payload] = worker.submit(
+                scorer.batch, begun.blank, batch, levels, names[first : first + len(rows[payload])], payload
+            )
+            begun.batches[payload] = batch
+        return begun
 
-    def _batch(self, name: str, recipe: Recipe, row: Sequence[int]) -> Batch:
-        return self._rendered.pop(name, None) or render(self.host, recipe, row, self.config, forked=True)
+    def _blank(
+        self,
+        generation: int,
+        index: int,
+        name: str,
+        weights: tuple[float, ...],
+        recipes: Sequence[Recipe],
+        rows: Sequence[Sequence[int]],
+    ) -> Candidate:
+        """A candidate before anything is known of it."""
+        panel, kind = self.plan.panel, self.config.image_format
+        images = [image_names(row, kind, payload if panel.many else None) for payload, row in enumerate(rows)]
+        found = Candidate(
+            generation, index, name, weights, recipes[0].prompt, recipes[0].negative_prompt, None, None, None,
+            f"{generation:08d}/{name}", tuple(name for names in images for name in names), 0,
+            settings=dict(recipes[0].settings),
+        )  # fmt: skip
+        if not panel.many:
+            return found
+        prompts = tuple((recipe.prompt, recipe.negative_prompt) for recipe in recipes)
+        piece = panel.piece.recipe(weights).prompt if panel.piece else ""
+        return dataclasses.replace(found, prompts=prompts, piece=piece)
+
+    def _batch(self, payload: int, recipe: Recipe, row: tuple[int, ...]) -> Batch:
+        known, job = self._rendered.pop((payload, recipe, row), None), self.plan.panel.jobs[payload]
+        return known or render(self.host, recipe, row, job, forked=True)
 
     def _scored(self, name: str) -> Candidate | None:
-        """The candidate of that id, with its loss; one that is being scored is waited for, or luck would decide."""
+        """The candidate of that id, scored or, by eye, rendered; one at work is waited for, or luck would decide."""
         item = self._known.get(name)
         found = None if item is None else _done(item)
-        return None if found is None or found.loss is None else found
+        return None if found is None or found.error else found
 
 
 def _done(item: Pending) -> Candidate:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import RunConfig
-from ..config.search import LIKELY
+from ..config.presets import LIKELY
 from ..errors import HostError, shorten
 from ..host import Host, Recipe, View
 from ..search.downhill import downhill, told
@@ -26,6 +26,7 @@ from ..search.warm import WarmStart
 from ..space import Space
 from ..store import Likely
 from . import rendering
+from .panel import Panel
 
 if TYPE_CHECKING:
     from ..loss import Target
@@ -70,11 +71,12 @@ def views(targets: int, steps: int, pairs: int = 1) -> tuple[View, ...]:
     return tuple(found)
 
 
-def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Target]) -> Likely | None:
+def measured(config: RunConfig, host: Host, panel: Panel, targets: Sequence[Sequence[Target]]) -> Likely | None:
     """Every weight moved alone.  None where the host cannot tell, or where only settings vary.
 
-    Raises `HostInterrupted`.
+    targets: of each payload, whose looks count by its weight.  Raises `HostInterrupted`.
     """
+    space = panel.spaces[0]
     if not any(moved(space)):
         return None
     started = time.perf_counter()
@@ -84,7 +86,7 @@ def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Targ
     steps = np.where(up >= down, up, -down) * moved(space)
     points = (original + np.vstack([0.0 * steps, np.diag(steps)])) * scale
     try:
-        found = misfits(config, host, [space.recipe(point) for point in points.tolist()], targets)
+        found = _of_all(host, panel, points.tolist(), targets)
     except HostError as error:  # the images may still come
         log.warning("the search begins at the original prompt, as the denoiser could not be asked first: %s", error)
         return None
@@ -105,6 +107,22 @@ def measured(config: RunConfig, host: Host, space: Space, targets: Sequence[Targ
         recipe.negative_prompt,
         {"wall": time.perf_counter() - started},
     )
+
+
+def _of_all(
+    host: Host, panel: Panel, points: Sequence[Sequence[float]], targets: Sequence[Sequence[Target]]
+) -> tuple[NDArray[np.float64], int] | None:
+    """`misfits` of the recipes at these points, the looks of all payloads one after the other."""
+    found = []
+    for job, own, aims in zip(panel.jobs, panel.spaces, targets, strict=True):
+        one = misfits(job, host, [own.recipe(point) for point in points], aims)
+        if one is None:
+            return None
+        found.append(one)
+    weights = np.array(panel.weights) / np.mean(panel.weights)
+    changes = [weight * (values - 1.0) for weight, (values, _) in zip(weights, found, strict=True)]
+    values = found[0][0] if len(found) == 1 else 1.0 + np.hstack(changes)
+    return values, sum(cost for _, cost in found)
 
 
 def in_words(found: Likely) -> str:

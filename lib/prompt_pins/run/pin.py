@@ -7,18 +7,19 @@ listeners or arguments.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import search
 from ..config import RunConfig
-from ..config.search import LIKELY
-from ..errors import HostInterrupted, StoreError
+from ..config.presets import LIKELY
+from ..errors import HostError, HostInterrupted, StoreError
 from ..host import Host
-from ..search import StopReason, stopping
+from ..search import StopReason
 from ..store import (
     FORMAT_VERSION,
     Candidate,
@@ -35,14 +36,14 @@ from ..store import (
 )
 from . import answers, beginning, contest, likely, progress, weighing
 from .evaluating import Evaluator
+from .eye import Eye
 from .judge import Judge
 from .plan import Plan, make_plan
 from .rendering import tagger
 from .scoring import Scorer, check_loss
-from .targets import read_targets, ready_targets
+from .targets import Read, read_targets, ready_targets, target_line
 
 if TYPE_CHECKING:
-    from ..loss import Target
     from ..search.warm import WarmStart
 
 Events = Iterator[events.Event]
@@ -55,8 +56,9 @@ def start(config: RunConfig, host: Host, runs: Runs) -> Events:
     be used, before a folder is made.
     """
     plan = make_plan(config, host)
-    check_loss(config, host)
-    targets = read_targets(config, host)
+    for job in plan.panel.jobs if not config.by_eye else ():
+        check_loss(job, host)
+    targets = tuple(read_targets(job, host) for job in plan.panel.jobs)
     warm = beginning.warm_start(config, plan.space, runs)
     beginning.search(config, host, plan, warm)  # raises now what it would raise later
     return _events(config, host, runs.claim(), plan, warm, targets)
@@ -79,7 +81,7 @@ def _events(
     folder: RunFolder,
     plan: Plan,
     warm: WarmStart | None = None,
-    targets: tuple[Target, ...] | None = None,
+    targets: Read | None = None,
 ) -> Events:
     journal = folder.open()
     try:
@@ -104,7 +106,7 @@ class _Run:
         journal: Journal,
         plan: Plan,
         warm: WarmStart | None,
-        targets: tuple[Target, ...] | None,
+        targets: Read | None,
     ) -> None:
         self.config, self.host, self.folder, self.journal, self.plan = config, host, folder, journal, plan
         self.warm, self.targets = warm, targets
@@ -126,12 +128,11 @@ class _Run:
         reason: StopReason | None = None
         while reason is None:
             yield from self._generation(self.search.generation + 1)
-            reason = self.search.stop() or self._over_budget()
-        if lost := self._lost(reason):
+            reason = self.search.stop() or self._over_budget() or (self.eye.reason if self.eye else None)
+        if self.record.choice is None and (lost := progress.lost(self.candidates, reason, self.search.generation)):
             yield self._end("stopped", lost)
             return
-        yield from self._answers()
-        yield from self._contest()
+        yield from self._contest((yield from self._answers()))
         yield from self._check()
         yield from self._words()
         yield self._end("finished", reason)
@@ -153,16 +154,15 @@ class _Run:
         self.evaluator = Evaluator(self.config, self.host, self.plan, self.record)
 
     def _target(self) -> Events:
+        panel = self.plan.panel
         source, names, targets = ready_targets(
-            self.config, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
+            panel.jobs, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
         )
-        self.scorer = Scorer(self.config, self.folder, self.plan.space, targets, self._normalisers(), tagger(self.host))
+        self.scorer = Scorer(self.config, self.folder, panel, targets, self._normalisers(), tagger(self.host))
         self.judge = Judge(self.config, self.host, self.scorer)
-        if not self.record.target_source:
-            weights = [target.weight for target in targets]
-            self.journal.append(
-                {"kind": "target", "source": source, "images": list(names), "weights": weights}, sync=True
-            )
+        self.eye = Eye(self.folder, self.journal, self.record, self.judge) if self.config.by_eye else None
+        if self.eye is None and not self.record.target_source:
+            self.journal.append(target_line(source, names, targets, panel.many), sync=True)
             yield events.TargetReady(source, names)
 
     def _likely(self) -> Events:
@@ -170,7 +170,7 @@ class _Run:
         if self.config.start == LIKELY and self.warm is None:
             found = self.record.likely
             if found is None and not self.candidates:
-                found = likely.measured(self.config, self.host, self.plan.space, self.scorer.targets)
+                found = likely.measured(self.config, self.host, self.plan.panel, self.scorer.targets)
                 if found is not None:
                     self.journal.append(to_json(found), sync=True)
                     yield events.LikelyDone(found)
@@ -184,6 +184,9 @@ class _Run:
         vectors = np.array([self.plan.space.round(vector.tolist()) for vector in asked])
         done: list[Candidate] = []
         yield from self._evaluate(number, vectors, done)
+        seconds = {"wall": time.perf_counter() - started}
+        if self.eye is not None:
+            yield from self._keep_ranked(done := (yield from self.eye.ranked(number, done)))
         self.search.tell([candidate.loss for candidate in done], vectors)
         best = min((c for c in done if c.loss is not None), key=lambda c: c.loss or 0.0, default=None)
         if best is not None:
@@ -194,15 +197,19 @@ class _Run:
             return
         state, losses = self.search.state(), tuple(candidate.loss for candidate in done)
         told = [candidate for candidate in self.candidates if candidate.generation <= number]
-        share = progress.share(told, state["best"], self.plan.space.axes, self.record.rotated)
-        seconds = {"wall": time.perf_counter() - started}
+        share = None
+        if self.eye is None:
+            share = progress.share(told, state["best"], self.plan.space.axes, self.record.rotated)
         self.seconds += seconds["wall"]
         record = Generation(number, best.id if best else None, losses, state, seconds, share)
         self.journal.append(to_json(record), sync=True)
         yield events.GenerationDone(record)
 
-    def _answers(self) -> Events:
+    def _answers(self) -> Generator[events.Event, None, list[Candidate]]:
         """The search's answers: the centre of the final distribution and the simplest weights about as good."""
+        done: list[Candidate] = []
+        if self.eye is not None and self.config.finalists == 0:
+            return done  # nobody would rank them
         space, generation, rotated = self.plan.space, self.search.generation, self.record.rotated
         vectors = [space.round(self.search.state()["mean"])]
         if answers.count(self.config) > 1:
@@ -210,14 +217,23 @@ class _Run:
             found = answers.simplest(searched, vectors[0], space.axes, rotated)
             rounded = space.round(self.search.closest(found).tolist())
             vectors += [] if rounded in (vectors[0], space.round(space.original)) else [rounded]
-        yield from self._evaluate(generation + 1, np.array(vectors), [])
+        yield from self._evaluate(generation + 1, np.array(vectors), done)
+        return done
 
-    def _contest(self) -> Events:
+    def _contest(self, found: Sequence[Candidate]) -> Events:
+        """found: the search's answers, which are written down before."""
         if self.config.finalists == 0 or self.record.choice is not None:
             return
         early = [self.plan.space.round(vector.tolist()) for vector in self.search.remembered]
-        contestants = contest.finalists(self.candidates, self.config, early)
-        choice = self.judge.choice(contestants, contest.simplest(contestants, self.search.generation + 1))
+        asked = [replace(one, loss=0.0) for one in found if self._unranked(one) and not one.error]
+        contestants = contest.finalists([*self.candidates, *asked], self.config, early)
+        simplest = contest.simplest(contestants, self.search.generation + 1)
+        if self.eye is None:
+            choice = self.judge.choice(contestants, simplest)
+        else:
+            choice = yield from self.eye.choice(contestants, simplest)
+            losses = {contest.recipe(one): row[0] for one, row in zip(contestants, choice.fits)}
+            yield from self._keep_ranked([replace(one, loss=losses.get(contest.recipe(one))) for one in found])
         self.journal.append(to_json(choice), sync=True)
         yield events.Chosen(choice)
 
@@ -225,7 +241,12 @@ class _Run:
         record = replay(self.journal.records)
         if not self.config.held_out or record.held is not None or record.winner is None or record.original is None:
             return
-        held = self.judge.held(record.original, record.winner)
+        if self.eye is None:
+            held = self.judge.held(record.original, record.winner)
+        elif contest.recipe(record.original) == contest.recipe(record.winner):
+            return  # there is nothing to choose between
+        else:
+            held = yield from self.eye.held(record.original, record.winner)
         self.journal.append(to_json(held), sync=True)
         yield events.Validated(held)
 
@@ -236,7 +257,7 @@ class _Run:
             return
         space, vector, done = self.plan.space, record.best.weights, len(record.words)
         of = len(weighing.planned(space, vector))
-        for found in weighing.measured(self.config, self.host, space, self.scorer.targets, vector, done):
+        for found in weighing.measured(self.config, self.host, space, self.scorer.targets[0], vector, done):
             if isinstance(found, Measured):
                 done += 1
                 self.journal.append(to_json(found), sync=True)
@@ -254,11 +275,27 @@ class _Run:
         """Every candidate of a generation, each appended to `done`; the event of each new one, written down."""
         for candidate in self.evaluator.evaluate(generation, vectors, self.scorer, self.worker):
             done.append(candidate)
-            if self.evaluator.is_new(candidate):
+            if not self.evaluator.is_new(candidate):
+                continue
+            if self.eye is None:
+                yield self._keep(candidate)
+            elif not candidate.error:
+                self.journal.append({**to_json(candidate), "kind": "rendered"})
+                yield events.Rendered(candidate)
+
+    def _unranked(self, candidate: Candidate) -> bool:
+        """By eye: whether it is not written down with its loss."""
+        return (candidate.generation, candidate.index) not in {(c.generation, c.index) for c in self.candidates}
+
+    def _keep_ranked(self, candidates: Sequence[Candidate]) -> Events:
+        for candidate in candidates:
+            if self._unranked(candidate):
                 yield self._keep(candidate)
 
     def _keep(self, candidate: Candidate) -> events.CandidateDone:
-        if candidate.loss is not None and not self._normalisers():
+        if self.plan.panel.many and candidate.loss is None and not self._normalisers():
+            raise HostError(f"the original, which each payload is measured against, failed: {candidate.error}")
+        if candidate.loss is not None and self.eye is None and not self._normalisers():
             self.journal.append({"kind": "normalisers", "values": dict(self.scorer.normalisers or {})})
         self.journal.append(to_json(candidate))
         self.candidates.append(candidate)
@@ -272,14 +309,4 @@ class _Run:
     def _over_budget(self) -> StopReason | None:
         """By what the search has been told so far: a run that goes on has later candidates in its journal already."""
         told = [c for c in self.candidates if c.generation <= self.search.generation]
-        images = sum(len(c.images) for c in told if c.evaluations)
-        budget = search.Budget(self.config.max_images, self.config.max_minutes)
-        return budget.exceeded(images, self.seconds, self.plan.rows * self.plan.of(self.search.generation + 1).size)
-
-    def _lost(self, reason: StopReason) -> str:
-        """Why nothing can follow the search: the host fails, and another one may do better; "" if something can."""
-        scored = any(candidate.loss is not None for candidate in self.candidates)
-        if self.record.choice is not None or (reason.code != "failed" and scored):
-            return ""
-        words = reason if reason.code == "failed" else stopping.all_failed(self.search.generation)
-        return f"{words} ({self.candidates[-1].error})"
+        return progress.over_budget(self.config, told, self.seconds, self.plan.images_of(self.search.generation + 1))

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..config import RunConfig, SearchOptions
 from ..host import Host
-from ..space import Space, build
+from ..space import Space, build_all
 from . import likely
+from .panel import Panel
 
 LEAST_HALVED = 4
 """Images of a batch whose half still has images to compare with each other."""
@@ -44,12 +45,12 @@ class BatchPlan:
 class Plan:
     """population: candidates of a generation; generations: at most.
 
-    rows: batches of a generation at most, which are one more where the centre is scored in each (rotated seeds).
-    batch: of a candidate; early: of a candidate of the first `early_generations`.
+    rows: candidates that a generation renders at most, one more where the centre is scored in each (rotated seeds).
+    batch: of a candidate's payload; early: the same in the first `early_generations`.
     before: denoiser evaluations before the first image, at most.
     """
 
-    space: Space
+    panel: Panel
     population: int
     rows: int
     generations: int
@@ -58,9 +59,18 @@ class Plan:
     early_generations: int
     before: int = 0
 
+    @property
+    def space(self) -> Space:
+        """The axes, and the recipe of the only payload or of the first."""
+        return self.panel.spaces[0]
+
     def of(self, generation: int) -> BatchPlan:
         """The batches of a generation, from 1."""
         return self.early if generation <= self.early_generations else self.batch
+
+    def images_of(self, generation: int) -> int:
+        """What a whole generation renders at most."""
+        return self.rows * self.panel.size * self.of(generation).size
 
     @property
     def images(self) -> int:
@@ -73,13 +83,16 @@ class Plan:
         return self.before + self._sum(self.early.evaluations, self.batch.evaluations)
 
     def _sum(self, early: int, later: int) -> int:
-        return self.rows * (self.early_generations * early + (self.generations - self.early_generations) * later)
+        later_generations = self.generations - self.early_generations
+        return self.panel.size * self.rows * (self.early_generations * early + later_generations * later)
 
     @property
     def in_words(self) -> str:
         """`11 candidates × 32 generations × 8 images (4 in the first 8)`."""
+        payloads = f"{self.panel.size} payloads × " if self.panel.size > 1 else ""
         early = f" ({self.early.size} in the first {self.early_generations})" if self.early_generations else ""
-        return f"{self.population} candidates × {self.generations} generations × {self.batch.size} images{early}"
+        candidates = f"{self.population} candidates × {self.generations} generations"
+        return f"{candidates} × {payloads}{self.batch.size} images{early}"
 
     @property
     def before_in_words(self) -> str:
@@ -96,23 +109,25 @@ class Plan:
             "evaluations": self.batch.evaluations,
             "plain_evaluations": self.batch.plain_evaluations,
             "levels": [list(level) for level in self.batch.levels],
+            **({"payloads": self.panel.size} if self.panel.many else {}),
         }
 
 
 def make_plan(config: RunConfig, host: Host) -> Plan:
     """The plan of a configuration on a host.  Raises `PromptError` if nothing may vary, `OptionError`."""
-    space = build(config, host.embeddings(), host.settings(config))
+    panel = Panel.of(config, *build_all(config, host.embeddings(), host.settings(config)))
+    space = panel.spaces[0]
     resolved = SearchOptions.resolve(config, space.size)
     batch = BatchPlan.build(config.batch_size, config, host)
     steps_named = config.fork_policy.lstrip()[:1].isdigit()  # one for each doubling of a whole batch
     halved = resolved.early_generations if config.batch_size >= LEAST_HALVED and not steps_named else 0
     return Plan(
-        space,
+        panel,
         resolved.lambda_,
         resolved.lambda_ + (config.seed_policy == "rotated"),
         resolved.generations,
         batch,
         BatchPlan.build((config.batch_size + 1) // 2, config, host).deepened(len(batch.levels)) if halved else batch,
         halved,
-        likely.planned(config, space),
+        panel.size * likely.planned(config, space),
     )

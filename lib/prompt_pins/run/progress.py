@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..config import RunConfig
+from ..search import Budget, StopReason, stopping
 from ..search.surface import Surface
 from ..store import Axis, Candidate
 
@@ -44,3 +46,18 @@ def share(candidates: Sequence[Candidate], best: ArrayLike | None, axes: Sequenc
     surface = Surface(weights, found, generations, np.asarray(best) / scale)
     there = found - surface.rises(weights)  # what the best would have in each one's place
     return max(float(there[generations == 1].mean()) / original.loss, 0.0)
+
+
+def over_budget(config: RunConfig, told: Sequence[Candidate], seconds: float, ahead: int) -> StopReason | None:
+    """Whether the budget is spent by what the search has been told, or would be by so many images more."""
+    images = sum(len(candidate.images) for candidate in told if candidate.evaluations)
+    return Budget(config.max_images, config.max_minutes).exceeded(images, seconds, ahead)
+
+
+def lost(candidates: Sequence[Candidate], reason: StopReason, generations: int) -> str:
+    """Why nothing can follow a search that has ended: its host fails, and another one may do better; "" if something
+    can.  candidates: all of its generations."""
+    if reason.code != "failed" and any(candidate.loss is not None for candidate in candidates):
+        return ""
+    words = reason if reason.code == "failed" else stopping.all_failed(generations)
+    return f"{words} ({candidates[-1].error})"

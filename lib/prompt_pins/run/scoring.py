@@ -6,9 +6,11 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, Union
 
 import numpy as np
 
@@ -16,10 +18,10 @@ from ..config import LossGroup, RunConfig
 from ..errors import PinError
 from ..host import Batch, Host, Recipe, Tagger
 from ..loss import BatchLoss, LossOptions, Target, batch_targets, error_map, error_map_image, load_target, score_batch
-from ..space import Space
 from ..store import Candidate, RunFolder
 from ..store.files import write_json
 from ..store.folder import map_name, save_image
+from .panel import Panel
 from .rendering import tagger
 
 log = logging.getLogger(__name__)
@@ -27,16 +29,20 @@ log = logging.getLogger(__name__)
 Levels = tuple[tuple[int, ...], ...]
 
 
-def candidate_id(recipe: Recipe, seeds: Sequence[int]) -> str:
-    """16 hexadecimal digits that name what a batch was rendered from."""
-    settings = [list(recipe.settings)] if recipe.settings else []
-    text = json.dumps([recipe.prompt, recipe.negative_prompt, list(seeds), *settings], ensure_ascii=True)
+def candidate_id(recipes: Sequence[Recipe], rows: Sequence[Sequence[int]]) -> str:
+    """16 hexadecimal digits that name what a candidate's batches were rendered from: one, or one for each payload."""
+    parts = []
+    for recipe, seeds in zip(recipes, rows, strict=True):
+        settings = [list(recipe.settings)] if recipe.settings else []
+        parts.append([recipe.prompt, recipe.negative_prompt, list(seeds), *settings])
+    text = json.dumps(parts if len(parts) > 1 else parts[0], ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def image_names(seeds: Sequence[int], image_format: str) -> tuple[str, ...]:
-    """File names of a batch's images: place in the batch and seed."""
-    return tuple(f"{index:05d}-{seed}.{image_format}" for index, seed in enumerate(seeds))
+def image_names(seeds: Sequence[int], image_format: str, payload: int | None = None) -> tuple[str, ...]:
+    """File names of a batch's images: the payload, from 0, where there are some; place in the batch, and seed."""
+    whose = "" if payload is None else f"p{payload + 1:02d}-"
+    return tuple(f"{whose}{index:05d}-{seed}.{image_format}" for index, seed in enumerate(seeds))
 
 
 def loss_options(config: RunConfig) -> LossOptions:
@@ -70,59 +76,128 @@ class Judgement:
         return score_batch(images, self.targets, self.levels, self.options, normalisers=self.normalisers)
 
 
+Scored = Union[tuple[BatchLoss, float], PinError, None]
+"""A batch's loss and the seconds that it took, or why there is none; by eye None."""
+
+
 class Scorer:
-    """Scores batches against the targets and writes them down.  One thread at a time."""
+    """Scores batches against the targets and writes them down.  One thread at a time.
+
+    targets: of each payload; of a plain run of the one that it is.
+    normalisers: what losses are divided by, as the journal has them: of a plain run's objectives by their names, and of
+    payloads `2` (the loss of the second one's original) and `2 flip` (of its objectives).
+    """
 
     def __init__(
         self,
         config: RunConfig,
         folder: RunFolder,
-        space: Space,
-        targets: Sequence[Target],
+        panel: Panel,
+        targets: Sequence[Sequence[Target]],
         normalisers: Mapping[str, float] | None = None,
         tagger: Tagger | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
-        self.space = space
+        self.panel = panel
         self.targets = targets
-        self.normalisers = normalisers
         self.tagger = tagger
         self._options = loss_options(config)
+        self._bases: tuple[float, ...] | None = None
+        self._objectives: list[Mapping[str, float] | None] = [None] * panel.size
+        if normalisers is not None and not panel.many:
+            self._objectives = [normalisers]
+        elif normalisers is not None:
+            names = [str(index + 1) for index in range(panel.size)]
+            self._bases = tuple(normalisers[name] for name in names)
+            self._objectives = [
+                {key[len(name) + 1 :]: value for key, value in normalisers.items() if key.startswith(f"{name} ")}
+                for name in names
+            ]
 
-    def judge(self, levels: Levels) -> Judgement | None:
-        """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
-        the host's interrogator."""
-        if self.tagger is not None or (self.normalisers is None and len(self.config.loss_objectives) > 1):
+    @property
+    def normalisers(self) -> dict[str, float] | None:
+        """As the journal has them; None before the first candidate is scored."""
+        if not self.panel.many:
+            return None if self._objectives[0] is None else dict(self._objectives[0])
+        if self._bases is None:
             return None
-        return Judgement(tuple(self.targets), levels, self._options, self.normalisers)
+        found = {str(index): base for index, base in enumerate(self._bases, 1)}
+        for index, own in enumerate(self._objectives, 1):
+            found |= {f"{index} {name}": value for name, value in (own or {}).items()}
+        return found
 
-    def score(self, images: np.ndarray, levels: Levels | None) -> BatchLoss:
-        """The loss of a batch (B x H x W x 3, uint8); the first one ever scored sets the normalisers."""
+    def judge(self, levels: Levels, payload: int = 0) -> Judgement | None:
+        """What scores a batch elsewhere; None where only this process can: the first batch of several objectives, and
+        the host's interrogator; and by eye."""
+        known = self._objectives[payload]
+        first = known is None and len(self.config.loss_objectives) > 1
+        if self.config.by_eye or self.tagger is not None or first:
+            return None
+        return Judgement(tuple(self.targets[payload]), levels, self._options, known)
+
+    def score(self, images: np.ndarray, levels: Levels | None, payload: int = 0) -> BatchLoss:
+        """The loss of a payload's batch (B x H x W x 3, uint8); its first one ever scored sets its normalisers."""
         loss = score_batch(
-            images, self.targets, levels, self._options, normalisers=self.normalisers, tagger=self.tagger
+            images,
+            self.targets[payload],
+            levels,
+            self._options,
+            normalisers=self._objectives[payload],
+            tagger=self.tagger,
         )
-        if self.normalisers is None:
-            self.normalisers = loss.normalisers
+        self._objectives[payload] = self._objectives[payload] or loss.normalisers
         return loss
 
-    def candidate(self, blank: Candidate, batch: Batch, levels: Levels, seeds: Sequence[int]) -> Candidate:
-        """`blank` with its loss, after its images and `batch_stats.json` are in its folder.
+    def batch(self, blank: Candidate, batch: Batch, levels: Levels, names: Sequence[str], payload: int = 0) -> Scored:
+        """The loss of one payload's batch, after its images are in its folder by these names; by eye none."""
+        started = time.perf_counter()
+        self.folder.save_images(self.folder.path / blank.folder, batch.images, names, batch.infotexts, batch.files)
+        if self.config.by_eye:
+            return None
+        try:
+            loss = self.score(batch.images, levels, payload) if batch.loss is None else batch.loss
+        except PinError as error:
+            return error
+        self._objectives[payload] = self._objectives[payload] or loss.normalisers
+        return loss, time.perf_counter() - started
 
-        A batch that cannot be scored becomes a failed candidate, with the reason.
+    def candidate(
+        self, blank: Candidate, parts: Sequence[Future[Scored]], levels: Levels, rows: Sequence[Sequence[int]]
+    ) -> Candidate:
+        """`blank` with its loss, after `batch_stats.json` is in its folder, too; by eye without both.
+
+        parts: what `batch` made of each payload's.  One that cannot be scored makes a failed candidate, with the
+        reason.
         """
         started = time.perf_counter()
-        folder = self.folder.path / blank.folder
-        self.folder.save_images(folder, batch.images, blank.images, batch.infotexts, batch.files)
-        try:
-            loss = self.score(batch.images, levels) if batch.loss is None else batch.loss
-        except PinError as error:
-            return dataclasses.replace(blank, error=str(error))
-        self.normalisers = self.normalisers or loss.normalisers
-        done = dataclasses.replace(blank, loss=loss.loss, fit=loss.fit, spread=loss.spread)
-        write_json(folder / "batch_stats.json", self._stats(done, loss, levels, seeds))
-        seconds = {**blank.seconds, "score": time.perf_counter() - started}
-        return dataclasses.replace(done, seconds=seconds)
+        found = [part.result() for part in parts]
+        if self.config.by_eye:
+            return blank
+        scored = [part for part in found if isinstance(part, tuple)]
+        for index, part in enumerate(found):
+            if isinstance(part, PinError):
+                return dataclasses.replace(blank, error=f"{self.panel.name(index)}{part}")
+        losses = [loss for loss, _ in scored]
+        done = self._pooled(blank, losses)
+        write_json(self.folder.path / blank.folder / "batch_stats.json", self._stats(done, losses, levels, rows))
+        took = math.fsum(seconds for _, seconds in scored)
+        return dataclasses.replace(done, seconds={**blank.seconds, "score": took + time.perf_counter() - started})
+
+    def _pooled(self, blank: Candidate, losses: Sequence[BatchLoss]) -> Candidate:
+        """With the one batch's loss; with that of all payloads, each as a share of its own original's."""
+        if not self.panel.many:
+            return dataclasses.replace(blank, loss=losses[0].loss, fit=losses[0].fit, spread=losses[0].spread)
+        if self._bases is None:  # this is the original, or the run ends (`pin`)
+            self._bases = tuple(loss.loss if loss.loss > 0.0 else 1.0 for loss in losses)
+        shares = np.array([loss.loss for loss in losses]) / self._bases
+        fit, spread = (
+            float(self.panel.pooled(np.array(values) / self._bases))
+            for values in ([loss.fit for loss in losses], [loss.spread or 0.0 for loss in losses])
+        )
+        return dataclasses.replace(
+            blank, loss=float(self.panel.pooled(shares)), fit=fit, spread=spread, shares=tuple(shares.tolist())
+        )
 
     def maps(self, candidate: Candidate) -> None:
         """Keep the error map of each of a candidate's images against the target it is nearest to.
@@ -130,24 +205,36 @@ class Scorer:
         Meant for the best candidate of a generation, off the run's critical path: what cannot be drawn is left out,
         and maps that are there already stay.
         """
-        if not self.config.plots:
+        if not self.config.plots or not self.targets[0]:
             return
-        folder = self.folder.path / candidate.folder
+        folder, each = self.folder.path / candidate.folder, len(candidate.images) // self.panel.size
         try:
             for index, name in enumerate(candidate.images):
                 path = folder / map_name(index)
                 if path.is_file() or not (folder / name).is_file():
                     continue
                 image = load_target(folder / name).pixels
-                errors = [error_map(image, target, self.config.pixels_per_degree) for target in self.targets]
+                targets = self.targets[index // each]
+                errors = [error_map(image, target, self.config.pixels_per_degree) for target in targets]
                 save_image(path, error_map_image(min(errors, key=np.mean)))
         except (PinError, OSError) as error:
             log.info("no error map of candidate %s: %s", candidate.id, error)
 
-    def _stats(self, done: Candidate, loss: BatchLoss, levels: Levels, seeds: Sequence[int]) -> dict[str, Any]:
+    def _stats(
+        self, done: Candidate, losses: Sequence[BatchLoss], levels: Levels, rows: Sequence[Sequence[int]]
+    ) -> dict[str, Any]:
+        """Of several payloads what is known of all images together, and each one's own under `payloads`."""
         sides: dict[str, list[tuple[str, float]]] = {"prompt": [], "negative": [], "settings": []}
-        for text, value, side in self.space.parts(done.weights):
+        for text, value, side in self.panel.shown.parts(done.weights):
             sides[side].append((text, value))
+        if self.panel.many:
+            each = [loss.to_json() for loss in losses]
+            whole: dict[str, Any] = {name: getattr(done, name) for name in ("fit", "spread")}
+            whole |= {"calculated_loss": done.loss, "payloads": each, "objectives": {}}
+            for name in ("calculated_loss_list", "per_image", "pairs"):
+                whole[name] = [item for one in each for item in one[name]]
+        else:
+            whole = losses[0].to_json()
         return {
             "id": done.id,
             "generation": done.generation,
@@ -156,8 +243,8 @@ class Scorer:
             "pos_weights": sides["prompt"],
             "neg_weights": sides["negative"],
             "settings": sides["settings"],
-            "seeds": list(seeds),
+            "seeds": [seed for row in rows for seed in row],
             "images": list(done.images),
-            "levels": [list(level) for level in levels],
-            **loss.to_json(),
+            "levels": [] if self.panel.many else [list(level) for level in levels],
+            **whole,
         }

@@ -6,8 +6,10 @@ A run that goes on reads them from there, so it does not depend on the user's fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,34 +82,49 @@ def _masks(config: RunConfig) -> Callable[[Path], Path | None]:
     return of
 
 
+Read = tuple[tuple[Target, ...], ...]
+"""The targets of each payload; of a plain run those of the one that it is."""
+
+
 def ready_targets(
-    config: RunConfig,
+    jobs: Sequence[RunConfig],
     host: Host,
     folder: RunFolder,
     record: Record,
-    first_batch: Callable[[], np.ndarray],
-    given: tuple[Target, ...] | None = None,
-) -> tuple[str, tuple[str, ...], tuple[Target, ...]]:
-    """(source, image paths relative to the run, targets), saved in generation 0's folder or read from it.
+    first_batch: Callable[[int], np.ndarray],
+    given: Read | None = None,
+) -> tuple[str, tuple[str, ...], Read]:
+    """(source, image paths relative to the run, targets of each job), saved in generation 0's folder or read from it.
 
-    source: "images", or "batch" where `first_batch` renders the original prompt's own.
+    source: "images", or "batch" where `first_batch` renders the original prompt's own; "both" where payloads differ; ""
+    by eye, where there is none.
     given: what `read_targets` found already: a pipe can be read only once.
     """
+    if jobs[0].by_eye:
+        return "", (), ((),)
     if record.target_source:
-        return record.target_source, record.target_images, kept_targets(folder, record)
-    targets = read_targets(config, host) if given is None else given
-    source = "images" if targets else "batch"
-    if not targets:
-        targets = first_batch_targets(first_batch(), config, host)
-    place = folder.generation(0)
+        kept = iter(kept_targets(folder, record))
+        counts = record.target_counts or (len(record.target_images),)
+        return record.target_source, record.target_images, tuple(tuple(islice(kept, count)) for count in counts)
+    found = [read_targets(job, host) for job in jobs] if given is None else list(given)
+    sources = {"images" if targets else "batch" for targets in found}
+    for index, job in enumerate(jobs):
+        found[index] = found[index] or first_batch_targets(first_batch(index), job, host)
     names = []
-    for index, target in enumerate(targets):
+    for index, target in enumerate(target for targets in found for target in targets):
         name = f"target-{index:05d}.png"
-        save_image(place / name, target.pixels)
+        save_image(folder.generation(0) / name, target.pixels)
         if target.mask is not None:
-            save_image(place / MASK.format(f"{index:05d}"), target.mask)
-        names.append(f"{place.name}/{name}")
-    return source, tuple(names), targets
+            save_image(folder.generation(0) / MASK.format(f"{index:05d}"), target.mask)
+        names.append(f"{folder.generation(0).name}/{name}")
+    return sources.pop() if len(sources) == 1 else "both", tuple(names), tuple(found)
+
+
+def target_line(source: str, names: Sequence[str], targets: Read, many: bool) -> dict[str, Any]:
+    """Of the journal."""
+    line: dict[str, Any] = {"kind": "target", "source": source, "images": list(names)}
+    line |= {"weights": [target.weight for own in targets for target in own]}
+    return line | ({"payloads": list(map(len, targets))} if many else {})
 
 
 def kept_targets(folder: RunFolder, record: Record) -> tuple[Target, ...]:

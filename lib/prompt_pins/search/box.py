@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..config.search import LIKELY
+from ..config.presets import LIKELY
 from ..errors import OptionError
 
 Vector = NDArray[np.float64]

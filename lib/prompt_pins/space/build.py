@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import cast
 
-from ..config import PromptOptions
+from ..config import MergeOptions, PromptOptions, RunConfig
 from ..errors import PromptError
 from ..prompt.nodes import Vary
+from .blocks import Blocks
 from .settings import Settings
 from .space import Group, Space
 from .text import Text
+from .tied import build as build_tied
+
+NOTHING = "the payloads share no words; give a piece, or tie words by name: (cat:1@name)"
 
 
 def build(
@@ -35,13 +39,36 @@ def build(
         low=config.weight_low,
         high=config.weight_high,
     )
-    groups: list[Group] = [text]
-    if config.vary_settings:
-        groups.append(Settings.build(config.vary_settings, settings or {}))
-    space = Space(tuple(groups))
+    space = _with_settings(text, config, settings or {})
     if not space.size:
         raise PromptError("there is nothing to vary: " + ("; ".join(text.reasons) or "no words, or all are fixed"))
     return space
+
+
+def build_all(
+    config: RunConfig, embeddings: Collection[str] = (), settings: Mapping[str, float] | None = None
+) -> tuple[tuple[Space, ...], Space | None]:
+    """The space of each payload, all of the same axes, and that of the piece alone; without payloads the one space.
+
+    Raises as `build` does.
+    """
+    if not config.many:
+        return (build(config, embeddings, settings),), None
+    texts, piece = build_tied(config, embeddings)
+    spaces = tuple(_with_settings(text, config, settings or {}) for text in texts)
+    if not spaces[0].size:
+        why = "; ".join(dict.fromkeys(reason for text in texts for reason in text.reasons))
+        raise PromptError(f"there is nothing to vary: {why or NOTHING}")
+    return spaces, None if piece is None else _with_settings(piece, config, settings or {})
+
+
+def _with_settings(text: Text, config: PromptOptions, settings: Mapping[str, float]) -> Space:
+    groups: list[Group] = [text]
+    if config.vary_settings:
+        groups.append(Settings.build(config.vary_settings, settings))
+    if isinstance(config, MergeOptions) and config.merge_with:
+        groups.append(Blocks.build(config, settings))
+    return Space(tuple(groups))
 
 
 def read(

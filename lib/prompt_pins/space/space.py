@@ -60,9 +60,10 @@ class Space:
 
     @property
     def in_words(self) -> str:
-        """`7 weights`, `7 weights and 1 setting`."""
-        settings = sum(axis.side == "settings" for axis in self.axes)
-        counts = ((self.size - settings, "weight"), (settings, "setting"))
+        """`7 weights`, `7 weights and 1 setting`, `4 merge weights`."""
+        blocks = sum(axis.group == "blocks" for axis in self.axes)
+        settings = sum(axis.side == "settings" for axis in self.axes) - blocks
+        counts = ((self.size - settings - blocks, "weight"), (settings, "setting"), (blocks, "merge weight"))
         return " and ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count)
 
     @property

@@ -6,7 +6,7 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ class Text:
     prompts: tuple[Prompt, Prompt]
     axes: tuple[Axis, ...]
     units: tuple[Placed, ...]
-    _plans: tuple[list[Span], list[Span]]
+    plans: tuple[list[Span], list[Span]]
 
     @classmethod
     def build(
@@ -65,12 +65,10 @@ class Text:
         Raises PromptError if the ranges of a tie do not meet, OptionError for bounds that are negative or upside down,
         or hold no two weights that can be printed.
         """
-        least, most = inward(low, high)
-        if not 0 <= low < high or least >= most:
-            raise OptionError("low, high", (low, high), f"0 <= low < high, with two weights of {DECIMALS} decimals")
+        check_bounds(low, high)
         prompts = parse(positive, embeddings), parse(negative, embeddings, negative=True)
         plans = spans(prompts[0], vary, vary_loras), spans(prompts[1], vary)
-        builder = _Builder(low, high)
+        builder = Builder(low, high)
         found = units(prompts[0], vary, vary_loras), units(prompts[1], vary)
         for many, side, varies in zip(found, SIDES, (vary_prompt, vary_negative)):
             for unit in many:
@@ -93,7 +91,7 @@ class Text:
     def set(self, recipe: Recipe, values: Sequence[float]) -> Recipe:
         """The recipe with both prompts at these weights, in plain host syntax."""
         texts = []
-        for prompt, plan, side in zip(self.prompts, self._plans, SIDES):
+        for prompt, plan, side in zip(self.prompts, self.plans, SIDES):
             weights = [_weight(unit, values) for unit in self.units if unit.side == side]
             texts.append(apply(prompt, plan, weights))
         return replace(recipe, prompt=texts[0], negative_prompt=texts[1])
@@ -104,7 +102,7 @@ class Text:
         What is frozen or tied stays so.
         """
         texts = []
-        for prompt, plan, side in zip(self.prompts, self._plans, SIDES):
+        for prompt, plan, side in zip(self.prompts, self.plans, SIDES):
             texts.append(mark(prompt, plan, [_mark(unit, low, high) for unit in self.units if unit.side == side]))
         return texts[0], texts[1]
 
@@ -121,12 +119,20 @@ class Text:
                 members[placed.axis].append(weight)
             elif not placed.unit.fixed and abs(weight - placed.unit.weight) >= PRINTED:
                 raise PromptError(f"{placed.unit.text!r} at {placed.unit.weight:.7g}, where it stays")
-        return [sum(weights) / len(weights) for weights in members]
+        pairs = zip(members, self.axes)  # of several payloads some have no unit of an axis
+        return [sum(weights) / len(weights) if weights else axis.original for weights, axis in pairs]
 
     def parts(self, values: Sequence[float]) -> Iterator[Part]:
         """Each unit's text and weight."""
         for unit in self.units:
             yield Part(unit.unit.text, _weight(unit, values), unit.side)
+
+
+def check_bounds(low: float, high: float) -> None:
+    """Raises OptionError for bounds of weights that cannot be."""
+    least, most = inward(low, high)
+    if not 0 <= low < high or least >= most:
+        raise OptionError("low, high", (low, high), f"0 <= low < high, with two weights of {DECIMALS} decimals")
 
 
 def _weight(placed: Placed, values: Sequence[float]) -> float:
@@ -146,7 +152,7 @@ def _mark(placed: Placed, low: Sequence[float], high: Sequence[float]) -> str:
     return f"{first}~{last}" + (f"@{unit.tie}" if unit.tie is not None else "") if first != last else f"={first}"
 
 
-class _Builder:
+class Builder:
     """Numbers the axes."""
 
     def __init__(self, low: float, high: float) -> None:
@@ -154,16 +160,17 @@ class _Builder:
         self.high = high
         self.units: list[Placed] = []
         self.members: list[list[Placed]] = []
-        self._ties: dict[str, int] = {}
+        self.ties: dict[Hashable, int] = {}
 
-    def take(self, unit: Unit, side: str, varies: bool) -> None:
-        axis = None
+    def take(self, unit: Unit, side: str, varies: bool, tie: Hashable = None) -> None:
+        """tie: what else than its tag ties the unit to others."""
+        axis, tie = None, tie if unit.tie is None else unit.tie
         if varies:
-            axis = self._ties.get(unit.tie, len(self.members)) if unit.tie is not None else len(self.members)
+            axis = self.ties.get(tie, len(self.members)) if tie is not None else len(self.members)
             if axis == len(self.members):
                 self.members.append([])
-            if unit.tie is not None:
-                self._ties[unit.tie] = axis
+            if tie is not None:
+                self.ties[tie] = axis
         placed = Placed(unit, side, axis)
         self.units.append(placed)
         if axis is not None:

@@ -4,7 +4,9 @@ from .axes import Axis, axes_json
 from .folder import RunFolder, Runs
 from .framing import FORMAT_VERSION
 from .journal import Journal, now, read_journal
-from .records import Candidate, Choice, Generation, Held, Likely, Record, from_json, replay, to_json
+from .questions import Question, Verdict
+from .records import Candidate, Choice, Held, Record, from_json, replay, to_json
+from .searching import Generation, Likely
 from .wordings import Measured, Unchanged, Wording
 
 __all__ = [
@@ -17,10 +19,12 @@ __all__ = [
     "Journal",
     "Likely",
     "Measured",
+    "Question",
     "Record",
     "RunFolder",
     "Runs",
     "Unchanged",
+    "Verdict",
     "Wording",
     "axes_json",
     "from_json",

@@ -12,11 +12,14 @@ import functools
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Annotated, Any, Optional
 
 from ..errors import shorten
 from .axes import Axis
-from .records import Candidate, Choice, Generation, Held, Likely
+from .questions import PARTS, Question, Verdict
+from .records import Candidate, Choice, Held, from_json
+from .searching import Generation, Likely
 from .wordings import Measured, Unchanged, Wording
 
 LONGEST = 240  # bytes of a name in a run's folder
@@ -75,7 +78,7 @@ WORDING: Shape = {**_declared(Wording), "images?": tuple[INSIDE, ...]}
 
 LINES: Mapping[str, Shape] = {
     "run": HEAD,
-    "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS},
+    "target": {"source": str, "images": tuple[INSIDE, ...], "weights?": WEIGHTS, "payloads?": tuple[NUMBER, ...]},
     "likely": {**_declared(Likely), "evaluations": COUNT, "seconds?": SECONDS},
     "normalisers": {"values": Mapping[str, float]},
     "candidate": {**_declared(Candidate), **PLACE, **FILES},
@@ -90,6 +93,9 @@ LINES: Mapping[str, Shape] = {
         "evaluations": COUNT,
         "seconds?": SECONDS,
     },
+    "rendered": {**_declared(Candidate), **PLACE, **FILES},
+    "question": {**_declared(Question), "number": NUMBER, "images": tuple[tuple[INSIDE, ...], ...]},
+    "verdict": {**_declared(Verdict), "number": NUMBER, "seconds?": SECONDS},
     "stopped": {"reason": str, "time": str},
     "finished": {"reason": str, "time": str},
     "resumed": {"kept?": COUNT},
@@ -105,6 +111,9 @@ class Checker:
         self._by, self._task = "images", "pin"
         self._tables: set[tuple[int, ...]] = set()  # shapes of those of an analysis
         self._count = self._kept = 0  # candidates, and those up to the last one with a loss
+        self._seen: set[str] = set()  # ids of candidates, also of those that are only rendered
+        self._question: Question | None = None  # the last one
+        self._questions = 0
 
     def fault(self, line: Mapping[str, Any]) -> str:
         """The first fault of the next line in words; "" if it is fine, or of a kind of a later version."""
@@ -122,6 +131,8 @@ class Checker:
                     yield f"points has not a row of {axes} values for each candidate"
         elif kind == "target" and line.get("weights") and len(line["weights"]) != len(line["images"]):
             yield f"weights has {len(line['weights'])} values for {len(line['images'])} images"
+        elif kind == "target" and sum(line.get("payloads") or [len(line["images"])]) != len(line["images"]):
+            yield f"payloads has {sum(line['payloads'])} images, images {len(line['images'])}"
         elif kind == "likely":
             size, looks = len(line["steps"]), {len(row) for row in line["misfits"]}
             if len(line["misfits"]) != 1 + size or len(looks) > 1 or max(looks) < 2:
@@ -133,7 +144,11 @@ class Checker:
             size = self._size = len(line["weights"]) if self._size is None else self._size
             if len(line["weights"]) != size:
                 yield f"weights has {len(line['weights'])} values, {size} in the candidates before"
+            counts = {len(line.get(name, ())) for name in ("prompts", "shares")} if line["loss"] is not None else set()
+            if len(counts) > 1 or {len(texts) for texts in line.get("prompts", ())} - {2}:
+                yield "prompts and shares have not two texts and one value for each payload"
             self._count += 1
+            self._seen.add(line["id"])
             if line["loss"] is not None:
                 self._scored.add(line["id"])
                 self._kept = self._count
@@ -141,6 +156,16 @@ class Checker:
             if not self._kept <= line["kept"] <= self._count:
                 yield f"kept is {line['kept']}; allowed: {self._kept} to {self._count}, as only failed ones go"
             self._count = line["kept"]
+        elif kind == "rendered":
+            self._seen.add(line["id"])
+        elif kind == "question":
+            yield from self._of_question(line)
+        elif kind == "verdict":
+            if self._question is None:
+                yield "nothing was asked before"
+            elif fault := self._question.fault(line):
+                yield f"it {fault}"
+            self._question = None
         elif kind == "choice":
             if len(line["fits"]) != len(line["contestants"]):
                 yield f"fits has {len(line['fits'])} rows for {len(line['contestants'])} contestants"
@@ -152,8 +177,26 @@ class Checker:
                 yield "fits has not one value for each of at least 3 images"
         elif kind == "word":
             yield from self._of_word([line[name] for name in ("lowered", "raised") if name in line])
+        elif kind == "held" and _payloads_of(line) - {(2, len(line["seeds"]), len(line["seeds"]), 3)}:
+            yield "payload_fits and payload_gains have not two rows of fits and three values for each payload"
         elif kind == "held" and not 0 < len(line["seeds"]) == len(line["fits_original"]) == len(line["fits_pinned"]):
             yield "fits_original and fits_pinned have not one value for each seed"
+
+    def _of_question(self, line: Mapping[str, Any]) -> Iterator[str]:
+        """Questions are numbered in order, and show candidates that there are."""
+        question = from_json(line)
+        self._question, self._questions = question, self._questions + 1
+        rows = {len(row) for row in question.images}
+        if question.number != self._questions:
+            yield f"number is {question.number}, and {self._questions - 1} were asked before"
+        elif question.part not in PARTS:
+            yield f"part is {shorten(question.part)}; allowed: {', '.join(PARTS)}"
+        elif not set(question.ids) <= self._seen or len(set(question.ids)) < len(question.ids):
+            yield "ids has not one name each of candidates before"
+        elif question.part == "unseen" and (len(question.ids) != 2 or rows != {2}):
+            yield "images has not a left and a right one for each seed"
+        elif question.part != "unseen" and (len(question.ids) < 2 or len(question.images) != len(question.ids)):
+            yield "images has not a row for each of at least 2 ids"
 
     def _of_word(self, sides: list[Mapping[str, Any]]) -> Iterator[str]:
         """By images all sides have values of the same seeds; by likelihood all tables of a journal are alike."""
@@ -169,6 +212,12 @@ class Checker:
         elif seeds != {0} or len(tables | self._tables) > 1 or len(min(tables)) < 2 or len(set(min(tables))) > 1:
             yield "a side has not one whole table of changes, as those before"
         self._tables |= tables
+
+
+def _payloads_of(line: Mapping[str, Any]) -> set[tuple[int, ...]]:
+    """Of each payload of a check: its rows of fits, the length of each, its values of the gain."""
+    pairs = zip_longest(line.get("payload_fits", ()), line.get("payload_gains", ()), fillvalue=())
+    return {(len(fits), *map(len, fits), len(gains)) for fits, gains in pairs}
 
 
 def fault(value: Any, wanted: Any) -> str:

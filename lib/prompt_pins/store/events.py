@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Union
 
-from .records import Candidate, Choice, Generation, Held, Likely, Record
+from .questions import Question, Verdict
+from .records import Candidate, Choice, Held, Record
+from .searching import Generation, Likely
 from .wordings import Measured
 
 if TYPE_CHECKING:
@@ -41,11 +44,33 @@ class LikelyDone:
 class CandidateDone:
     """A candidate was rendered, scored and written down.
 
-    images: its batch as its files hold it (uint8, B x H x W x 3); None where it must be read from there.
+    images: those of its batches as its files hold them (uint8, each H x W x 3); None: they must be read from there.
     """
 
     candidate: Candidate
-    images: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    images: Sequence[np.ndarray] | None = dataclasses.field(default=None, compare=False, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """By eye: a candidate was rendered and written down; its loss is known when the user has ranked it."""
+
+    candidate: Candidate
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """By eye: the run waits for its user, and does nothing else."""
+
+    question: Question
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """By eye: the user has answered.  seconds: that this process waited."""
+
+    verdict: Verdict
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,5 +115,6 @@ class RunFinished:
 
 
 Event = Union[
-    RunStarted, TargetReady, LikelyDone, CandidateDone, GenerationDone, Chosen, Validated, WordMeasured, RunFinished
+    RunStarted, TargetReady, LikelyDone, CandidateDone, Rendered, Asked, Answered, GenerationDone, Chosen, Validated,
+    WordMeasured, RunFinished,
 ]  # fmt: skip

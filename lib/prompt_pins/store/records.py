@@ -6,7 +6,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis; "map") and its options
                 of a map: points, the weights of its candidates, and of_run, the run that they are of ("": of none)
-    target      source, images, weights (absent: all alike)   generation 0
+    target      source, images, weights (absent: all alike), payloads (images of each; absent in a plain run)
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
     generation  one finished generation (`Generation`)
@@ -14,6 +14,9 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     held        the check on unseen seeds (`Held`)
     unchanged   of an analysis, or of a run that measures words: the prompt as it is, or the pinned one (`Unchanged`)
     word        of the same: a word, or a phrase, at other weights (`Measured`)
+    rendered    by eye: one candidate before anybody has seen it (`Candidate`, without loss)
+    question    by eye: what the user is asked (`Question`)
+    verdict     by eye: the answer (`Verdict`)
     stopped     reason: the run ended early and can be resumed
     resumed     the run goes on; kept (may be absent): so many candidates count, those after them are done again
     finished    reason: the run is complete
@@ -27,6 +30,8 @@ from typing import Any
 
 from ..errors import StoreError
 from .axes import Axis, axes_of
+from .questions import Question, Verdict
+from .searching import Generation, Likely
 from .wordings import Measured, Unchanged
 
 
@@ -42,6 +47,9 @@ class Candidate:
     images: file names in that folder, in the order of the leaves.
     evaluations: denoiser evaluations spent, in images x steps; 0 if nothing was rendered.
     worker: who rendered it, where there were several; "" (and no key of the journal) where there were not.
+    Of a run with payloads (no keys without): prompts: (prompt, negative prompt) of each, of which `prompt` and
+    `negative_prompt` are the first's; shares: the loss of each as a share of its own original's; piece: the piece at
+    these weights.  images then are those of all payloads, one after the other.
     """
 
     generation: int
@@ -60,45 +68,9 @@ class Candidate:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     worker: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Generation:
-    """One finished generation and the state of the search after it.
-
-    best: id of its best candidate, None if all failed.
-    state: step_size, axis_ratio, mean, std … as the strategy tells them.
-    progress: the loss of the search's best so far as a share of the original's on the same seeds; None where that
-    cannot be told, and in earlier versions.
-    """
-
-    generation: int
-    best: str | None
-    losses: tuple[float | None, ...]
-    state: Mapping[str, Any]
-    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    progress: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Likely:
-    """What each weight does to how badly the targets are explained: asked of the denoiser, before the first image.
-
-    misfits: (1 + N, looks) of the original and of each weight moved alone, as shares of the original's at each look.
-    steps: (N,) how far each was moved, in the search's own units; 0 for a setting, of which nothing is known.
-    evaluations: denoiser evaluations spent.
-    mean: (N,) where the search of images begins, in its own units; () at the original.  step_size: of its first
-    generation.  prompt, negative_prompt: the mean's; "" at the original.
-    """
-
-    misfits: tuple[tuple[float, ...], ...]
-    steps: tuple[float, ...]
-    evaluations: int
-    mean: tuple[float, ...] = ()
-    step_size: float = 0.0
-    prompt: str = ""
-    negative_prompt: str = ""
-    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    prompts: tuple[tuple[str, ...], ...] = ()
+    shares: tuple[float, ...] = ()
+    piece: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +81,12 @@ class Held:
     improvement: 1 - mean(pinned) / mean(original); low and high bound its 95 % bootstrap interval.
     images_original, images_pinned: paths relative to the run's folder.
     pinned: the contest's winner, which is not the run's result where it is worse.
+    Of a run with payloads (no keys without): the fits and the improvement are those of all together, as shares of each
+    payload's own original; seeds: the first one's.  payload_fits: (P, 2, S) fits of original and pinned of each;
+    payload_gains: (P, 3) improvement, low and high of each.  The images are those of all, one after the other.
+    by_eye (no key of the journal where it is not): the user chose one of two, seed by seed.  A fit is 0 of the one that
+    was chosen, 1 of the other, 0.5 of both alike; improvement: by how much more often the pinned one was chosen, from
+    -1 to 1, with the exact interval of a sign test.
     """
 
     seeds: tuple[int, ...]
@@ -120,6 +98,9 @@ class Held:
     images_original: tuple[str, ...]
     images_pinned: tuple[str, ...]
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    payload_fits: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    payload_gains: tuple[tuple[float, ...], ...] = ()
+    by_eye: bool = False
 
     @property
     def worse(self) -> bool:
@@ -144,19 +125,21 @@ class Choice:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
+ABSENT = ("worker", "by_eye", "enough", "prompts", "shares", "piece", "payload_fits", "payload_gains")
+"""What is no key of a journal where there is none."""
 _KINDS: dict[str, type[Any]] = {
     "likely": Likely, "candidate": Candidate, "generation": Generation, "choice": Choice, "held": Held,
-    "unchanged": Unchanged, "word": Measured,
+    "unchanged": Unchanged, "word": Measured, "question": Question, "verdict": Verdict,
 }  # fmt: skip
 
 
-def to_json(record: Likely | Candidate | Generation | Choice | Held | Unchanged | Measured) -> dict[str, Any]:
+def to_json(record: Any) -> dict[str, Any]:
     """A record as a journal line."""
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(record, cls))
     plain = {"kind": kind, **dataclasses.asdict(record)}
     if isinstance(record, Measured):  # a side that there is not is no key
         plain = {name: value for name, value in plain.items() if value is not None}
-    return {name: value for name, value in plain.items() if value or name != "worker"}
+    return {name: value for name, value in plain.items() if value or name not in ABSENT}
 
 
 def from_json(value: Mapping[str, Any]) -> Any:
@@ -178,10 +161,11 @@ class Record:
     state: "running", "stopped" (can be resumed) or "finished"; reason says why in words.  `RunFolder.record` says
     "interrupted" (can be resumed, too) of one that goes on by its journal, though nobody writes to it.
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
-    target_weights: how much each target counts.
+    target_weights: how much each target counts.  target_counts: how many are each payload's; () in a plain run.
     task: "pin", or "words" for an analysis and "map" for a map, which have `options`.
     of_run: of a map, the run whose candidates it shows, "" for none.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
+    unranked, questions, verdicts: of a run by eye; what was rendered, also what has its loss since.
     """
 
     state: str
@@ -205,6 +189,21 @@ class Record:
     of_run: str = ""
     unchanged: Unchanged | None = None
     words: tuple[Measured, ...] = ()
+    target_counts: tuple[int, ...] = ()
+    unranked: tuple[Candidate, ...] = ()
+    questions: tuple[Question, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def by_eye(self) -> bool:
+        """Whether the user ranks the candidates."""
+        return list(self.config.get("loss_objectives") or ()) == ["taste"]
+
+    @property
+    def pending(self) -> Question | None:
+        """The question that waits for its answer, if one does."""
+        last = self.questions[-1] if self.questions and self.state != "finished" else None
+        return None if last is None or any(v.number == last.number for v in self.verdicts) else last
 
     @property
     def rotated(self) -> bool:
@@ -274,7 +273,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     values |= {"target_images": (), "target_weights": ()}
     candidates: list[Candidate] = []
     generations: list[Generation] = []
-    words: list[Measured] = []
+    several: dict[str, list[Any]] = {"word": [], "rendered": [], "question": [], "verdict": []}
     for line in lines:
         kind = line["kind"]
         if kind == "run":
@@ -285,12 +284,13 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))
+            values["target_counts"] = tuple(line.get("payloads") or ())
         elif kind == "candidate":
             candidates.append(from_json(line))
         elif kind == "generation":
             generations.append(from_json(line))
-        elif kind == "word":
-            words.append(from_json(line))
+        elif kind in several:
+            several[kind].append(from_json({**line, "kind": "candidate"} if kind == "rendered" else line))
         elif kind in ("likely", "choice", "held", "unchanged"):
             values[kind] = from_json(line)
         elif kind in ("stopped", "finished"):
@@ -306,6 +306,9 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
     return Record(
         candidates=tuple(candidates),
         generations=tuple(generations),
-        words=tuple(words),
+        words=tuple(several["word"]),
+        unranked=tuple(several["rendered"]),
+        questions=tuple(several["question"]),
+        verdicts=tuple(several["verdict"]),
         **values,
     )

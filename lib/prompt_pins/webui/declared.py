@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config import AnalysisOptions, MapOptions, RunConfig
+from ..config import AnalysisOptions, MapOptions, MergeOptions, RunConfig
 from ..options import Declaration, declarations, defaults, describe, option
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
 
 FROM_HOST = frozenset(
     ("prompt", "negative_prompt", "sampler", "scheduler", "steps", "batch_size", "cfg_scale", "seed", "width", "height")
-) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left"}
+) | {"checkpoint", "vae", "emphasis", "clip_skip", "crop_top", "crop_left", *declarations(MergeOptions)}
 """Options that the host's own controls and settings set: the script neither shows nor takes them."""
 
 
@@ -104,7 +104,7 @@ class Shown:
     @property
     def separator(self) -> str:
         """Between the items of a list: prompts hold commas, so each has a line."""
-        return "\n" if self.name == "inject" else ", "
+        return "\n" if self.name in ("inject", "payload") else ", "
 
     @property
     def numbers(self) -> bool:

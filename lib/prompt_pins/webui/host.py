@@ -13,7 +13,7 @@ import numpy as np
 from modules import processing, shared
 
 from .. import __version__
-from ..config import RenderOptions
+from ..config import RenderOptions, RunConfig
 from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels
@@ -24,6 +24,8 @@ from .parsing import spared
 log = logging.getLogger(__name__)
 
 MAX_COMMENTS = 8
+KEPT = "\ue000"
+"""Stands for what no extension may expand: a character that no prompt has."""
 SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
 """What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too."""
 
@@ -44,9 +46,11 @@ class Job:
     negative: str
     template: str = ""
 
-    def expanded(self) -> Job:
-        """With its templates expanded, by the extension that does it.  Raises `OptionError`."""
-        positive, negative = neighbours.expanded(self.pristine, self.positive, self.negative)
+    def expanded(self, keep: str = "") -> Job:
+        """With its templates expanded, by the extension that does it, but for `keep`.  Raises `OptionError`."""
+        hidden = (text.replace(keep, KEPT) if keep else text for text in (self.positive, self.negative))
+        found = neighbours.expanded(self.pristine, *hidden)
+        positive, negative = (text.replace(KEPT, keep) if keep else text for text in found)
         template = "" if positive == self.positive else self.positive
         return dataclasses.replace(self, positive=positive, negative=negative, template=template)
 
@@ -86,22 +90,25 @@ def _schedule(p: Any) -> str:
 class WebuiHost:
     """One job of the WebUI as a `Host`.
 
+    texts: all prompts and negative prompts of the run, by which its files are known; at first the job's own.
     seconds, images: spent rendering, and rendered, so far.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.texts = job.positive, job.negative
         self.seconds = 0.0
         self.images = 0
 
     def describe(self) -> dict[str, Any]:
         """Name, versions, checkpoint and what a run does not choose itself: settings, files by their fingerprints."""
-        return self._described(self.job.positive, self.job.negative)
+        return self._described(*self.texts)
 
     def check_begun(self, record: Record) -> None:
         """Raises `OptionError` or `CheckpointError` where a run that goes on would be rendered with something else."""
-        known, own = record.host, ("prompt", "negative_prompt")
-        found = self._described(*(str(record.config.get(name, "")) for name in own))
+        known, config = record.host, RunConfig.from_record(record.config)
+        self.texts = config.every_text, config.every_negative
+        found = self._described(*self.texts)
         for name in SAME:
             hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
             if not hashed and known.get(name, found[name]) != found[name]:
@@ -131,8 +138,15 @@ class WebuiHost:
         return compat.embedding_names()
 
     def size(self, job: RenderOptions) -> tuple[int, int]:
-        """(width, height) of the finished images; the size is the user's job's, whatever `job` says."""
-        return compat.image_size(self.job.pristine)
+        """(width, height) of the finished images: the user's job's, but what a payload has of its own.
+
+        Raises `OptionError` where the job says more of sizes than these: in img2img, and with hires fix.
+        """
+        p = self.job.pristine
+        width, height = compat.image_size(p)
+        if (job.width or job.height) and (getattr(p, "init_images", None) or getattr(p, "enable_hr", False)):
+            raise OptionError("width", job.width or job.height, "none in img2img and with hires fix")
+        return job.width or width, job.height or height
 
     def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
         """The tree of a batch; every image its own branch where the sampler or a neighbour cannot fork."""
@@ -229,6 +243,8 @@ class WebuiHost:
         q.prompt, q.negative_prompt, q.styles = recipe.prompt, recipe.negative_prompt, []
         for name, value in checked_settings(recipe, self.settings(job)).items():
             setattr(q, name, value)
+        if job.width or job.height:
+            q.width, q.height = self.size(job)
         q.batch_size, q.n_iter = len(seeds), 1
         if p.subseed_strength:
             q.seed, q.subseed = [p.seed] * len(seeds), seeds

@@ -62,6 +62,9 @@ def as_begun(text: str, config: Mapping[str, Any]) -> str:
     An analysis has image seeds of its own and never forks.  Hosts write no batch size, but their pages read one.
     """
     prompts, newline, line = text.rpartition("\n")
+    if config.get("payload") or config.get("piece"):  # the image has a payload's prompts, the page the run's
+        negative = str(config.get("negative_prompt") or "")
+        prompts = str(config.get("prompt") or "") + (f"\nNegative prompt: {negative}" if negative else "")
     seed = "Variation seed" if "Variation seed: " in line else "Seed"
     for key, name in ((seed, "seed"), ("Fork policy", "fork_policy"), ("Fork strength", "fork_strength")):
         if name in config:

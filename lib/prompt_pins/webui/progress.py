@@ -175,25 +175,27 @@ def planned_batches(plan: Plan, config: RunConfig) -> int:
     """Batches that the run renders at most: search, its answers, the contest and the check."""
     contest, check = (math.ceil(seeds / plan.batch.size) for seeds in (config.contest_seeds, config.held_out))
     words = math.ceil(weighing.SEEDS / plan.batch.size) * _weighed(plan, config)
-    return plan.rows * plan.generations + answers.count(config) + contest * contestants(config) + 2 * check + words
+    once = plan.rows * plan.generations + answers.count(config) + contest * contestants(config) + 2 * check
+    return plan.panel.size * once + words
 
 
 def planned_looks(plan: Plan) -> int:
     """Batches before the first image: as many recipes in each as images, those of another LoRA multiplier alone."""
     loras = sum(axis.group == "loras" for axis in plan.space.axes)
     alike = 1 + sum(likely.moved(plan.space)) - loras
-    return loras + math.ceil(alike / plan.batch.size) if plan.before else 0
+    return plan.panel.size * (loras + math.ceil(alike / plan.batch.size)) if plan.before else 0
 
 
 def planned_images(plan: Plan, config: RunConfig) -> int:
     """Images of those batches."""
-    return plan.images + answers.count(config) * plan.batch.size + _independent(plan, config)
+    return plan.images + plan.panel.size * answers.count(config) * plan.batch.size + _independent(plan, config)
 
 
 def planned_evaluations(plan: Plan, config: RunConfig) -> int:
     """Denoiser evaluations of those batches, the images of the contest and the check independent of each other."""
     alone = plan.batch.plain_evaluations // plan.batch.size
-    return plan.evaluations + answers.count(config) * plan.batch.evaluations + _independent(plan, config) * alone
+    told = plan.panel.size * answers.count(config) * plan.batch.evaluations
+    return plan.evaluations + told + _independent(plan, config) * alone
 
 
 def contestants(config: RunConfig) -> int:
@@ -203,7 +205,7 @@ def contestants(config: RunConfig) -> int:
 
 def _independent(plan: Plan, config: RunConfig) -> int:
     words = weighing.SEEDS * _weighed(plan, config)
-    return config.contest_seeds * contestants(config) + 2 * config.held_out + words
+    return plan.panel.size * (config.contest_seeds * contestants(config) + 2 * config.held_out) + words
 
 
 def _weighed(plan: Plan, config: RunConfig) -> int:

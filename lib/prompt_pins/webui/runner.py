@@ -20,6 +20,7 @@ from modules import images as host_images
 from modules import processing
 
 from ..config import AnalysisOptions, MapOptions, RunConfig
+from ..config.payloads import PIECE
 from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
 from ..map import work
 from ..options import checked
@@ -98,12 +99,16 @@ def _begun(
     words, mapped = (own.get("task") == task for task in (analyze.TASK, work.TASK))
     run = measuring.earlier_run(own.get("of_run"), runs) if words else None
     of_run = mapping.earlier_run(own.get("of_run"), runs) if mapped else None
+    piece = str(options.get("piece") or "").strip()
     if run is not None:
         job = measuring.with_prompt(job, run.values)
+    elif of_run is not None:
+        job = measuring.with_prompt(job, of_run.record.config)
     else:
-        job = job.expanded() if of_run is None else measuring.with_prompt(job, of_run.record.config)
+        job = job.expanded(PIECE if piece else "")
     host = WebuiHost(job)
     config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
+    host.texts = config.every_text, config.every_negative
     if words:
         targets = run.targets(config, host) if run is not None and not config.target else ()
         return host, measuring.begin(config, more[0], host, runs, targets)
@@ -147,6 +152,14 @@ def make_config(
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
+    for number, one in enumerate(config.payloads, 1):
+        other = next((name for name in ("mask", "checkpoint") if getattr(one, name)), "")
+        if other:
+            raise OptionError(f"payload {number}: {other}", getattr(one, other), "none: all payloads have the run's")
+        for name in one.target:
+            if not name.isdecimal():
+                allowed = "the number of one of the target images, from 1"
+                raise OptionError(f"payload {number}: target", name, allowed)
     wanted = [name.partition(":")[0].strip() for name in config.loss_objectives]
     if "tags" in wanted and tagger.find() is None:
         raise OptionError("loss_objectives", "tags", tagger.MISSING)
@@ -225,19 +238,28 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
                 images.append(opened(path))
                 texts.append(text)
     names = record.best.images if record.best else ()
-    seeds = [int(found[1]) for found in (re.match(r"[0-9]+-([0-9]+)\.", name) for name in names) if found]
-    prompt = record.best.prompt if record.best else p.prompt
+    seeds = [int(found[1]) for found in (re.match(r"(?:p[0-9]+-)?[0-9]+-([0-9]+)\.", name) for name in names) if found]
+    prompts = _prompts(p, record, len(images))
     return processing.Processed(
         p,
         images,
         seed=seeds[0] if seeds else p.seed,
         info=texts[0] if texts else "",
-        all_prompts=[prompt] * max(1, len(images)),
-        all_negative_prompts=[record.best.negative_prompt if record.best else p.negative_prompt] * max(1, len(images)),
+        all_prompts=[positive for positive, _ in prompts],
+        all_negative_prompts=[negative for _, negative in prompts],
         all_seeds=seeds + seeds[:1] * (len(images) - len(seeds)) or [p.seed],
         all_subseeds=[p.subseed] * max(1, len(images)),
         infotexts=texts or [""],
     )
+
+
+def _prompts(p: Any, record: Record, count: int) -> list[tuple[str, str]]:
+    """(prompt, negative prompt) of each of `count` images, at least of one: of payloads each has its own."""
+    best = record.best
+    first = (p.prompt, p.negative_prompt) if best is None else (best.prompt, best.negative_prompt)
+    each = len(best.images) // len(best.prompts) if best and best.prompts else 0
+    found = [(texts[0], texts[1]) for texts in (best.prompts if best else ()) for _ in range(each)]
+    return [*found, *[first] * max(1, count)][: max(1, count)]
 
 
 def _best_batch(folder: RunFolder, record: Record) -> tuple[list[Any], list[str]]:

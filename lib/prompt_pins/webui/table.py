@@ -73,6 +73,8 @@ def _held(run: Mapping[str, Any]) -> str:
     held = run.get("held")
     if not held:
         return ""
+    if held.get("told"):
+        return html.escape(str(held["told"]))
     return f"{-held['improvement']:+.1%} [{-held['high']:+.1%}, {-held['low']:+.1%}]".replace("-", "−")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostInterrupted, StoreError
+from ..errors import HostInterrupted, OptionError, StoreError
 from ..host import Host
 from ..loss import Target
 from ..run import seeds
@@ -43,6 +43,8 @@ def start(
     targets: instead of those that the configuration names.  wanted: the phrases that `auto` splits, as an earlier
     analysis has split them.  Raises `PinError` for input that cannot be used, before a folder is made.
     """
+    if config.many:
+        raise OptionError("payload", list(config.payload), "no payload and no piece: words are measured on one prompt")
     found = parts.find(config, options, host)
     if options.by == "images":
         check_loss(config, host)
@@ -135,8 +137,9 @@ class _Work:
 
     def _method(self, record: Record) -> ByImages | ByLikelihood:
         """With the targets, which are in the folder from now on."""
-        source, names, targets = ready_targets(
-            self.config, self.host, self.folder, record, self._first_batch, self.targets
+        given = None if self.targets is None else (self.targets,)
+        source, names, (targets,) = ready_targets(
+            [self.config], self.host, self.folder, record, self._first_batch, given
         )
         if not record.target_source:
             weights = [target.weight for target in targets]
@@ -146,7 +149,7 @@ class _Work:
             return ByLikelihood(self.config, self.host, targets)
         return ByImages(self.config, self.options, self.host, targets, self.folder)
 
-    def _first_batch(self) -> np.ndarray:
+    def _first_batch(self, _: int) -> np.ndarray:
         """The prompt's own first batch, as a run without a target would take it."""
         config, space = self.config, self.parts.space
         row = seeds.search_seeds(config.seed, config.batch_size, 1, config.seed_policy)

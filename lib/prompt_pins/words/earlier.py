@@ -39,6 +39,12 @@ def of_run(folder: RunFolder) -> Earlier:
     record = folder.record()
     if record.task != "pin" or record.state != "finished" or record.best is None:
         raise OptionError("run", folder.path.name, "the number of a finished run")
+    if record.target_counts:
+        raise OptionError("run", folder.path.name, "a run without payloads: words are measured on one prompt")
+    if record.config.get("merge_with"):
+        raise OptionError("run", folder.path.name, "a run that pinned no merge; its merged file is a --checkpoint")
+    if record.by_eye:
+        raise OptionError("run", folder.path.name, "the number of a run that has a target (this one was ranked by eye)")
     values = RunConfig.from_record(record.config).to_dict()
     values |= {"prompt": record.best.prompt, "negative_prompt": record.best.negative_prompt}
     values |= {"cfg_scale": record.best.settings.get("cfg_scale", values["cfg_scale"]), "vary_settings": []}

@@ -95,7 +95,7 @@ def check_alike(facts: Mapping[str, Facts], config: RunConfig) -> None:
         raise OptionError("checkpoint", wanted, f"none, or what the WebUIs have loaded: {checkpoint}")
     if config.vae:
         raise OptionError("vae", config.vae, "none: the WebUIs' own setting is used")
-    prompts = f"{config.prompt}\n{config.negative_prompt}"
+    prompts = f"{config.every_text}\n{config.every_negative}"
     tagged = set(re.findall(r"<lora:([^:>]+)", prompts))
     spoken = {word for found in facts.values() for word in found.embeddings if _says(prompts, word)}
     for name, found in facts.items():

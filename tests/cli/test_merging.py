@@ -1,0 +1,77 @@
+"""`prompt-pins merge`: from two checkpoints to a merged file, also after an interruption."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from prompt_pins.merge.blocks import as_list, weights_of
+from prompt_pins.store import Runs
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from tests.cli import test_inputs
+from tests.cli.test_inputs import TINY, Command, losses, stop_after
+from tools import bake_lora
+
+command = test_inputs.command
+WORDS = ["a red circle", *TINY, "-g", "2"]
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    save_file(bake_lora.baked(), tmp_path / "b.safetensors")
+    return tmp_path / "b.safetensors"
+
+
+def test_a_merge_is_pinned_and_goes_on_where_it_was(command: Command, other: Path) -> None:
+    code, printed, errors = command("merge", "", other, *WORDS, "--out", "whole")
+    assert code == 0, errors
+    assert "pinning 4 merge weights" in printed and "merged: whole/00000000/merged.safetensors" in printed
+    with command.patch.context() as patch:
+        stop_after(patch, 0)  # in the first candidate
+        assert command("merge", "", other, *WORDS, "--out", "runs")[0] == 1
+    assert not Path("runs/00000000/merged.safetensors").exists()
+    assert command("resume", "0", "--out", "runs")[0] == 0
+    assert losses("runs") == losses("whole")
+    both = [Path(out, "00000000/merged.safetensors") for out in ("runs", "whole")]
+    assert both[0].read_bytes() == both[1].read_bytes()
+    record = Runs(Path("whole")).find("0").record()
+    assert record.best is not None
+    weights = weights_of(record.best.settings)
+    with safe_open(both[0], framework="pt") as file:
+        recipe = json.loads(file.metadata()["sd_merge_recipe"])
+    assert recipe["block_weights"] == weights and len(weights) == 14
+    assert f"weights: {as_list(weights)}\n" in Path("runs/00000000/merged.txt").read_text()
+    assert both[0].with_suffix(".yaml").is_file()  # a WebUI builds the embedded model by it
+    both[0].unlink()
+    assert command("resume", "0", "--out", "runs")[0] == 0 and both[0].is_file()
+    assert "a run that pinned no merge" in command.refused("analyze", "--run", "0", "--out", "runs")
+    export = ["export", "0", "--out", "runs", "--to", "a.safetensors", "--format", "embedding"]
+    assert "pinned a merge" in command.refused(*export)
+
+    changed = load_file(other)
+    save_file({key: weight * 2 for key, weight in changed.items()}, other)
+    both[0].unlink()
+    with command.patch.context() as patch:
+        stop_after(patch, 1)
+        command("merge", "", other, *WORDS, "--out", "third")
+    save_file(changed, other)
+    assert "merge_with: " in command.refused("resume", "0", "--out", "third")
+
+
+def test_bad_orders_are_refused(command: Command, other: Path) -> None:
+    assert "merge_with" in command.refused("merge", "")
+    assert "prompt" in command.refused("merge", "", other)
+    assert "one prompt in quotation marks" in command.refused("merge", "", other, "c.safetensors", "a", "red")
+    assert "merge_minus: " in command.refused("merge", "", other, "c.safetensors", "a red circle")
+    assert "merge_with: " in command.refused("merge", other, other, "a red circle")
+    assert "none beside --webui" in command.refused("merge", "", other, "a", "--webui", "http://127.0.0.1:1")
+
+
+def test_the_presets_are_drawn(command: Command) -> None:
+    code, printed, _ = command("merge", "--list")
+    assert code == 0 and "0,0,0,0,0,0,0.5,1,1,1,0.5,0,0,0,0,0,0.5,1,1,1,0.5,0,0,0,0,0" in printed
+    code, printed, _ = command("merge", "", "--list")
+    assert code == 0 and "IN00" in printed and "OUT05" in printed and "OUT11" not in printed
