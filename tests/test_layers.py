@@ -44,7 +44,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "words": ({"errors", "options", "config", "effects", "host", "store", "space", "loss", "run"}, {"numpy"}),
     "map": (
         {"errors", "options", "config", "effects", "host", "store", "space", "search", "loss", "run"},
-        {"numpy", "torch", "sklearn"},
+        {"numpy", "torch"},
     ),
     "report": (
         {"errors", "options", "config", "effects", "store", "prompt", "merge", "search"},

@@ -51,5 +51,7 @@ def test_a_map_of_a_run_takes_the_images_that_are_there(command: Command) -> Non
     for one in found.candidates:
         before, after = Path("runs/00000000", run[one.id].folder), Path("runs/00000001", one.folder)
         assert (before / one.images[0]).read_bytes() == (after / one.images[0]).read_bytes()
+    assert command("map", "--run", "0", "--steps", "2", "--map-candidates", "2", "--out", "runs")[0] == 0
+    assert Runs(Path("runs")).find("2").record().evaluations > 0  # other images
     assert "none beside --run" in command.refused("map", "a cat", "--run", "0", "--out", "runs")
     assert "a run with at least 2 candidates" in command.refused("map", "--run", "1", "--out", "runs")

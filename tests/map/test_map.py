@@ -20,7 +20,7 @@ from prompt_pins.map.result import Map, MapDone
 from prompt_pins.report import build_index, build_map
 from prompt_pins.run.beginning import warm_start
 from prompt_pins.space import build
-from prompt_pins.store import RunFolder, Runs
+from prompt_pins.store import Journal, RunFolder, Runs, read_journal
 from prompt_pins.store.checks import Checker
 from prompt_pins.store.folder import DISTANCES
 
@@ -43,18 +43,31 @@ def untimed(found: Map) -> dict[str, Any]:
     return {**found.to_json(), "time": ""}
 
 
-@pytest.mark.parametrize("method", [clusters.HDBSCAN, clusters.LINKAGE])
-def test_the_four_pictures_are_four_clusters(whole: RunFolder, method: str) -> None:
+def test_the_four_pictures_are_four_clusters(whole: RunFolder) -> None:
     record = whole.record()
-    found = clusters.find(np.load(whole.path / DISTANCES), len(record.candidates), method)
+    found = clusters.find(np.load(whole.path / DISTANCES), len(record.candidates))
     seen = [picture(candidate.prompt) for candidate in record.candidates]
-    of_label = {label: {seen[i] for i in np.flatnonzero(found.labels == label)} for label in range(4)}
-    assert sorted(map(len, of_label.values())) == [1, 1, 1, 1] and found.labels.min() == 0
-    assert len(set.union(*of_label.values())) == 4 and found.labels.max() == 3
-    assert [(found.labels == label).sum() for label in range(4)] == sorted(
-        ((found.labels == label).sum() for label in range(4)), reverse=True
-    )
-    assert found.stability == (1.0,) * 4
+    of_label = [{seen[i] for i in np.flatnonzero(found.labels == label)} for label in range(4)]
+    assert [len(pictures) for pictures in of_label] == [1] * 4 and len(set.union(*of_label)) == 4
+    assert set(found.labels) == {0, 1, 2, 3} and found.stability == (1.0,) * 4
+    sizes = np.bincount(found.labels)
+    assert sizes.tolist() == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.2, 1.0])
+def test_clusters_are_those_of_scikit_learn(spread: float) -> None:
+    """To the candidate where no two distances are equal; with neighbours many are, and it takes these in some order."""
+    sklearn = pytest.importorskip("sklearn.cluster")
+    rng = np.random.default_rng(3)
+    for least, neighbours in ((3, 1), (6, 1), (10, 1), (6, 6), (10, 10)):
+        points = rng.normal(size=(120, 2)) * spread + rng.integers(0, 3, (120, 2))
+        table = np.sqrt(((points[:, None] - points) ** 2).sum(axis=2)) + clusters.ALIKE * (1 - np.eye(120))
+        method = sklearn.HDBSCAN(metric="precomputed", min_cluster_size=least, min_samples=neighbours,
+                                 cluster_selection_method="leaf", copy=True)  # fmt: skip
+        own, theirs = clusters.leaves(table, least, neighbours), method.fit(table).labels_
+        both = np.ones(120, bool) if neighbours == 1 else (own >= 0) & (theirs >= 0)
+        same = [np.equal.outer(labels, labels) & (labels >= 0) for labels in (own[both], theirs[both])]
+        assert np.array_equal(*same) and ((own >= 0) != (theirs >= 0)).sum() <= 12
 
 
 def test_the_words_that_decide_name_a_cluster_and_its_ranges_steer_a_run(whole: RunFolder) -> None:
@@ -112,6 +125,24 @@ def test_an_interrupted_map_shows_what_it_has_and_goes_on(tmp_path: Path, whole:
     assert untimed(work.drawn(folder)) == untimed(work.drawn(whole))
 
 
+def test_a_map_stopped_before_its_first_candidate_has_a_page(tmp_path: Path) -> None:
+    folder = begin(tmp_path, Stopping(0))
+    assert work.drawn(folder).places == () and "Too few candidates" in build_map(folder.path).read_text("utf-8")
+
+
+def test_a_strange_journal_is_refused(tmp_path: Path) -> None:
+    folder = begin(tmp_path, count=6)
+    lines = read_journal(folder.journal_path)
+    for change in ({"index": 5}, {"images": []}, {"images": ["x"]}):
+        strange = RunFolder(tmp_path / str(change) / "00000000")
+        strange.path.mkdir(parents=True)
+        with Journal(strange.journal_path) as journal:
+            for line in lines:
+                journal.append({**line, **(change if line.get("index") == 2 else {})})
+        with pytest.raises(StoreError, match="is not what this map has in place 2"):
+            work.drawn(strange)
+
+
 def test_distances_are_flip_s_own_where_all_pixels_are_kept() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 24, 20, 3), dtype=np.uint8)
     pairs = [(i, j) for i in range(5) for j in range(i + 1, 5)]
@@ -131,11 +162,10 @@ def test_the_plane_keeps_the_distances_of_a_plane() -> None:
     assert sorted(corners) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("method", [clusters.HDBSCAN, clusters.LINKAGE])
-def test_what_is_all_alike_has_no_clusters(method: str) -> None:
+def test_what_is_all_alike_has_no_clusters() -> None:
     for count in (1, 2, 5, 40):
         pairs = np.zeros((2, count * (count - 1) // 2), np.float32)
-        assert clusters.find(pairs, count, method).labels.tolist() == [-1] * count
+        assert clusters.find(pairs, count).labels.tolist() == [-1] * count
 
 
 @pytest.mark.parametrize(
@@ -180,6 +210,8 @@ def test_distances_that_do_not_fit_are_made_again(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ({"count": 8, "vary": "auto"}, "vary: 'auto'"),
+        ({"piece": "a cat", "prompt": "{piece} sat"}, "payload"),
+        ({"merge_with": "b.safetensors"}, "merge_with"),
         ({"count": 8, "weight_low": 0.9995, "weight_high": 1.0005}, "low"),
     ],
 )

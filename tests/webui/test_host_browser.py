@@ -263,6 +263,27 @@ def test_the_words_of_a_finished_run_from_the_tab(page: Any, webui: Webui) -> No
     assert words["target"]["source"] == "images"
 
 
+def test_a_run_pins_to_a_picture_of_a_map_from_the_tab(page: Any, webui: Webui) -> None:
+    small = {"generations": 1, "lambda_": 3, "held_out": 0, "finalists": 0, "task": "map", "map_candidates": 12}
+    prompt = "(a:=1) red blue (circle on a white background:=1)"
+    assert webui.pin([{**small, "map_radius": 0.8}], steps=4, batch_size=2, prompt=prompt)[0] == 200
+    run = webui.runs(task="map")[0]
+    open_tab(page)
+    choose(page, "#prompt_pins_task", "maps")
+    page.click(f"#prompt_pins_runs tr[data-run='txt2img/{run['run']}']")
+    page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
+    page.locator("#prompt_pins_picture").wait_for()
+    assert page.inner_text("#prompt_pins_map") == "Keep within it"
+    page.click("#prompt_pins_measure")
+    page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
+    page.wait_for_timeout(3 * SETTLED)
+    assert page.input_value("#txt2img_prompt textarea") == prompt
+    page.click("#txt2img_generate")
+    logged(page, "Prompt pins run")
+    pinned = webui.runs(task="pin")[0]
+    assert webui.journal(pinned)[0]["warm"] and len(pinned["target"]["images"]) == 2
+
+
 @pytest.mark.parametrize("page", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], indirect=True)
 def test_two_analyses_are_compared_in_the_tab(page: Any, webui: Webui, request: Any) -> None:
     words = {"task": "words", "analysis_seeds": 8, "target": [encoded((220, 40, 40))]}

@@ -86,7 +86,7 @@ def test_the_words_of_a_finished_run_against_its_own_target(webui: Webui) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"task": "word"}, "'pin', 'words'"),
+        ({"task": "word"}, "'pin', 'words', 'map'"),
         ({"task": "words", "analysis_seeds": 2}, "analysis_seeds"),
         ({"task": "words", "by": "eye"}, "by"),
         ({"task": "words", "of_run": "../x"}, "of_run"),

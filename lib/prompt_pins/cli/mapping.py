@@ -14,7 +14,7 @@ from ..config import MapOptions, RunConfig
 from ..errors import OptionError, PinError, StoreError
 from ..map import work
 from ..map.points import Earlier
-from ..map.result import Event, Map, MapStarted
+from ..map.result import Event, MapStarted, told
 from ..store import RunFolder, Runs, events
 from . import threads
 from .arguments import MODEL, complete, given_values, own_options, placed
@@ -102,16 +102,3 @@ def follow(console: Terminal, running: Iterator[Event]) -> Iterator[RunFolder]:
                 yield event.folder
             elif isinstance(event, events.CandidateDone):
                 bar.update(task, advance=1)
-
-
-def told(found: Map) -> list[str]:
-    """What a map found, in lines."""
-    if not found.clusters:
-        return [f"no clusters in {len(found.places)} candidates"]
-    rows = [
-        f"picture {number}: {cluster.name or 'no word sets it apart'} ({cluster.size} candidates"
-        + (f", holds in {cluster.stability:.0%} of the draws)" if cluster.stability is not None else ")")
-        for number, cluster in enumerate(found.clusters, 1)
-    ]
-    loose = sum(place.cluster < 0 for place in found.places)
-    return [*rows, *([f"{loose} candidates in none of them"] if loose else [])]

@@ -1,14 +1,14 @@
 """Which candidates of a map show the same picture: clusters of their distances, and how well they hold.
 
-scikit-learn's HDBSCAN (McInnes, Healy and Astels, JOSS 2(11), 2017) where it is installed, else a single linkage of the
-same mutual reachability, in numpy.  Both give the same answer for the same distances.  Imports numpy and, late,
-scikit-learn.
+HDBSCAN (Campello, Moulavi and Sander, PAKDD 2013; McInnes, Healy and Astels, JOSS 2(11), 2017) in numpy, so that a map
+is the same wherever it is drawn; the tests compare it with scikit-learn's.  The leaves of its tree are the clusters: a
+colour may weigh less than a place, and is a picture of its own all the same.  Imports numpy.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import itertools
 import math
 
 import numpy as np
@@ -19,9 +19,8 @@ from .distances import Distances, squared
 SMALLEST, SHARE = 3, 16
 """A cluster has at least so many candidates, and at least one in so many of them; as many make a place dense."""
 ALIKE = 0.005
-"""Mean ꟻLIP below which nobody sees a difference: where all candidates are so near, there is one picture."""
+"""Mean ꟻLIP below which nobody sees a difference: what is nearer is alike."""
 RESAMPLES = 20
-HDBSCAN, LINKAGE = "HDBSCAN", "single linkage"
 Labels = NDArray[np.int64]
 """(n,) the cluster of each candidate, from 0, the largest first; -1 for one in none."""
 Table = NDArray[np.float64]
@@ -34,84 +33,57 @@ class Clusters:
     of it share a cluster when seeds are drawn anew, 0 to 1; None where there is one seed only.
     """
 
-    method: str
     labels: Labels
     medoids: tuple[int, ...]
     stability: tuple[float | None, ...]
 
 
-def find(pairs: Distances, count: int, method: str = "") -> Clusters:
-    """The clusters of (seeds, n (n - 1) / 2) distances.  method: empty for the better one that is installed."""
-    method = method or (HDBSCAN if importlib.util.find_spec("sklearn") else LINKAGE)
+def find(pairs: Distances, count: int) -> Clusters:
+    """The clusters of (seeds, n (n - 1) / 2) distances."""
     table = squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))
-    labels = _largest_first(_labels(table, method))
+    labels = _largest_first(leaves(table, _least(count), _least(count)))
     number = int(labels.max(initial=-1)) + 1
     medoids = tuple(_medoid(table, np.flatnonzero(labels == cluster)) for cluster in range(number))
-    return Clusters(method, labels, medoids, _stability(pairs, labels, number, method))
+    return Clusters(labels, medoids, _stability(pairs, labels, number))
 
 
-def _labels(table: Table, method: str) -> Labels:
-    count = len(table)
-    least = max(SMALLEST, math.ceil(count / SHARE))
-    if count < 2 * least or table.max() < ALIKE:
-        return np.full(count, -1, dtype=np.int64)
-    if method == LINKAGE:
-        return linked(table, least)
-    from sklearn import cluster
-
-    # leaves of the tree: a colour may weigh less than a place, and is a picture of its own all the same
-    found = cluster.HDBSCAN(
-        metric="precomputed",
-        min_cluster_size=least,
-        min_samples=least,
-        cluster_selection_method="leaf",
-        copy=True,
-    )
-    return _joined(table, np.asarray(found.fit(table).labels_, dtype=np.int64))
+def _least(count: int) -> int:
+    return max(SMALLEST, math.ceil(count / SHARE))
 
 
-def _joined(table: Table, labels: Labels) -> Labels:
-    """Clusters that nobody can tell apart as one: equal distances may part what is the same."""
-    for cluster in range(int(labels.max(initial=-1)), 0, -1):
-        for other in range(cluster):
-            members = np.flatnonzero(labels == cluster), np.flatnonzero(labels == other)
-            if table[np.ix_(*members)].mean() < ALIKE:
-                labels = np.where(labels == cluster, other, labels)
-                break
-    return labels
+def leaves(table: Table, least: int, neighbours: int) -> Labels:
+    """The leaves of HDBSCAN's tree, with `least` candidates or more each, in any order.
 
-
-def linked(table: Table, least: int) -> Labels:
-    """Single linkage of the mutual reachability (Campello, Moulavi and Sander, PAKDD 2013), cut at one height.
-
-    Heights with the same number of clusters of at least `least` candidates are one answer; the answer that lasts over
-    the widest range of heights, as a ratio, is taken, where it holds most candidates.
+    neighbours: so many candidates near one another, itself counted, make a place dense.
+    Components grow as the distance does; where two or more large ones become one, each that has not come about so
+    itself was a leaf.  What happens at one distance, happens at once; scikit-learn's takes it in some order.
     """
     count = len(table)
-    core = np.sort(table, axis=1)[:, least - 1]
-    reach = np.maximum(table, np.maximum(core[:, None], core))
+    found = np.full(count, -1, dtype=np.int64)
+    if count < 2 * least:
+        return found
+    core = np.sort(table, axis=1)[:, neighbours - 1]
+    reach = np.maximum(np.maximum(table, ALIKE), np.maximum(core[:, None], core))  # mutual reachability
     edges = _spanning_tree(reach)
-    heights = np.maximum(reach[edges[:, 0], edges[:, 1]], ALIKE)
+    heights = reach[edges[:, 0], edges[:, 1]]
     order = np.argsort(heights, kind="stable")
     names = np.arange(count)  # of the component that each candidate is in
-    sizes = np.ones(count, dtype=np.int64)
-    widths: dict[int, float] = {}
-    best: dict[int, tuple[int, Labels]] = {}
-    for place, edge in enumerate(order):
-        left, right = names[edges[edge]]
-        names[names == right] = left
-        sizes[left] += sizes[right]
-        sizes[right] = 0
-        large = np.flatnonzero(sizes >= least)
-        if len(large) < 2 or place + 1 == count - 1:
-            continue
-        widths[len(large)] = widths.get(len(large), 0.0) + math.log(heights[order[place + 1]] / heights[edge])
-        held = int(sizes[large].sum())
-        if held >= best.get(len(large), (0, names))[0]:
-            best[len(large)] = held, np.where(sizes[names] >= least, names, -1)
-    if not widths:
-        return np.full(count, -1, dtype=np.int64)
-    return best[max(widths, key=lambda number: widths[number])][1]
+    split: set[int] = set()  # names of components that hold leaves
+    for _, group in itertools.groupby(order, key=lambda edge: heights[edge]):
+        before, joined = names.copy(), set[int]()
+        for left, right in edges[list(group)]:
+            into, gone = int(names[left]), names[right]
+            names[names == gone] = into
+            joined = (joined - {int(gone)}) | {into}
+        for name in joined:
+            parts, sizes = np.unique(before[names == name], return_counts=True)
+            large = parts[sizes >= least].tolist()
+            for part in large if len(large) > 1 else ():
+                if part not in split:
+                    found[before == part] = found.max() + 1
+            if len(large) > 1 or split.intersection(parts.tolist()):
+                split.add(name)
+    return found
 
 
 def _spanning_tree(table: Table) -> NDArray[np.int64]:
@@ -146,15 +118,15 @@ def _medoid(table: Table, members: NDArray[np.int64]) -> int:
     return int(members[np.argmin(table[np.ix_(members, members)].sum(axis=1))])
 
 
-def _stability(pairs: Distances, labels: Labels, number: int, method: str) -> tuple[float | None, ...]:
+def _stability(pairs: Distances, labels: Labels, number: int) -> tuple[float | None, ...]:
     seeds = len(pairs)
     if seeds < 2 or not number:
         return (None,) * number
     rng = np.random.Generator(np.random.PCG64(0))
-    shared = np.zeros(number)
+    shared, least = np.zeros(number), _least(len(labels))
     for _ in range(RESAMPLES):
         drawn = pairs[rng.integers(seeds, size=seeds)].mean(axis=0, dtype=np.float64)
-        again = _labels(squared(drawn, len(labels)), method)
+        again = leaves(squared(drawn, len(labels)), least, least)
         for cluster in range(number):
             found = again[labels == cluster]
             sizes = np.unique(found[found >= 0], return_counts=True)[1]

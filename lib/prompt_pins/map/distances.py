@@ -27,6 +27,9 @@ def distances(folder: RunFolder, record: Record, tell: Callable[[float], None] =
     """Those of a map's candidates.  tell: called with the share that is done.  Raises `StoreError`."""
     count = len(record.candidates)
     seeds = len(record.candidates[0].images) if count else 0
+    for place, candidate in enumerate(record.candidates):
+        if candidate.index != place or not len(candidate.images) == seeds > 0:
+            raise StoreError(f"{folder.path}: candidate {candidate.index} is not what this map has in place {place}")
     kept = _kept(folder, (seeds, count * (count - 1) // 2))
     if kept is not None:
         return kept

@@ -8,6 +8,7 @@ from typing import Any, Union
 import numpy as np
 
 from ..config import MapOptions, RunConfig
+from ..errors import StoreError
 from ..run import seeds
 from ..space import Space, build
 from ..space.text import Text
@@ -76,7 +77,7 @@ class Map:
     """The whole result; places and clusters name one another by number, from 0.
 
     planned: candidates that the map is to have.  parts: of its prompts, in reading order.  images: file names of each
-    candidate's, by seed.  method: of the clusters.  mean: distance of two candidates.
+    candidate's, by seed.  mean: distance of two candidates.
     """
 
     state: str
@@ -91,7 +92,6 @@ class Map:
     axes: tuple[dict[str, Any], ...]
     parts: tuple[Part, ...]
     images: tuple[str, ...]
-    method: str
     mean: float
     evaluations: int
     places: tuple[Place, ...]
@@ -127,12 +127,12 @@ Event = Union[MapStarted, events.CandidateDone, MapDone]
 
 
 def result(record: Record, pairs: Distances) -> Map:
-    """What a record tells so far; the same for the same record and distances."""
+    """What a record tells so far; the same for the same record and distances.  Raises `StoreError`."""
     config, options = RunConfig.from_record(record.config), MapOptions.from_record(record.options)
     count = len(record.candidates)
     table = squared(pairs.mean(axis=0, dtype=np.float64), count) if count else np.zeros((0, 0))
     found = clusters.find(pairs, count)
-    points = plane.scaled(table)
+    points = plane.scaled(table) if count else np.zeros((0, 2))
     weights = np.array([candidate.weights for candidate in record.candidates]).reshape(count, len(record.axes))
     places = tuple(
         Place(c.id, c.weights, c.prompt, c.negative_prompt, c.folder, float(x), float(y), int(label))
@@ -152,7 +152,6 @@ def result(record: Record, pairs: Distances) -> Map:
         tuple(dataclasses.asdict(axis) for axis in record.axes),
         _parts(space),
         record.candidates[0].images if count else (),
-        found.method,
         round(float(table.sum() / max(1, count * (count - 1))), 6),
         record.evaluations,
         places,
@@ -161,9 +160,12 @@ def result(record: Record, pairs: Distances) -> Map:
 
 
 def _space(config: RunConfig, record: Record) -> Space:
-    """The space of a map without its host, as the journal tells what that knew."""
+    """The space of a map without its host, as the journal tells what that knew.  Raises `StoreError`."""
     settings = {axis.group: axis.original for axis in record.axes if axis.side == "settings"}
-    return build(config, record.plan.get("embeddings", ()), settings)
+    found = build(config, record.plan.get("embeddings", ()), settings)
+    if found.labels != [axis.label for axis in record.axes]:
+        raise StoreError(f"the axes of this map are not those of its prompt, {found.labels}")
+    return found
 
 
 def _parts(space: Space) -> tuple[Part, ...]:
@@ -193,3 +195,16 @@ def _cluster(
         tuple(int(own[corner]) for corner in plane.hull(points[own])),
         naming.ranges(space, weights, found.labels, number),
     )
+
+
+def told(found: Map) -> list[str]:
+    """What a map found, in lines."""
+    if not found.clusters:
+        return [f"no clusters in {len(found.places)} candidates"]
+    rows = [
+        f"picture {number}: {cluster.name or 'no word sets it apart'} ({cluster.size} candidates"
+        + (f", holds in {cluster.stability:.0%} of the draws)" if cluster.stability is not None else ")")
+        for number, cluster in enumerate(found.clusters, 1)
+    ]
+    loose = sum(place.cluster < 0 for place in found.places)
+    return [*rows, *([f"{loose} candidates in none of them"] if loose else [])]

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..config import MapOptions, RunConfig
+from ..config import MapOptions, RenderOptions, RunConfig
 from ..errors import HostInterrupted, PinError, StoreError
 from ..host import Host, Request
+from ..options import declarations
 from ..run import rendering, seeds
 from ..run.beginning import check_replayed
 from ..run.scoring import candidate_id, image_names
@@ -112,8 +113,10 @@ class _Work:
         yield MapDone(state, reason)
 
     def _candidates(self, record: Record) -> Iterator[events.CandidateDone]:
-        for candidate in record.candidates:
-            check_replayed(self.folder, candidate, self.points[candidate.index])
+        if len(record.candidates) > len(self.points):
+            raise StoreError(f"{self.folder.path}: has more candidates than points")
+        for candidate, point in zip(record.candidates, self.points):
+            check_replayed(self.folder, candidate, point)
         rendered = self._rendered(record.of_run)
         left = range(len(record.candidates), len(self.points))
         rendering.ahead(self.host, lambda: (self._request(index) for index in left if self._id(index) not in rendered))
@@ -125,11 +128,17 @@ class _Work:
             yield events.CandidateDone(candidate)
 
     def _rendered(self, of_run: str) -> dict[str, list[Path]]:
-        """The files of a run's candidates by their ids, of those that were rendered on the map's own seeds."""
+        """The files of a run's candidates by their ids, where it rendered as the map does.
+
+        An id tells prompts and seeds.
+        """
         found: dict[str, list[Path]] = {}
         with contextlib.suppress(PinError):  # a run that is gone is rendered again
             folder = RunFolder(self.folder.path.parent / of_run)
-            for candidate in folder.record().candidates if of_run else ():
+            run = folder.record() if of_run else None
+            then = None if run is None else RunConfig.from_record(run.config)
+            alike = all(getattr(then, name, None) == getattr(self.config, name) for name in declarations(RenderOptions))
+            for candidate in run.candidates if run is not None and alike else ():
                 files = [folder.inside(f"{candidate.folder}/{name}") for name in candidate.images]
                 if files and all(path.is_file() for path in files):
                     found[candidate.id] = files

@@ -21,17 +21,11 @@ from ..search.scaled import ScaledSearch
 from ..search.warm import WarmStart
 from ..space import PRINTED, Space, read
 from ..store import Candidate, Record, RunFolder, Runs
-from ..store.checks import COUNT, WEIGHTS, Shape, fault
-from ..store.files import read_json
-from ..store.folder import MAP
+from ..store.pictures import Picture, pictures
 from .contest import advantages
 from .panel import Panel
 from .plan import Plan
 
-CLUSTERS: Shape = {
-    "axes": [{"label": str}], "places": [{"weights": WEIGHTS, "cluster": int}], "clusters": [{"medoid": COUNT}],
-}  # fmt: skip
-"""What is read of a `map.json`."""
 REPLAYED = 0.0015
 """How far a replayed weight may be off: a printed step, as another machine may round the other way."""
 
@@ -71,27 +65,32 @@ def _matched(space: Space, labels: Sequence[str], rows: Sequence[Sequence[float]
     return np.asarray(vectors / space.scale)
 
 
-def _cluster(name: str, space: Space, runs: Runs) -> WarmStart | None:
-    """The distribution of a cluster of a map (`5/2`), centred where its images are; None for another name."""
+def picture(name: str, runs: Runs, field: str) -> tuple[RunFolder, Picture] | None:
+    """The map and its cluster that `5/2` names; None for another name.  Raises `OptionError` for a cluster it lacks."""
     before, _, number = name.rpartition("/")
     try:
         folder = runs.find(before) if before and number.isascii() and number.isdecimal() else None
-        value = None if folder is None or folder.record().task != "map" else read_json(folder.inside(MAP))
+        if folder is None or folder.record().task != "map":
+            return None
     except StoreError:
         return None
-    if folder is None or value is None:
+    found = pictures(folder)
+    if not 0 < int(number[:9]) <= len(found):
+        raise OptionError(field, name, f"a cluster of map {folder.path.name}, 1 to {len(found)}")
+    return folder, found[int(number) - 1]
+
+
+def _cluster(name: str, space: Space, runs: Runs) -> WarmStart | None:
+    """The distribution of a cluster of a map, centred where its images are; None for another name."""
+    found = picture(name, runs, "warm_start")
+    if found is None:
         return None
-    whole = not fault(value, CLUSTERS)
-    clusters, places = (value[key] if whole else [] for key in ("clusters", "places"))
-    if not 0 < int(number) <= len(clusters) or clusters[int(number) - 1]["medoid"] >= len(places):
-        raise OptionError("warm_start", name, f"a cluster of map {folder.path.name}, 1 to {len(clusters)}")
-    medoid = places[clusters[int(number) - 1]["medoid"]]
-    own = [medoid, *(place for place in places if place["cluster"] == int(number) - 1)]
-    vectors = _matched(space, [axis["label"] for axis in value["axes"]], [place["weights"] for place in own])
+    cluster = found[1]
+    vectors = _matched(space, cluster.labels, [cluster.weights, *cluster.members])
     if vectors is None:
         raise OptionError("warm_start", name, "a map with a word in common")
-    found = WarmStart.from_candidates(vectors[1:], np.zeros(len(own) - 1), share=1.0)
-    return dataclasses.replace(found, mean=vectors[0])
+    warm = WarmStart.from_candidates(vectors[1:], np.zeros(len(vectors) - 1), share=1.0)
+    return dataclasses.replace(warm, mean=vectors[0])
 
 
 def to_json(warm: WarmStart) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..config import AnalysisOptions, RunConfig
+from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..options import Declaration, declarations, defaults, describe, option
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(defaults(RunConfig))
@@ -32,9 +32,9 @@ class ScriptOptions:
     task: str = option(
         "pin",
         label="Task",
-        choices=("pin", "words"),
+        choices=("pin", "words", "map"),
         help="Pin: find the weights that bring the images to the target. Measure words: which words hold the image, "
-        "and which let it drift, each word alone at other weights.",
+        "and which let it drift, each word alone at other weights. Map: which pictures lie near the prompt.",
     )
     pin_to_source: bool = option(
         False,
@@ -44,7 +44,8 @@ class ScriptOptions:
     pin_to_run: str = option(
         "",
         label="Pin to run",
-        help="Number of an earlier run of this tab, whose best batch is the target, or one of them. Empty: none.",
+        help="Number of an earlier run of this tab, whose best batch is the target, or one of them; 5/2 for the second "
+        "picture of map 5. Empty: none.",
     )
     resume: str = option(
         "", label="Go on with run", help="Number of a stopped run to go on with; its own options are used. Empty: none."
@@ -53,16 +54,16 @@ class ScriptOptions:
         "",
         label="Words of run",
         help="For measuring words: number of a finished run of this tab, whose pinned prompt is measured, against its "
-        "own target. Empty: the prompt above.",
+        "own target. For a map: of a run of this tab, whose candidates are mapped. Empty: the prompt above.",
     )
     cma_logging: bool = option(
         True, label="CMA Logging", help="Write each generation's loss and step size to the console."
     )
 
 
-TASKS: Mapping[str, str] = MappingProxyType({"pin": "Pin", "words": "Measure words"})
+TASKS: Mapping[str, str] = MappingProxyType({"pin": "Pin", "words": "Measure words", "map": "Map"})
 """What the page calls them."""
-SCRIPT, ANALYSIS = (frozenset(declarations(cls)) for cls in (ScriptOptions, AnalysisOptions))
+SCRIPT, ANALYSIS, MAP = (frozenset(declarations(cls)) for cls in (ScriptOptions, AnalysisOptions, MapOptions))
 """Names of the options that are none of a run's configuration."""
 
 
@@ -135,7 +136,7 @@ class Shown:
 
 def shown() -> tuple[Shown, ...]:
     """Every option of the script, in order: the positional order of the API's arguments."""
-    return (*_of(ScriptOptions, {}), *_of(RunConfig, DEFAULTS), *_of(AnalysisOptions, {}))
+    return (*_of(ScriptOptions, {}), *_of(RunConfig, DEFAULTS), *_of(AnalysisOptions, {}), *_of(MapOptions, {}))
 
 
 def _of(cls: type, values: Mapping[str, Any]) -> typing.Iterator[Shown]:

@@ -50,6 +50,12 @@ def original(folder: RunFolder, record: Record) -> str:
     return as_begun(of_image(folder, first), record.config)
 
 
+def with_prompts(text: str, prompts: tuple[str, str]) -> str:
+    """An infotext with another prompt and negative prompt."""
+    positive, negative = prompts
+    return "\n".join([positive, *([f"Negative prompt: {negative}"] if negative else []), text.rpartition("\n")[2]])
+
+
 def as_begun(text: str, config: Mapping[str, Any]) -> str:
     """An infotext of a run's image, with the seed, the forks and the batch size that the run began with.
 

@@ -22,7 +22,7 @@ from ..store.lock import FolderLock
 
 SORTS = ("newest", "oldest", "best loss", "improvement")
 STATES = ("all", "finished", "stopped", "interrupted", "running")
-TASKS = ("all", "pin", "words")
+TASKS = ("all", "pin", "words", "map")
 AT_REST = ("finished", "stopped")
 RECENT = 8
 """How many of a folder's runs are looked at for their pace."""

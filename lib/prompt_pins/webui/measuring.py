@@ -44,9 +44,8 @@ def earlier_run(number: object, runs: Runs) -> Earlier | None:
     return of_run(runs.find(text))
 
 
-def with_prompt(job: Job, earlier: Earlier) -> Job:
-    """The job with a run's pinned prompt."""
-    values = earlier.values
+def with_prompt(job: Job, values: Mapping[str, Any]) -> Job:
+    """The job with both prompts of these values, which are a run's."""
     return dataclasses.replace(job, positive=values["prompt"], negative=values["negative_prompt"], template="")
 
 

@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..config import AnalysisOptions, RunConfig
+from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..errors import OptionError
+from ..map import work as mapping
+from ..map.points import space_of
 from ..merge.blocks import USUAL
 from ..options import checked
 from ..run.likely import views
@@ -19,7 +21,7 @@ from ..words.parts import find, planned
 from ..words.result import PAIRS
 from . import compat, overrides, samplers
 from .arguments import read_arguments
-from .declared import ANALYSIS, SCRIPT, ScriptOptions
+from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
 from .measuring import overview as words_overview
 from .progress import in_words, overview, planned_evaluations
 
@@ -61,8 +63,11 @@ def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) ->
     pace: from an image's pixels (0: not known) to the seconds of one of its steps, if there was a run.
     Raises `PinError`.
     """
-    own, config, analysis, paper = _asked(question)
-    if own.get("task") == TASK:
+    own, config, analysis, mapped, paper = _asked(question)
+    if own.get("task") == mapping.TASK:
+        words, evaluations = _mapping(own, config, mapped, paper)
+        tree = _tree(config)
+    elif own.get("task") == TASK:
         words, evaluations = _measuring(own, config, analysis, paper)
         tree = ""
     else:
@@ -86,6 +91,15 @@ def _measuring(own: Mapping[str, Any], config: RunConfig, analysis: AnalysisOpti
     return words_overview(len(first), images, bool(parts.phrases)), images * config.steps
 
 
+def _mapping(own: Mapping[str, Any], config: RunConfig, options: MapOptions, paper: _Paper) -> tuple[str, int]:
+    """What a map would be, and its denoiser evaluations."""
+    if own.get("of_run"):
+        return f"at most {options.map_candidates} candidates of run {own['of_run']}", 0
+    varies = space_of(config, paper).in_words  # type: ignore[arg-type]
+    said = f"{varies} vary · {options.map_candidates} candidates × {config.batch_size} images"
+    return said, options.map_candidates * paper.evaluations(config.batch_size, config, forked=True)
+
+
 def _time(question: Mapping[str, Any], evaluations: int, pace: Callable[[int], float | None]) -> str:
     """`at most about 21 min`; "" where that is not known."""
     sides = [question.get(name) for name in ("width", "height")]
@@ -107,8 +121,8 @@ def _tree(config: RunConfig) -> str:
     return ", ".join(parts)
 
 
-def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, AnalysisOptions, _Paper]:
-    """The script's own options, the configuration, an analysis's options, and the host."""
+def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, AnalysisOptions, MapOptions, _Paper]:
+    """The script's own options, the configuration, an analysis's options, a map's, and the host."""
     prompt = str(question.get("prompt", ""))
     if len(prompt) > MAX_PROMPT:
         raise OptionError("prompt", f"{len(prompt)} characters", f"at most {MAX_PROMPT}")
@@ -118,9 +132,10 @@ def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, Anal
     options = {**compat.host_defaults(), **read_arguments([chosen])}
     own = checked(ScriptOptions, {name: options[name] for name in SCRIPT if name in options})
     analysis = AnalysisOptions(**{name: options[name] for name in ANALYSIS if name in options})
-    values = {name: value for name, value in options.items() if name not in SCRIPT | ANALYSIS}
+    mapped = MapOptions(**{name: options[name] for name in MAP if name in options})
+    values = {name: value for name, value in options.items() if name not in SCRIPT | ANALYSIS | MAP}
     values |= {name: question[name] for name in ("steps", "batch_size", "sampler", "cfg_scale") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}
     denoising = question.get("denoising_strength")
     paper = _Paper(float(denoising) if isinstance(denoising, (int, float)) else None)
-    return own, RunConfig.from_dict(values), analysis, paper
+    return own, RunConfig.from_dict(values), analysis, mapped, paper

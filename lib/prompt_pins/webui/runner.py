@@ -19,22 +19,24 @@ from typing import Any, Optional
 from modules import images as host_images
 from modules import processing
 
-from ..config import AnalysisOptions, RunConfig
+from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
 from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
 from ..loss import SCORERS
+from ..map import work
 from ..merge.sources import check_recorded
 from ..options import checked
 from ..report import LiveReport
 from ..report.merged_file import keep
 from ..report.view import verdict
 from ..run import pin
+from ..run.beginning import picture
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
 from ..words import analyze
-from . import blending, compat, infotext, measuring, overrides, tagger, words_result
+from . import blending, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
-from .declared import ANALYSIS, SCRIPT, ScriptOptions
+from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
 from .host import Job, WebuiHost, read_job
 from .pictures import opened
 from .progress import Progress
@@ -45,17 +47,20 @@ log = logging.getLogger(__name__)
 Ended = tuple[RunFolder, Optional[Exception]]
 """A run's folder, and the fault by which it ended, if it did."""
 
+RUN = re.compile("[0-9]{1,12}(/[0-9]{1,6})?")
+"""The number of a run, or of a map and its picture."""
 EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 
 
 def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) -> Any:
     """The `Processed` of a run: its best batch, with the pinned prompt as infotext; or of an analysis: its words.
 
-    Raises `PinError`.
+    Of a map: an image of each picture.  Raises `PinError`.
     """
     options = read_arguments(values, given)
     own = checked(ScriptOptions, {name: options.pop(name) for name in SCRIPT if name in options})
     analysis = checked(AnalysisOptions, {name: options.pop(name) for name in ANALYSIS if name in options})
+    mapped = checked(MapOptions, {name: options.pop(name) for name in MAP if name in options})
     started = time.perf_counter()
     job = read_job(p)
     runs = Runs(compat.runs_folder(p, is_img2img))
@@ -65,7 +70,7 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
             folder, failure = _resumed(str(own["resume"]), runs, host, own.get("cma_logging") is not False)
         else:
             try:
-                host, (folder, failure) = _begun(job, options, own, analysis, runs, Path(inbox))
+                host, (folder, failure) = _begun(job, options, own, (analysis, mapped), runs, Path(inbox))
             except TargetError as error:
                 raise TargetError(str(error).replace(f"{inbox}{os.sep}", "")) from error
     if overrides.emphasis_note(p):
@@ -73,6 +78,8 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     record, more = folder.record(), dict[str, Any]()
     if record.task == analyze.TASK:
         processed, more = words_result.result(p, folder, failure)
+    elif record.task == work.TASK:
+        processed, more = map_result.result(p, folder, failure)
     else:
         processed = _result(p, folder, failure)
     reason = record.reason if failure is None else in_words(failure)
@@ -87,31 +94,44 @@ def _begun(
     job: Job,
     options: Mapping[str, Any],
     own: Mapping[str, Any],
-    analysis: Mapping[str, Any],
+    more: tuple[Mapping[str, Any], Mapping[str, Any]],
     runs: Runs,
     inbox: Path,
 ) -> tuple[WebuiHost, Ended]:
-    """A new run or, with that task, a new analysis."""
-    words = own.get("task") == analyze.TASK
+    """A new run or, with that task, a new analysis or map.  more: the options of an analysis, and of a map."""
+    words, mapped = (own.get("task") == task for task in (analyze.TASK, work.TASK))
     run = measuring.earlier_run(own.get("of_run"), runs) if words else None
+    of_run = mapping.earlier_run(own.get("of_run"), runs) if mapped else None
     piece = str(options.get("piece") or "").strip()
-    job = job.expanded(PIECE if piece else "") if run is None else measuring.with_prompt(job, run)
+    if run is not None:
+        job = measuring.with_prompt(job, run.values)
+    elif of_run is not None:
+        job = measuring.with_prompt(job, of_run.record.config)
+    else:
+        job = job.expanded(PIECE if piece else "")
     host = WebuiHost(job)
     config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
     host.texts = config.every_text, config.every_negative
     if words:
         targets = run.targets(config, host) if run is not None and not config.target else ()
-        return host, measuring.begin(config, analysis, host, runs, targets)
+        return host, measuring.begin(config, more[0], host, runs, targets)
+    if mapped:
+        return host, mapping.begin(config, more[1], host, runs, of_run)
     return host, _pinned(lambda: pin.start(config, host, runs), config, host, own.get("cma_logging") is not False)
 
 
 def earlier_batch(own: Mapping[str, Any], runs: Runs) -> list[str]:
-    """The run whose best batch is a target, as one; [] where none is asked for.  Raises `PinError`."""
+    """The run whose best batch is a target, as one, or the folder of a map's picture; [] where none is asked for.
+
+    Raises `PinError`.
+    """
     number = str(own.get("pin_to_run") or "").strip()
     if not number:
         return []
-    if not number.isdecimal():
-        raise OptionError("pin_to_run", number, "the number of a run")
+    if not RUN.fullmatch(number):
+        raise OptionError("pin_to_run", number, "the number of a run, or of a map's picture: 5/2")
+    if (found := picture(number, runs, "pin_to_run")) is not None:
+        return [str(found[0].inside(found[1].folder))]
     folder = runs.find(number)
     best = folder.record().best
     if best is None or not best.images:
@@ -124,8 +144,8 @@ def make_config(
 ) -> RunConfig:
     """The configuration of a new run.  Raises `PinError`."""
     earlier = str(options.get("warm_start") or "")
-    if earlier and not earlier.isdecimal():
-        raise OptionError("warm_start", earlier, "the number of a run")
+    if earlier and not RUN.fullmatch(earlier):
+        raise OptionError("warm_start", earlier, "the number of a run, or of a map's picture: 5/2")
     targets = stored_images("target", options.get("target") or [], inbox) + earlier_targets
     masks = stored_images("mask", options.get("mask") or [], inbox)
     if len(masks) > 1:
@@ -172,6 +192,8 @@ def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> Ended:
     config = RunConfig.from_record(record.config)
     if record.task == analyze.TASK:
         return measuring.go_on(folder, config, host)
+    if record.task == work.TASK:
+        return mapping.go_on(folder, config, host)
     return _pinned(lambda: pin.resume(folder, host), config, host, console, record)
 
 

@@ -12,6 +12,7 @@ from modules import shared, styles
 from ..errors import PinError, reason
 from ..report.notations import FORMATS, export
 from ..store import RunFolder
+from ..store.pictures import pictures
 from ..words import compare as comparing
 from . import compat, infotext
 from .library import SORTS, STATES, TASKS
@@ -19,8 +20,17 @@ from .routes import PAGE_KEY, library
 from .table import comparison, report, table
 
 TAB = "prompt_pins"
-SHOWN = dict(zip(("runs and analyses", "runs", "analyses"), TASKS, strict=True))
+SHOWN = dict(zip(("everything", "runs", "analyses", "maps"), TASKS, strict=True))
 NARROW = 120
+FIRST = "1"
+"""The picture of a map that is chosen at first."""
+ACTIONS = {
+    "to_txt2img": "→ txt2img", "to_img2img": "→ img2img", "style": "Save style", "resume": "Resume",
+    "resume_img2img": "Resume", "measure": "Measure words", "measure_img2img": "Measure words", "map": "Map",
+    "map_img2img": "Map", "compare": "Compare", "folder": "Open folder", "delete": "Delete…",
+    "really_delete": "Really delete",
+}  # fmt: skip
+"""The labels of the buttons, by their names."""
 NOTHING = "nothing"
 """What the pinned prompt is exported as at first."""
 
@@ -40,20 +50,10 @@ def _build() -> None:
         sort = gr.Dropdown(label="Sort", choices=list(SORTS), value=SORTS[0], elem_id="prompt_pins_sort")
         refresh = gr.Button("Refresh", scale=0, min_width=NARROW, elem_id="prompt_pins_refresh")
     runs = gr.HTML(table([]), elem_id="prompt_pins_runs")
-    with gr.Row(elem_id="prompt_pins_actions"):
-        to_txt2img = gr.Button("→ txt2img", min_width=NARROW, elem_id="prompt_pins_to_txt2img")
-        to_img2img = gr.Button("→ img2img", min_width=NARROW, elem_id="prompt_pins_to_img2img")
-        style = gr.Button("Save style", min_width=NARROW, elem_id="prompt_pins_style")
-        resume = gr.Button("Resume", min_width=NARROW, elem_id="prompt_pins_resume")
-        resume_img2img = gr.Button("Resume", min_width=NARROW, visible=False, elem_id="prompt_pins_resume_img2img")
-        measure = gr.Button("Measure words", min_width=NARROW, visible=False, elem_id="prompt_pins_measure")
-        measure_img2img = gr.Button(
-            "Measure words", min_width=NARROW, visible=False, elem_id="prompt_pins_measure_img2img"
-        )
-        compare = gr.Button("Compare", min_width=NARROW, elem_id="prompt_pins_compare")
-        folder = gr.Button("Open folder", min_width=NARROW, visible=_may_open(), elem_id="prompt_pins_folder")
-        delete = gr.Button("Delete…", min_width=NARROW, elem_id="prompt_pins_delete")
-        really = gr.Button("Really delete", variant="stop", visible=False, elem_id="prompt_pins_really_delete")
+    b = _action_row()
+    which = gr.Dropdown(
+        label="Picture of the map", choices=[FIRST], value=FIRST, visible=False, elem_id="prompt_pins_picture"
+    )
     notation, exported = _export_row()
     message = gr.HTML("", elem_id="prompt_pins_message")
     shown = gr.HTML("", elem_id="prompt_pins_report")
@@ -65,30 +65,52 @@ def _build() -> None:
         pinned = gr.Textbox("", elem_id="prompt_pins_pinned")
         again = gr.Textbox("", elem_id="prompt_pins_again")
         measured = gr.Textbox("", elem_id="prompt_pins_measured")
+        around = gr.Textbox("", elem_id="prompt_pins_around")
 
     filters = [search, state, sort, task]
     for trigger in (refresh.click, search.submit, state.change, sort.change, task.change):
         trigger(_refreshed, inputs=filters, outputs=[runs])
-    texts = [pinned, again, measured, resume, resume_img2img, measure, measure_img2img]
-    select.click(_selected, inputs=[selected, notation], outputs=[shown, *texts, exported, message, really])
+    texts = [pinned, again, measured, around]
+    buttons = [b["resume"], b["resume_img2img"], b["measure"], b["measure_img2img"], b["map"], b["map_img2img"]]
+    chosen = [shown, *texts, *buttons, which, exported, message, b["really_delete"]]
+    select.click(_selected, inputs=[selected, notation], outputs=chosen)
+    which.change(_pictured, inputs=[selected, which], outputs=texts)
     notation.change(_exported, inputs=[selected, notation], outputs=[exported, message])
-    folder.click(_opened, inputs=[selected], outputs=[message])
-    style.click(_styled, inputs=[selected], outputs=[message])
-    compare.click(_compared, inputs=[selected], outputs=[shown, message])
-    delete.click(_asked, inputs=[selected], outputs=[message, really])
-    really.click(_deleted, inputs=[selected, *filters], outputs=[runs, shown, message, really])
+    b["folder"].click(_opened, inputs=[selected], outputs=[message])
+    b["style"].click(_styled, inputs=[selected], outputs=[message])
+    b["compare"].click(_compared, inputs=[selected], outputs=[shown, message])
+    b["delete"].click(_asked, inputs=[selected], outputs=[message, b["really_delete"]])
+    b["really_delete"].click(_deleted, inputs=[selected, *filters], outputs=[runs, shown, message, b["really_delete"]])
     paste = compat.infotext_module()
     for button, text, tab in (
-        (to_txt2img, pinned, "txt2img"),
-        (to_img2img, pinned, "img2img"),
-        (resume, again, "txt2img"),
-        (resume_img2img, again, "img2img"),
-        (measure, measured, "txt2img"),
-        (measure_img2img, measured, "img2img"),
+        (b["to_txt2img"], pinned, "txt2img"),
+        (b["to_img2img"], pinned, "img2img"),
+        (b["resume"], again, "txt2img"),
+        (b["resume_img2img"], again, "img2img"),
+        (b["measure"], measured, "txt2img"),
+        (b["measure_img2img"], measured, "img2img"),
+        (b["map"], around, "txt2img"),
+        (b["map_img2img"], around, "img2img"),
     ):
         paste.register_paste_params_button(
             paste.ParamBinding(paste_button=button, tabname=tab, source_text_component=text)
         )
+
+
+def _action_row() -> dict[str, Any]:
+    """The buttons by the names of `ACTIONS`."""
+    made: dict[str, Any] = {}
+    with gr.Row(elem_id="prompt_pins_actions"):
+        for name, label in ACTIONS.items():
+            hidden = (name.endswith("_img2img") and name != "to_img2img") or name in ("measure", "map", "really_delete")
+            made[name] = gr.Button(
+                label,
+                variant="stop" if name == "really_delete" else "secondary",
+                min_width=NARROW,
+                visible=_may_open() if name == "folder" else not hidden,
+                elem_id=f"prompt_pins_{name}",
+            )
+    return made
 
 
 def _export_row() -> tuple[Any, Any]:
@@ -128,9 +150,23 @@ def _selected(selected: str, notation: str) -> tuple[Any, ...]:
         folder = library().find(tab, name)
         texts = _infotexts(folder), _resumable(tab, folder), _exported(selected, notation)
         page = "eye/" if folder.record().pending else "index.html"
-        return report([(tab, name)], page), *texts[0], *texts[1], *texts[2], hidden
+        return report([(tab, name)], page), *texts[0], *texts[1], _choices(folder), *texts[2], hidden
     except PinError as error:
-        return "", "", "", "", *[gr.update()] * 4, hidden, _said(error), hidden
+        return "", *[""] * 4, *[gr.update()] * 6, hidden, hidden, _said(error), hidden
+
+
+def _choices(folder: RunFolder) -> Any:
+    """The pictures of a map; hidden where there are none."""
+    count = len(pictures(folder)) if folder.record().task == "map" else 0
+    numbers = [str(number) for number in range(1, count + 1)]
+    return gr.update(choices=numbers or [FIRST], value=FIRST, visible=count > 0)
+
+
+def _pictured(selected: str, which: str) -> tuple[str, str, str, str]:
+    try:
+        return _infotexts(library().find(*_names(selected)[0]), which)
+    except PinError:
+        return "", "", "", ""
 
 
 def _exported(selected: str, notation: str) -> tuple[Any, str]:
@@ -166,34 +202,57 @@ def _opened(selected: str) -> str:
 
 
 def _resumable(tab: str, folder: RunFolder) -> tuple[Any, ...]:
-    """The buttons that bring a run's parameters back, to go on or to measure its words: those of its tab are shown."""
+    """The buttons that bring a run's parameters back, to go on, to measure its words or to map its candidates.
+
+    Of a map: to pin to a picture, and to keep within it.  Those of the run's tab are shown.
+    """
     record = folder.record()
-    again = "Measure again" if record.task == "words" else "Run again"
+    again = {"words": "Measure again", "map": "Map again"}.get(record.task, "Run again")
     label = again if record.state == "finished" else "Resume"
-    measures = record.task == "pin" and record.state == "finished"
+    is_map = record.task == "map"
+    more = bool(pictures(folder)) if is_map else record.task == "pin" and record.state == "finished"
+    names = ("Pin to this picture", "Keep within it") if is_map else ("Measure words", "Map")
     tabs = ("txt2img", "img2img")
     resume = [gr.update(value=label, visible=tab == own) for own in tabs]
-    return (*resume, *(gr.update(visible=measures and tab == own) for own in tabs))
+    return (*resume, *(gr.update(value=name, visible=more and tab == own) for name in names for own in tabs))
 
 
-def _infotexts(folder: RunFolder) -> tuple[str, str, str]:
-    """(of the pinned prompt, of the user's own with the options that go on with this run, of measuring its words).
+def _infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str]:
+    """Infotexts of a run: its pinned prompt, what goes on with it, what measures its words, what maps its candidates.
 
-    Of an analysis: the prompt, what goes on with it, and nothing.
+    Of an analysis: the prompt, what goes on with it, and nothing.  Of a map: of picture `which`, what goes on with the
+    map, what pins to the picture, and what keeps within it.
     """
     record = folder.record()
     own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
     if record.task == "words":
-        return own, infotext.with_options(own, {**record.config, **record.options, **number, "task": "words"}), ""
+        return own, infotext.with_options(own, {**record.config, **record.options, **number, "task": "words"}), "", ""
+    if record.task == "map":
+        more = number or {"of_run": record.of_run}
+        again = infotext.with_options(own, {**record.config, **record.options, **more, "task": "map"})
+        return _of_picture(folder, own, again, which)
     best = record.best
     if best is None or not best.images:
-        return "", "", ""
+        return "", "", "", ""
     pinned = infotext.of_image(folder, best)
     again = infotext.with_options(own, {**record.config, **number})
     if record.state != "finished":
-        return pinned, again, ""
+        return pinned, again, "", ""
     words = {**record.config, "vary_settings": [], "task": "words", "of_run": folder.path.name}
-    return pinned, again, infotext.with_options(pinned, words)
+    candidates = {**record.config, "warm_start": "", "task": "map", "of_run": folder.path.name}
+    return pinned, again, infotext.with_options(pinned, words), infotext.with_options(own, candidates)
+
+
+def _of_picture(folder: RunFolder, own: str, again: str, which: str) -> tuple[str, str, str, str]:
+    """What `_infotexts` tells of a map."""
+    config, found = folder.record().config, pictures(folder)
+    if not (which.isdecimal() and 0 < int(which) <= len(found)):
+        return "", again, "", ""
+    number, chosen = f"{folder.path.name}/{which}", found[int(which) - 1]
+    texts = [infotext.with_prompts(own, prompts) for prompts in (chosen.prompts, chosen.kept)]
+    within = {**config, "warm_start": number}
+    pin = infotext.with_options(own, {**within, "pin_to_run": number})
+    return texts[0], again, pin, infotext.with_options(texts[1], within)
 
 
 def _styled(selected: str) -> str:

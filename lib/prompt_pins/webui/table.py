@@ -52,7 +52,8 @@ def _image(run: Mapping[str, Any], which: str) -> str:
 
 
 def _number(run: Mapping[str, Any]) -> str:
-    return html.escape(run["run"]) + (" <small class='prompt-pins-words'>words</small>" * (run["task"] == "words"))
+    task = html.escape(run["task"])
+    return html.escape(run["run"]) + f" <small class='prompt-pins-{task}'>{task}</small>" * (run["task"] != "pin")
 
 
 def _prompt(run: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ ROW = "prompt-pins-row"
 
 CLOSED: tuple[tuple[str, Callable[[Shown], bool]], ...] = (
     ("Measure words", lambda o: o.declaration.group == "Analysis" or o.name == "of_run"),
+    ("Map", lambda o: o.declaration.group == "Map"),
     ("Payloads", lambda o: o.declaration.group == "Payloads"),
     ("Hyperbatch", lambda o: o.name.startswith(("fork_", "hyperbatch_"))),
     ("Loss", lambda o: o.declaration.group == "Loss"),

@@ -9,7 +9,7 @@ from modules import processing
 from ..errors import HostError, PinError
 from ..report import draw_heat
 from ..report.measured import told
-from ..store import RunFolder
+from ..store import Record, RunFolder
 from . import compat, infotext
 from .pictures import opened
 from .refusals import RunFailed, in_words
@@ -36,14 +36,18 @@ def result(p: Any, folder: RunFolder, failure: Exception | None) -> tuple[Any, d
             images.append(opened(draw_heat(folder.path)))
         except PinError as error:
             compat.comment(p, str(error))
-    text = infotext.with_options(
-        infotext.original(folder, record), {**record.config, **record.options, "task": record.task}
-    )
+    return processed(p, folder, record, images), found
+
+
+def processed(p: Any, folder: RunFolder, record: Record, images: list[Any]) -> Any:
+    """The `Processed` of a task that pins nothing: these images, with the infotext that begins it again."""
+    own = {**record.config, **record.options, "of_run": record.of_run, "task": record.task}
+    text = infotext.with_options(infotext.original(folder, record), own)
     if compat.batch_count(p) > 1:
-        compat.comment(p, "Prompt pinning: batch count was ignored; the number of words sets that of batches")
+        compat.comment(p, "Prompt pinning: batch count was ignored; the task sets the number of batches")
     seed = int(record.config.get("seed", p.seed))
     count = max(1, len(images))
-    processed = processing.Processed(
+    return processing.Processed(
         p,
         images,
         seed=seed,
@@ -54,4 +58,3 @@ def result(p: Any, folder: RunFolder, failure: Exception | None) -> tuple[Any, d
         all_subseeds=[p.subseed] * count,
         infotexts=[text] * count,
     )
-    return processed, found
