@@ -32,7 +32,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"  # a fork has no others
 from PIL import Image
 from prompt_pins.cli import main as cli
-from prompt_pins.headless import engine
+from prompt_pins.headless import opening
 from prompt_pins.store import read_journal
 
 from tests.workers.stand_in import StandIn, serving
@@ -215,8 +215,8 @@ class Chaos:
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.random = root, random.Random(seed)
         self.done: Counter[str] = Counter()
-        host = engine.HeadlessHost(device="cpu")
-        engine.HeadlessHost = lambda *_, **__: host  # type: ignore[misc,assignment]
+        host = opening.HeadlessHost(device="cpu")
+        opening.HeadlessHost = lambda *_, **__: host  # type: ignore[misc,assignment]
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             if run([*PIN, "--out", str(root / "whole")]):
                 raise Fault("the undisturbed run has failed")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 from prompt_pins.cli import main as cli
-from prompt_pins.cli.arguments import absolute, merged
+from prompt_pins.cli.arguments import MODEL, absolute, merged
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import StoreError
 from prompt_pins.options import declarations
@@ -102,7 +102,7 @@ def assert_read_back(config: dict[str, Any], words: list[str], monkeypatch: pyte
     monkeypatch.setattr(cli, "merged", take)
     with pytest.raises(StoreError, match="seen"):
         typer.main.get_command(cli.app).main(words[1:], standalone_mode=False)
-    assert seen[0].to_dict() == {**config, **{name: absolute(config[name]) for name in ("checkpoint", "vae")}}
+    assert seen[0].to_dict() == {**config, **{name: absolute(config[name]) for name in MODEL}}
 
 
 def test_the_page_of_an_analysis(tmp_path: Path) -> None:

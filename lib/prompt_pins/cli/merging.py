@@ -15,7 +15,6 @@ from ..merge.presets import PRESETS, preset
 from ..store import Runs
 from .arguments import complete, given_values, with_options
 from .crew import Crew, fresh, with_workers
-from .grid import grid
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out
 from .running import run_to_the_end, signals
 from .terminal import Terminal, emit
@@ -56,6 +55,8 @@ def merge(
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
     with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
         if all_presets:
+            from .grid import grid  # scores with torch
+
             with signals(host, []):
                 grid(settings, host, out, Terminal())
             return
