@@ -16,11 +16,11 @@ from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError, PinError
 from prompt_pins.options import declarations
 from prompt_pins.webui.arguments import read_arguments, stored_images
-from prompt_pins.webui.declared import ANALYSIS, FROM_HOST, SCRIPT, shown
+from prompt_pins.webui.declared import ANALYSIS, FROM_HOST, MAP, SCRIPT, shown
 
 from tests.webui.client import encoded
 
-OWN = set(SCRIPT | ANALYSIS)
+OWN = set(SCRIPT | ANALYSIS | MAP)
 
 
 def test_every_option_is_shown_once_or_is_the_hosts() -> None:
