@@ -75,18 +75,12 @@ def drawn(folder: RunFolder) -> Map:
 def _events(
     config: RunConfig, host: Host, folder: RunFolder, space: Space, head: dict[str, object] | None
 ) -> Iterator[Event]:
-    journal = folder.open()
-    try:
+    with folder.working() as journal:
         if head is None:
             journal.append({"kind": "resumed", "time": now()})
         else:
             journal.append(head, sync=True)
         yield from _Work(config, host, folder, journal, space).work()
-    finally:
-        journal.close()
-        folder.close()
-        if not journal.records:
-            folder.discard()
 
 
 class _Work:

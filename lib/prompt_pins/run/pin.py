@@ -83,16 +83,10 @@ def _events(
     warm: WarmStart | None = None,
     targets: Read | None = None,
 ) -> Events:
-    journal = folder.open()
-    try:
+    with folder.working() as journal:
         if journal.records:
             warm = beginning.from_json(journal.records[0].get("warm"))
         yield from _Run(config, host, folder, journal, plan, warm, targets).work()
-    finally:
-        journal.close()
-        folder.close()
-        if not journal.records:
-            folder.discard()
 
 
 class _Run:

@@ -9,7 +9,7 @@ import io
 import os
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -94,6 +94,18 @@ class RunFolder:
                 for path in paths:
                     path.unlink()
                 self.path.rmdir()
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[Journal]:
+        """The journal, as `open` gives it, for some work; a folder in which nothing was written is discarded."""
+        journal = self.open()
+        try:
+            yield journal
+        finally:
+            journal.close()
+            self.close()
+            if not journal.records:
+                self.discard()
 
     def record(self) -> Record:
         """The run as its journal tells it; one that goes on by that, though nobody writes to it, is "interrupted".

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from modules import shared
 
 from ..config import MapOptions, RunConfig
-from ..errors import HostError, OptionError, PinError, StoreError
+from ..errors import OptionError, PinError
 from ..map import work
 from ..map.points import Earlier
 from ..map.result import Event, MapStarted
 from ..report import build_map
 from ..store import RunFolder, Runs, events
+from .following import Ended, followed
 from .host import WebuiHost
 from .progress import in_words
-
-log = logging.getLogger(__name__)
-
-Ended = tuple[RunFolder, Optional[Exception]]
-"""A map's folder, and the fault by which it ended, if it did."""
 
 
 def earlier_run(number: object, runs: Runs) -> Earlier | None:
@@ -50,22 +44,7 @@ def go_on(folder: RunFolder, config: RunConfig, host: WebuiHost) -> Ended:
 
 def _followed(running: Iterator[Event], config: RunConfig, host: WebuiHost) -> Ended:
     """Work through it; whatever happens, its page is written, its folder let go."""
-    folder: RunFolder | None = None
-    failure: Exception | None = None
-    progress = Progress(config, host)
-    with contextlib.closing(running):  # type: ignore[type-var]
-        try:
-            for event in running:
-                folder = event.folder if isinstance(event, MapStarted) else folder
-                progress.handle(event)
-        except Exception as error:
-            refused = isinstance(error, PinError) and not isinstance(error, (HostError, StoreError))
-            if folder is None or refused:
-                raise
-            log.warning("the map failed", exc_info=not isinstance(error, PinError))
-            failure = error
-    if folder is None:
-        raise HostError("the map did not begin")
+    folder, failure = followed(running, MapStarted, Progress(config, host).handle, "map")
     try:
         work.drawn(folder)
         build_map(folder.path)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from modules import shared
 from PIL import Image
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import HostError, OptionError, PinError, StoreError
+from ..errors import OptionError, PinError
 from ..loss import Target
 from ..report import build_analysis
 from ..store import Measured, RunFolder, Runs, events
@@ -25,13 +24,9 @@ from ..words.earlier import Earlier, of_run
 from ..words.parts import AUTO
 from ..words.result import AnalysisStarted, Event, result
 from . import compat
+from .following import Ended, followed
 from .host import Job, WebuiHost
 from .progress import PANEL, in_words
-
-log = logging.getLogger(__name__)
-
-Ended = tuple[RunFolder, Optional[Exception]]
-"""An analysis's folder, and the fault by which it ended, if it did."""
 
 
 def earlier_run(number: object, runs: Runs) -> Earlier | None:
@@ -63,27 +58,19 @@ def go_on(folder: RunFolder, config: RunConfig, host: WebuiHost) -> Ended:
 
 def _followed(running: Iterator[Event], config: RunConfig, host: WebuiHost) -> Ended:
     """Work through it; whatever happens, its page is written, its folder let go."""
-    folder: RunFolder | None = None
     progress = Progress(config, host)
-    with contextlib.closing(running):  # type: ignore[type-var]
-        try:
-            for event in running:
-                folder = event.folder if isinstance(event, AnalysisStarted) else folder
-                progress.handle(event)
-                done = event.done if isinstance(event, events.WordMeasured) else 0
-                if folder is not None and done & (done - 1) == 0:
-                    page(folder)  # at the beginning and the end, and each time that twice as many are known
-        except Exception as error:
-            refused = isinstance(error, PinError) and not isinstance(error, (HostError, StoreError))
-            if folder is None or refused:
-                raise
-            log.warning("the analysis failed", exc_info=not isinstance(error, PinError))
-            with contextlib.suppress(PinError):
-                page(folder)
-            return folder, error
-    if folder is None:
-        raise HostError("the analysis did not begin")
-    return folder, None
+
+    def handle(event: Event) -> None:
+        progress.handle(event)
+        done = event.done if isinstance(event, events.WordMeasured) else 0
+        if progress.folder is not None and done & (done - 1) == 0:
+            page(progress.folder)  # at the beginning and the end, and each time that twice as many are known
+
+    folder, failure = followed(running, AnalysisStarted, handle, "analysis")
+    if failure is not None:
+        with contextlib.suppress(PinError):
+            page(folder)
+    return folder, failure
 
 
 def page(folder: RunFolder) -> Path:

@@ -6,22 +6,20 @@ picture listen to it.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from modules import images as host_images
 from modules import processing
 
 from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
-from ..errors import HostError, MovedError, OptionError, PinError, StoreError, TargetError
+from ..errors import HostError, MovedError, OptionError, StoreError, TargetError
 from ..loss import SCORERS
 from ..map import work
 from ..merge.sources import check_recorded
@@ -37,15 +35,11 @@ from ..words import analyze
 from . import blending, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
+from .following import Ended, followed
 from .host import Job, WebuiHost, read_job
 from .pictures import opened
 from .progress import Progress
 from .refusals import RunFailed, in_words
-
-log = logging.getLogger(__name__)
-
-Ended = tuple[RunFolder, Optional[Exception]]
-"""A run's folder, and the fault by which it ended, if it did."""
 
 RUN = re.compile("[0-9]{1,12}(/[0-9]{1,6})?")
 """The number of a run, or of a map and its picture."""
@@ -220,24 +214,14 @@ def _pinned(
 
 def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost, console: bool) -> Ended:
     """The run's folder, and why it failed, if it did; whatever happens, its report is written, its folder let go."""
-    folder: RunFolder | None = None
     progress = Progress(make_plan(config, host), config, host, console)
-    with LiveReport() as live, contextlib.closing(run):  # type: ignore[type-var]
-        try:
-            for event in run:
-                if isinstance(event, events.RunStarted):
-                    folder = event.folder
-                live.handle(event)
-                progress.handle(event)
-        except Exception as error:
-            refused = isinstance(error, PinError) and not isinstance(error, (HostError, StoreError))
-            if folder is None or refused:
-                raise
-            log.warning("the run failed", exc_info=not isinstance(error, PinError))
-            return folder, error
-    if folder is None:
-        raise HostError("the run did not begin")
-    return folder, None
+    with LiveReport() as live:
+
+        def handle(event: events.Event) -> None:
+            live.handle(event)
+            progress.handle(event)
+
+        return followed(run, events.RunStarted, handle, "run")
 
 
 def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:

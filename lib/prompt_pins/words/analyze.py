@@ -72,14 +72,8 @@ def _events(
     targets: tuple[Target, ...] | None = None,
     wanted: tuple[str, ...] = (),
 ) -> Iterator[Event]:
-    journal = folder.open()
-    try:
+    with folder.working() as journal:
         yield from _Work(config, options, host, folder, journal, found, targets, wanted).work()
-    finally:
-        journal.close()
-        folder.close()
-        if not journal.records:
-            folder.discard()
 
 
 class _Work:
