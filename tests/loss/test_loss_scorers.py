@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError
-from prompt_pins.headless.vocabulary import MERGES, VOCABULARY, Vocabulary, byte_symbols
 from prompt_pins.loss import LossOptions, batch_targets, clip, score_batch, tried
 from prompt_pins.loss.scorers import SCORERS, scores
 from prompt_pins.run import pin
@@ -25,9 +24,14 @@ from prompt_pins.space import plain
 from prompt_pins.store import Runs
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from tests.run.painter import Painter
+
+pytest.importorskip("ftfy")  # a WebUI's packages need not hold these two
+pytest.importorskip("transformers")
+
+from prompt_pins.headless.vocabulary import MERGES, VOCABULARY, Vocabulary, byte_symbols
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 TEXT = "a red circle, it’s “large”"
 LAYERS = (24, 16, 8, 6, 4, 1)
