@@ -228,6 +228,8 @@ def _infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, st
     if record.task == "words":
         return own, infotext.with_options(own, {**record.config, **record.options, **number, "task": "words"}), "", ""
     if record.task == "map":
+        if own:  # with the marks that say what varies, which an image's prompt has lost
+            own = infotext.with_prompts(own, (record.config["prompt"], record.config.get("negative_prompt") or ""))
         more = number or {"of_run": record.of_run}
         again = infotext.with_options(own, {**record.config, **record.options, **more, "task": "map"})
         return _of_picture(folder, own, again, which)
