@@ -11,8 +11,9 @@ import functools
 import inspect
 import os
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
 
 import typer
@@ -101,11 +102,12 @@ class Crew:
 
         return [without_login(url) for url in self.webui]
 
-    def again(self) -> dict[str, object]:
-        """What a run needs to go on, besides its login."""
+    def again(self, beside: Mapping[str, object] = MappingProxyType({})) -> dict[str, object]:
+        """What a run needs to go on, besides its login.  beside: as in `opened`; a run's own host remembers it."""
         strength = {"--denoising-strength": self.denoising_strength} if self.source else {}
         ray = {"--ray": self.ray, "--worker-gpus": self.worker_gpus, "--worker-cpus": self.worker_cpus}
-        return {"--webui": self.shown, "--source": self.source, **strength, **(ray if self.ray else {})}
+        given = {f"--{name}": value for name, value in beside.items()}
+        return {**given, "--webui": self.shown, "--source": self.source, **strength, **(ray if self.ray else {})}
 
     @contextlib.contextmanager
     def opened(

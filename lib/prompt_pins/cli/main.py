@@ -100,7 +100,7 @@ def resume(
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, "checkpoint": checkpoint}
-    again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
+    again = crew.again(beside)
     with crew.opened(settings, again_as(record, device, embeddings, loras, checkpoint), beside, record) as host:
         if record.task == measuring.TASK:
             measure_to_the_end(measuring.resume(folder, host), host, again=again)
@@ -142,7 +142,7 @@ def analyze(
 
     order = Order.of(prompt, config, Runs(out), run, against, options)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
+    again = crew.again(beside)
     here, terminal = order.here(device, embeddings, loras), Terminal(stderr=as_json)
     with crew.opened(order.config, here, beside, order.record, terminal) as host:
         measure_to_the_end(order.begin(host), host, order.against, as_json, again)
@@ -170,7 +170,7 @@ def map_(
 
     order = Order(prompt, config, Runs(out), run, options)
     beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = {**{f"--{name}": value for name, value in beside.items()}, **crew.again()}
+    again = crew.again(beside)
     with crew.opened(order.config, order.here(device, embeddings, loras), beside, order.record) as host:
         map_to_the_end(start(order.config, order.options, host, order.runs, order.earlier), host, again)
 

@@ -18,6 +18,7 @@ from .terminal import GONE, Terminal, complain, quoted
 
 if TYPE_CHECKING:
     from ..config import RunConfig
+    from ..merge.sources import Sources
     from .crew import Engine
 
 FAILED = 1
@@ -68,13 +69,16 @@ def run_to_the_end(
 
 def _merged(console: Terminal, folder: RunFolder) -> Exception | None:
     """Write what a merge found, once its run is finished; why it cannot be written."""
-    from ..headless.merged import open_sources
     from ..report.merged_file import keep
 
-    try:
+    def sources() -> Sources:
+        from ..headless.merged import open_sources  # imports diffusers, which most runs end without
+
         config = folder.record().config
-        models = [str(config.get(name) or "") for name in ("checkpoint", "merge_with", "merge_minus")]
-        for line in keep(folder, lambda: open_sources(*models)):
+        return open_sources(*(str(config.get(name) or "") for name in ("checkpoint", "merge_with", "merge_minus")))
+
+    try:
+        for line in keep(folder, sources):
             console.say(line)
     except (PinError, OSError) as error:
         return error
