@@ -38,7 +38,7 @@ class Batch:
     infotexts: one for each image.
     evaluations: denoiser evaluations spent, in images x steps (guidance is not counted twice).
     worker, seconds: who rendered it and how long that took, where there are several; "" where there are not.
-    loss, files: what a worker has made of it already, by the request's `judge` and `pack`.
+    loss, files: what a worker has made of it already, by the request's `judge` and `pack`; kept: by its `keep`.
     """
 
     images: np.ndarray
@@ -48,6 +48,7 @@ class Batch:
     seconds: float = 0.0
     loss: Any = None
     files: tuple[bytes, ...] = ()
+    kept: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Request:
     """A batch that `Host.render` will be asked for.
 
     judge: scores its images; pack: (images, infotexts) to the content of their files.  A worker may do so where it is.
+    keep: writes the batch's files here, which a pool may do as soon as a batch has come.
     """
 
     recipe: Recipe
@@ -92,6 +94,7 @@ class Request:
     pack: Callable[[np.ndarray, Sequence[str]], tuple[bytes, ...]] | None = dataclasses.field(
         default=None, compare=False
     )
+    keep: Callable[[Batch], object] | None = dataclasses.field(default=None, compare=False)
 
 
 Tagger = Callable[["np.ndarray"], Sequence[Mapping[str, float]]]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from prompt_pins.config import RenderOptions
-from prompt_pins.errors import HostError, HostInterrupted, OptionError, WorkersError
+from prompt_pins.errors import HostError, HostInterrupted, OptionError, StoreError, WorkersError
 from prompt_pins.host import Batch, Recipe, Request
 from prompt_pins.run import pin
 from prompt_pins.store import RunFolder, Runs
@@ -21,7 +21,7 @@ from prompt_pins.workers.pool import Pool
 
 from tests.patience import HUNG
 from tests.run.painter import Painter
-from tests.run.test_cut import RUNS, nothing_is_flushed, ran, target
+from tests.run.test_cut import BASE, RUNS, nothing_is_flushed, ran, target
 from tests.run.test_pin import finish, timeless
 
 __all__ = ["nothing_is_flushed", "target"]
@@ -101,6 +101,38 @@ def test_answers_come_in_the_order_in_which_they_are_asked_for() -> None:
     host.ahead(requests())
     threading.Timer(0.05, slow.set).start()
     assert {batch.worker for batch in taken(host)} == {"w0", "w1"}
+
+
+def test_what_has_come_is_written_down_while_the_run_waits_for_its_first(target: str, tmp_path: Path) -> None:
+    class Last(Moody):
+        """The original, which is asked for first, is not there before another candidate's images are files."""
+
+        def render(self, recipe: Recipe, seeds: Sequence[int], job: RenderOptions, forked: bool) -> Batch:
+            deadline = time.monotonic() + HUNG
+            while recipe.prompt == BASE["prompt"] and not list(tmp_path.glob("*/00000001/*/*.png")):
+                assert time.monotonic() < deadline, "nothing was written down"
+                time.sleep(0.001)
+            return super().render(recipe, seeds, job, forked)
+
+    folder = ran({"generations": 1}, target, Runs(tmp_path), pool(Last(), Last()))
+    assert folder.record().state == "finished" and not folder.record().candidates[0].error
+
+
+def test_what_cannot_be_written_down_early_is_told_in_its_turn(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, runs = RunFolder.save_images, Runs(tmp_path)
+
+    def full(folder: RunFolder, place: Path, *values: Any) -> None:
+        if place.parent.name == "00000002":
+            raise StoreError("the disk is full")
+        kept(folder, place, *values)
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="the disk is full"):
+        patch.setattr(RunFolder, "save_images", full)
+        ran({}, target, runs, pool(Moody(), Moody()))
+    finish(pin.resume(runs.find("0"), pool(Moody(), Moody())))
+    assert without_workers(runs.find("0"))[-1]["kind"] == "finished"
 
 
 @pytest.mark.parametrize("error", [WorkerFault("gone"), HostError("out of memory"), MemoryError()])

@@ -98,17 +98,19 @@ class Evaluator:
         """What `_start` will ask the host for."""
         panel, rows = self.plan.panel, self._rows(generation)
         judges = [scorer.judge(self.plan.of(generation).levels, payload) for payload in range(panel.size)]
-        pack = functools.partial(packed, self.config.image_format)
+        pack, names = functools.partial(packed, self.config.image_format), self._names(rows)
         for payloads in self._passes:
             for index, vector in enumerate(vectors):
                 recipes = panel.recipes(vector.tolist())
-                if (generation, index) in self._replayed or candidate_id(recipes, rows) in self._known:
+                name = candidate_id(recipes, rows)
+                if (generation, index) in self._replayed or name in self._known:
                     continue
                 for payload in payloads:
                     recipe, row = recipes[payload], rows[payload]
                     if (payload, recipe, row) not in self._rendered:
                         job, judge = panel.jobs[payload], judges[payload]
-                        yield Request(recipe, row, job, forked=True, judge=judge, pack=pack)
+                        keep = functools.partial(scorer.keep, _folder(generation, name), names[payload])
+                        yield Request(recipe, row, job, forked=True, judge=judge, pack=pack, keep=keep)
 
     def _rows(self, generation: int) -> tuple[tuple[int, ...], ...]:
         """The seeds of a generation's batches, of each payload."""
@@ -188,11 +190,10 @@ class Evaluator:
         rows: Sequence[Sequence[int]],
     ) -> Candidate:
         """A candidate before anything is known of it."""
-        panel, kind = self.plan.panel, self.config.image_format
-        images = [image_names(row, kind, payload if panel.many else None) for payload, row in enumerate(rows)]
+        panel, images = self.plan.panel, self._names(rows)
         found = Candidate(
             generation, index, name, weights, recipes[0].prompt, recipes[0].negative_prompt, None, None, None,
-            f"{generation:08d}/{name}", tuple(name for names in images for name in names), 0,
+            _folder(generation, name), tuple(name for names in images for name in names), 0,
             settings=dict(recipes[0].settings),
         )  # fmt: skip
         if not panel.many:
@@ -200,6 +201,11 @@ class Evaluator:
         prompts = tuple((recipe.prompt, recipe.negative_prompt) for recipe in recipes)
         piece = panel.piece.recipe(weights).prompt if panel.piece else ""
         return dataclasses.replace(found, prompts=prompts, piece=piece)
+
+    def _names(self, rows: Sequence[Sequence[int]]) -> list[tuple[str, ...]]:
+        """The files of a candidate's images, of each payload."""
+        many, kind = self.plan.panel.many, self.config.image_format
+        return [image_names(row, kind, payload if many else None) for payload, row in enumerate(rows)]
 
     def _batch(self, payload: int, recipe: Recipe, row: tuple[int, ...]) -> Batch:
         known, job = self._rendered.pop((payload, recipe, row), None), self.plan.panel.jobs[payload]
@@ -210,6 +216,10 @@ class Evaluator:
         item = self._known.get(name)
         found = None if item is None else _done(item)
         return None if found is None or found.error else found
+
+
+def _folder(generation: int, name: str) -> str:
+    return f"{generation:08d}/{name}"
 
 
 def _done(item: Pending) -> Candidate:

@@ -174,10 +174,15 @@ class Scorer:
         self._objectives[payload] = self._objectives[payload] or loss.normalisers
         return loss
 
+    def keep(self, folder: str, names: Sequence[str], batch: Batch) -> None:
+        """Write a batch's images into a folder of the run by these names; any thread may.  Raises `StoreError`."""
+        self.folder.save_images(self.folder.path / folder, batch.images, names, batch.infotexts, batch.files)
+
     def batch(self, blank: Candidate, batch: Batch, levels: Levels, names: Sequence[str], payload: int = 0) -> Scored:
         """The loss of one payload's batch, after its images are in its folder by these names; by eye none."""
         started = time.perf_counter()
-        self.folder.save_images(self.folder.path / blank.folder, batch.images, names, batch.infotexts, batch.files)
+        if not batch.kept:
+            self.keep(blank.folder, names, batch)
         if self.config.by_eye:
             return None
         try:

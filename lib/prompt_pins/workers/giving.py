@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Future
 
 from ..host import Batch, Host, Request
 
@@ -81,6 +82,7 @@ class Task:
     givers: list[Worker] = dataclasses.field(default_factory=list)
     refusals: dict[str, Exception] = dataclasses.field(default_factory=dict)
     batch: Batch | None = None
+    keeping: Future[object] | None = None  # of its batch, by the request's `keep`
     error: Exception | None = None
     awaited: bool = False  # the run waits for it just now
 

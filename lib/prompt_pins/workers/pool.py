@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..config import RenderOptions
@@ -22,6 +23,8 @@ from .giving import Book, Patience, Task, Worker
 log = logging.getLogger(__name__)
 LOOK = 0.25
 """Seconds between two looks at workers that hang, and at those that are overdue."""
+KEEPING = 2
+"""Threads that write down batches while their run waits for one that was asked for before them."""
 CLOSING = 5.0
 """Seconds in which workers must let go; one that hangs does not."""
 
@@ -48,6 +51,7 @@ class Pool(Asking):
         self._news: list[str] = []
         self._sizes: dict[RenderOptions, tuple[int, int]] = {}
         self._threads: dict[Worker, threading.Thread] = {}
+        self._keeping = ThreadPoolExecutor(KEEPING, thread_name_prefix="keeping")
         self._began = self._ended = time.monotonic()
         self._useful = 0.0
 
@@ -113,7 +117,8 @@ class Pool(Asking):
         if task.error is not None:
             raise task.error
         assert task.batch is not None
-        return task.batch
+        kept = task.keeping is not None and task.keeping.exception() is None  # else whoever asked is told why
+        return dataclasses.replace(task.batch, kept=kept)
 
     def interrupt(self) -> None:
         """Stop what is being rendered, and do not begin anew."""
@@ -137,6 +142,7 @@ class Pool(Asking):
         longest = time.monotonic() + CLOSING
         for thread in self._threads.values():
             thread.join(max(0.0, longest - time.monotonic()))
+        self._keeping.shutdown(cancel_futures=True)
         self.at_end()
 
     # what is told of it
@@ -180,7 +186,8 @@ class Pool(Asking):
         while (task := self._taken(worker)) is not None:
             started = time.monotonic()
             try:
-                batch = whole(worker.host, task.request, self.size(task.request.job))
+                request = dataclasses.replace(task.request, keep=None)
+                batch = whole(worker.host, request, self.size(request.job))
             except (OptionError, PromptError) as error:
                 self._refused(worker, task, error, at_once=True)
             except (WorkerFault, HostInterrupted) as fault:
@@ -211,6 +218,8 @@ class Pool(Asking):
             worker.faults = worker.refused = 0
             if not task.done:  # the first answer counts
                 task.batch = dataclasses.replace(batch, worker=worker.name, seconds=seconds)
+                if task.request.keep is not None and not self._stop.is_set():
+                    task.keeping = self._keeping.submit(task.request.keep, task.batch)
                 self._useful, self._ended = self._useful + seconds, time.monotonic()
             self._freed(worker, task)
 
