@@ -32,7 +32,7 @@ from ..run.beginning import picture
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
 from ..words import analyze
-from . import blending, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
+from . import blending, checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
 from .following import Ended, followed
@@ -105,7 +105,7 @@ def _begun(
         job = job.expanded(PIECE if piece else "")
     host = WebuiHost(job)
     config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
-    host.texts = config.every_text, config.every_negative
+    host.expects(config)
     if words:
         targets = run.targets(config, host) if run is not None and not config.target else ()
         return host, measuring.begin(config, more[0], host, runs, targets)
@@ -152,9 +152,10 @@ def make_config(
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
     for number, one in enumerate(config.payloads, 1):
-        other = next((name for name in ("mask", "checkpoint") if getattr(one, name)), "")
-        if other:
-            raise OptionError(f"payload {number}: {other}", getattr(one, other), "none: all payloads have the run's")
+        if one.mask:
+            raise OptionError(f"payload {number}: mask", one.mask, "none: all payloads have the run's")
+        if one.checkpoint:
+            checkpoints.found(f"payload {number}: checkpoint", one.checkpoint)
         for name in one.target:
             if not name.isdecimal():
                 allowed = "the number of one of the target images, from 1"
@@ -199,7 +200,7 @@ def _pinned(
     record: Record | None = None,
 ) -> Ended:
     """A run to its end; of a merge also the merged file, and the model as it was.  record: of one that goes on."""
-    with blending.merged(config, host) as merge:
+    with checkpoints.several(config, host), blending.merged(config, host) as merge:
         if merge is not None and record is not None:
             check_recorded(record.host, merge.describe(), merge.sources.paths)
         folder, failure = _listened(begin(), config, host, console)
