@@ -95,6 +95,7 @@ def test_given_parameters_reach_the_strategy():
         ("restart_start", ""),
         ("size_limiter", "soft"),
         ("rates", "fast"),
+        ("draws", "twins"),
         ("seed_policy", "random"),
         ("objectives", 3),
         ("objectives", 0),
@@ -232,6 +233,13 @@ def test_a_journal_from_before_half_batches_goes_on_with_whole_ones():
     assert config.early_generations == 8
     kept = {field: value for field, value in config.to_dict().items() if field != "early_generations"}
     assert RunConfig.from_record(kept) == RunConfig(prompt="a cat", early_generations=0)
+
+
+def test_a_journal_from_before_pairs_goes_on_with_independent_draws():
+    config = RunConfig(prompt="a cat")
+    assert config.draws == "pairs"
+    kept = {field: value for field, value in config.to_dict().items() if field != "draws"}
+    assert RunConfig.from_record(kept) == RunConfig(prompt="a cat", draws="independent")
 
 
 def test_a_journal_from_before_the_simplest_finalist_goes_on_without_it():

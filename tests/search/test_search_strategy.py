@@ -61,6 +61,52 @@ def test_an_active_update_by_the_book():
         np.testing.assert_allclose(strategy.C, expected, rtol=1e-10, atol=1e-14)
 
 
+@settings(max_examples=40)
+@given(st.integers(1, 12), st.integers(0, 30), st.integers(0, 2**32))
+def test_pairs_lie_opposite_each_other_and_at_right_angles_to_the_next_ones(size, count, seed):
+    strategy = ActiveStrategy(np.ones(size), 0.5, np.random.default_rng(seed), draws="pairs")
+    steps = strategy.sample(count) - strategy.centroid
+    assert steps.shape == (count, size)
+    np.testing.assert_allclose(steps[0 : count - 1 : 2], -steps[1::2], atol=1e-12)
+    for first in range(0, count, 2 * size):
+        unlike = steps[first : first + 2 * size : 2]
+        angles = unlike @ unlike.T
+        np.testing.assert_allclose(angles, np.diag(np.diag(angles)), atol=1e-9)
+
+
+def test_each_of_a_pair_is_normally_distributed():
+    shape = np.array([[1.0, 0.5, 0.0], [0.5, 2.0, 0.3], [0.0, 0.3, 0.5]])
+    strategy = ActiveStrategy(np.ones(3), 0.5, np.random.default_rng(7), cmatrix=shape, draws="pairs")
+    many = np.array([strategy.sample(8) - 1.0 for _ in range(6000)])
+    for place in range(8):
+        np.testing.assert_allclose(many[:, place].mean(axis=0), 0.0, atol=0.04)
+        np.testing.assert_allclose(np.cov(many[:, place].T), 0.25 * shape, atol=0.03)
+        lengths = (strategy.whiten(many[:, place]) ** 2).sum(axis=1) / 0.25
+        assert lengths.mean() == pytest.approx(3.0, rel=0.04)  # chi square's mean and variance: N and 2 N
+        assert lengths.var() == pytest.approx(6.0, rel=0.12)
+
+
+@pytest.mark.parametrize("draws", ["independent", "pairs"])
+@pytest.mark.parametrize(("size", "lambda_"), [(4, 8), (4, 7), (8, 6), (3, 20)])
+def test_ranks_that_mean_nothing_neither_lengthen_nor_shorten_the_path(draws, size, lambda_):
+    """E |p_s|^2 = N after one generation ranked at random, or the step size would drift by itself."""
+    rng, lengths = np.random.default_rng(11), []
+    for _ in range(1500):
+        strategy = ActiveStrategy(np.ones(size), 0.3, rng, draws=draws, lambda_=lambda_)
+        strategy.update(scored(strategy.sample(lambda_), rng.random(lambda_)))
+        lengths.append((strategy.ps @ strategy.ps) / (strategy.cs * (2.0 - strategy.cs)))
+    assert np.mean(lengths) == pytest.approx(size, rel=0.07)
+
+
+def test_pairs_of_which_all_are_parents_alike_stay_where_they_are():
+    params = {"draws": "pairs", "weights": "equal", "lambda_": 8, "mu": 8}
+    strategy = ActiveStrategy(np.ones(4), 0.3, np.random.default_rng(1), **params)
+    for _ in range(5):
+        strategy.update(scored(strategy.sample(8), np.arange(8.0)))
+    np.testing.assert_allclose(strategy.centroid, 1.0, atol=1e-9)
+    assert np.isfinite(strategy.C).all() and 0 < strategy.sigma < 0.3
+
+
 class NumpyIndividual(np.ndarray):
     """What DEAP's own update expects: it subtracts a centroid from a list of these."""
 

@@ -177,7 +177,7 @@ class RunConfig(
     @classmethod
     def from_record(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration of a journal, with what an earlier version did where the journal does not say."""
-        known = {"preset": "Classic", "early_generations": 0, "simplify": False, **values}
+        known = {"preset": "Classic", "early_generations": 0, "simplify": False, "draws": "independent", **values}
         if known.get("objectives") == 2:
             known["restarts"] = 0  # there were none, whatever was asked for
         return cls.from_dict(known)

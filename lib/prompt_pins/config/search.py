@@ -19,6 +19,7 @@ from .resolved import MOST_CANDIDATES, Resolved, resolve
 
 RECOMBINATION = ("superlinear", "linear", "equal")
 RATES = ("deap", "tutorial")
+DRAWS = ("independent", "pairs")
 LIMITERS = ("penalty", "constraint")
 SEED_POLICIES = ("fixed", "rotated")
 
@@ -154,6 +155,15 @@ class SearchOptions:
         by_preset=True,
         help="Let the worst candidates shrink the covariance matrix (negative weights). Empty: the preset's (Classic "
         "no, Balanced and Quick yes).",
+    )
+    draws: str = option(
+        None,
+        label="Draws",
+        choices=DRAWS,
+        by_preset=True,
+        help="How the candidates of a generation are drawn: independent of one another, or in pairs that lie opposite "
+        "each other around the centre, at right angles to other pairs. With one objective. Empty: the preset's "
+        "(Classic independent, Balanced and Quick pairs).",
     )
 
     size_limit: float = option(

@@ -73,7 +73,8 @@ class SingleSearch:
             centroid, step_size = self.box.clip(warm.mean), warm.step_size
             if warm.shape is not None:
                 params["cmatrix"] = warm.shape
-        self._cma = ActiveStrategy(centroid, step_size, self._rng, options.active, options.rates, **params)
+        chosen = options.active, options.rates, options.draws
+        self._cma = ActiveStrategy(centroid, step_size, self._rng, *chosen, **params)
         self._cma.cap(self._longest)
         self._first_step = step_size
         self._run_best = math.inf

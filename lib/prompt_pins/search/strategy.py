@@ -24,7 +24,7 @@ MAX_CONDITION = 1e14  # largest over smallest eigenvalue of C that double precis
 class ActiveStrategy(cma.Strategy):  # type: ignore[misc]
     """One CMA-ES run in an unbounded space of N variables.
 
-    centroid: (N,); step_size > 0; rng: owned by the caller; rates: as in `SearchOptions`;
+    centroid: (N,); step_size > 0; rng: owned by the caller; rates, draws: as in `SearchOptions`;
     params: as for `deap.cma.Strategy`.
     """
 
@@ -35,11 +35,13 @@ class ActiveStrategy(cma.Strategy):  # type: ignore[misc]
         rng: np.random.Generator,
         active: bool = True,
         rates: str = "deap",
+        draws: str = "independent",
         **params: Any,
     ) -> None:
         self.rng = rng
         self.active = active
         self.rates = rates
+        self.draws = draws
         self.repaired = 0
         self.centroid: Vector
         self.C: Vector
@@ -97,8 +99,22 @@ class ActiveStrategy(cma.Strategy):  # type: ignore[misc]
     def sample(self, count: int) -> Vector:
         """(count, N) points drawn from N(m, sigma^2 C)."""
         self._decompose(late=True)
-        z = self.rng.standard_normal((count, self.dim))  # ~ N(0, I), (38)
+        z = self._pairs(count) if self.draws == "pairs" else self.rng.standard_normal((count, self.dim))  # (38)
         return np.asarray(self.centroid + self.sigma * z @ self.BD.T)  # ~ N(m, sigma^2 C), (39), (40)
+
+    def _pairs(self, count: int) -> Vector:
+        """(count, N) points, each ~ N(0, I), row 2k + 1 opposite to row 2k, up to N pairs at right angles.
+
+        The last one of an odd count has no opposite (Wang, Emmerich and Baeck 2019, Evolutionary Computation 27(4)).
+        """
+        found: list[Vector] = []
+        while 2 * len(found) < count:
+            normal = self.rng.standard_normal((self.dim, min(self.dim, -(-count // 2) - len(found))))
+            directions, along = np.linalg.qr(normal)
+            lengths = np.linalg.norm(normal, axis=0)
+            found += list((directions * np.copysign(lengths, np.diag(along))).T)  # LAPACK's signs are not by chance
+        half = np.reshape(found, (len(found), self.dim))
+        return np.stack([half, -half], axis=1).reshape(-1, self.dim)[:count]
 
     def whiten(self, steps: Vector) -> Vector:
         """C^(-1/2) y of steps (..., N)."""
@@ -123,7 +139,7 @@ class ActiveStrategy(cma.Strategy):  # type: ignore[misc]
         best = np.where(ranks > 0.0, ranks, 0.0)
         mean_step = best @ steps  # <y>_w, (41)
         self.centroid = self.centroid + self.sigma * mean_step  # (42)
-        hsig = self._cumulate(mean_step, mueff)
+        hsig = self._cumulate(mean_step, self._independent(mueff))
         self._adapt_covariance(steps, ranks, hsig)
         excess = float(np.linalg.norm(self.ps)) / self.chiN - 1.0
         self.sigma *= exp(min(1.0, excess * self.cs / self.damps))  # (44), at most e in one generation
@@ -140,6 +156,17 @@ class ActiveStrategy(cma.Strategy):  # type: ignore[misc]
             if individual.injected:
                 ranks[place] = max(0.0, ranks[place])
         return ranks, float(1.0 / (ranks[:parents] ** 2).sum())
+
+    def _independent(self, mueff: float) -> float:
+        """How many independent steps the mean step is worth, ranked at random.
+
+        Two of a pair cancel each other out where both are parents, by which the paths would be too short and the step
+        size would fall without a reason.
+        """
+        if self.draws != "pairs":
+            return mueff
+        mates = 2 * (self.lambda_ // 2) / (self.lambda_ * (self.lambda_ - 1))  # the chance that two are a pair
+        return 1.0 / max(1.0 / mueff - mates * (1.0 - 1.0 / mueff), 1e-6)
 
     def _shortened(self, steps: Vector, population: Sequence[Individual]) -> Vector:
         """Injected steps cut to a length that N(0, C) could have drawn (Hansen 2011, arXiv:1110.4181)."""
