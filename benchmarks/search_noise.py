@@ -33,6 +33,7 @@ CASES = ((5, 4), (5, 8), (12, 8))
 LEVELS = (0.35, 0.30, 0.26, 0.24, 0.23)
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "Balanced": {"preset": "Balanced"},
+    "Balanced, independent draws": {"preset": "Balanced", "draws": "independent"},
     "Balanced, without the simplest finalist": {"preset": "Balanced", "simplify": False},
     "Balanced, whole batches from the start": {"preset": "Balanced", "early_generations": 0},
     "Balanced, half batches for half of the generations": {"preset": "Balanced", "early_generations": 1000},
@@ -135,14 +136,14 @@ def value_at(curve: Curve, spent: float) -> float:
     return next((value for cost, value in reversed(curve) if cost <= spent), np.inf)
 
 
-def lines(worlds: int) -> Iterator[str]:
-    """A Markdown table for each case."""
+def lines(worlds: int, names: Sequence[str] = tuple(VARIANTS)) -> Iterator[str]:
+    """A Markdown table for each case, of plain DEAP and these variants."""
     for size, batch in CASES:
         deap = [run_deap(World(size, seed), batch, seed) for seed in range(1, worlds + 1)]
         end, budget = (float(np.median([curve[-1][place] for curve in deap])) for place in (1, 0))
         yield f"{size} weights, {batch} images: plain DEAP ends at {end:.3f} after {budget:.0f} evaluations\n"
         yield "| | end | evaluations | to DEAP's end | at a third of DEAP's evaluations |\n|---|---|---|---|---|"
-        for name, options in ({"plain DEAP": {}} | dict(VARIANTS)).items():
+        for name, options in {"plain DEAP": {}, **{name: VARIANTS[name] for name in names}}.items():
             curves = deap
             if options:
                 curves = [run_ours(World(size, seed), batch, seed, options) for seed in range(1, worlds + 1)]
@@ -173,9 +174,11 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="benchmarks.search_noise", description=__doc__.split("\n")[0])
     parser.add_argument("--worlds", type=int, default=15)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--idle", type=int, default=0, help="only what so many words cost that do nothing")
     arguments = parser.parse_args()
-    for line in idle_lines(arguments.worlds, arguments.idle) if arguments.idle else lines(arguments.worlds):
+    idle, worlds = arguments.idle, arguments.worlds
+    for line in idle_lines(worlds, idle) if idle else lines(worlds, arguments.variants):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 

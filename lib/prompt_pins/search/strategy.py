@@ -166,7 +166,7 @@ class ActiveStrategy(cma.Strategy):  # type: ignore[misc]
         if self.draws != "pairs":
             return mueff
         mates = 2 * (self.lambda_ // 2) / (self.lambda_ * (self.lambda_ - 1))  # the chance that two are a pair
-        return 1.0 / max(1.0 / mueff - mates * (1.0 - 1.0 / mueff), 1e-6)
+        return float(1.0 / max(1.0 / mueff - mates * (1.0 - 1.0 / mueff), 1e-6))
 
     def _shortened(self, steps: Vector, population: Sequence[Individual]) -> Vector:
         """Injected steps cut to a length that N(0, C) could have drawn (Hansen 2011, arXiv:1110.4181)."""
