@@ -21,7 +21,7 @@ import typer
 from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
 from ..store import Record
-from .arguments import MODEL, Command, some_path
+from .arguments import HOST, Command, some_path
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Crew:
         """What a run needs to go on, besides its login.  beside: as in `opened`; a run's own host remembers it."""
         strength = {"--denoising-strength": self.denoising_strength} if self.source else {}
         ray = {"--ray": self.ray, "--worker-gpus": self.worker_gpus, "--worker-cpus": self.worker_cpus}
-        given = {f"--{name}": value for name, value in beside.items()}
+        given = {f"--{name.replace('_', '-')}": value for name, value in beside.items()}
         return {**given, "--webui": self.shown, "--source": self.source, **strength, **(ray if self.ray else {})}
 
     @contextlib.contextmanager
@@ -186,23 +186,27 @@ class Crew:
 def fresh(config: RunConfig, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
     """What opens a configuration's engine."""
     opening = functools.partial(engine, device=device, prompt=config.every_text)
-    paths = {name: getattr(config, name) for name in MODEL}
+    paths = {name: getattr(config, name) for name in HOST}
     return Here(_for_all(config, opening, opening), embeddings=embeddings, loras=loras, **paths)
 
 
 def again_as(
-    record: Record, device: str | None, embeddings: Path | None, loras: Path | None = None, checkpoint: str = ""
+    record: Record,
+    device: str | None,
+    embeddings: Path | None,
+    loras: Path | None = None,
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> Here:
-    """What opens the engine that a run was rendered with."""
+    """What opens the engine that a run was rendered with.  moved: where its files lie now, by `HOST`."""
     known, paths = record.host, {"embeddings": embeddings, "loras": loras}
     opening = functools.partial(engine_again, record, device=device or known.get("device"))
     found = {name: path or known.get(f"{name}_folder") for name, path in paths.items()}
     found["embeddings"] = found["embeddings"] if known.get("embeddings") or embeddings else None
-    checkpoint = checkpoint or str(record.config.get("checkpoint") or "")
+    found |= {name: moved.get(name) or record.config.get(name) for name in HOST}
     config = RunConfig.from_record(record.config)
     others = functools.partial(engine, device=device or known.get("device"), prompt=config.every_text)
     opened = _for_all(config, opening, others, known.get("checkpoints"))
-    return Here(opened, checkpoint=checkpoint, vae=record.config.get("vae"), **found)
+    return Here(opened, **found)
 
 
 def _for_all(
@@ -240,12 +244,10 @@ def engine(**values: Any) -> HeadlessHost:
     return open_host(**_paths(values))
 
 
-def engine_again(record: Record, vae: str = "", **values: Any) -> HeadlessHost:
-    """`reopen_host`, with paths as text; vae: where that one is."""
+def engine_again(record: Record, **values: Any) -> HeadlessHost:
+    """`reopen_host`, with paths as text."""
     from ..headless.opening import reopen_host
 
-    if vae:
-        record = dataclasses.replace(record, config={**record.config, "vae": vae})
     return reopen_host(record, **_paths(values))
 
 

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing w
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from pathlib import Path
@@ -18,13 +19,23 @@ from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
 from . import facts, merging, threads
-from .arguments import merged, read_payloads, some_path, with_analysis_options, with_map_options, with_options
+from .arguments import (
+    merged,
+    read_payloads,
+    some_path,
+    with_analysis_options,
+    with_map_options,
+    with_moved,
+    with_options,
+)
 from .crew import Crew, again_as, fresh, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
 BAD_INPUT = 2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What no other input would help: a full disk, a used-up quota, a disk that fails."""
 LONGEST = 500  # characters of a message about the command line, which may quote an argument of any length
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -72,6 +83,7 @@ def pin(
 
 
 @app.command()
+@with_moved
 @with_workers
 def resume(
     crew: Crew,
@@ -80,9 +92,7 @@ def resume(
     device: Device = None,
     embeddings: Embeddings = None,
     loras: Loras = None,
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
-    ] = "",
+    **moved: str,
 ) -> None:
     """Go on with a run, an analysis or a map that was interrupted, exactly where it was, with what it began with."""
     from ..config import RunConfig
@@ -94,20 +104,20 @@ def resume(
 
     folder = Runs(out).find(run)
     record = folder.record()
+    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, **moved}
+    again = crew.again(beside)
     if record.state == "finished":
-        draw_again(folder)
+        draw_again(folder, again, moved)
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, "checkpoint": checkpoint}
-    again = crew.again(beside)
-    with crew.opened(settings, again_as(record, device, embeddings, loras, checkpoint), beside, record) as host:
+    with crew.opened(settings, again_as(record, device, embeddings, loras, moved), beside, record) as host:
         if record.task == measuring.TASK:
             measure_to_the_end(measuring.resume(folder, host), host, again=again)
         elif record.task == mapping.TASK:
             map_to_the_end(mapping.resume(folder, host), host, again)
         else:
-            run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
+            run_to_the_end(settings, host, lambda: loop.resume(folder, host), again, moved)
 
 
 @app.command()
@@ -268,13 +278,13 @@ for command in (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, f
 
 
 def main() -> None:
-    """Entry point: every `PinError`, and every mistake of the command line, is one message and exit code 2."""
+    """Entry point: every `PinError`, and every mistake of the command line, is one message and exit code 2, a full disk 1."""
     prepare()
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="prompt-pins", standalone_mode=False)
     except PinError as error:
         complain(error)
-        code = BAD_INPUT
+        code = FAILED if getattr(error.__cause__, "errno", None) in FULL else BAD_INPUT
     except BrokenPipeError:
         code = GONE
     except typer.Abort:
