@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,7 +27,7 @@ class Webui:
     """A running WebUI.
 
     pixels: width and height of the tests' images.  real: it is no stand-in.  root: where its `models` are, if known.
-    checkpoint: what it renders with, as the headless host names it; "": the embedded model.
+    checkpoint: what it renders with, as the headless host names it; "": the embedded model.  log: its output's file.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Webui:
     real: bool = True
     root: Path | None = None
     checkpoint: str = ""
+    log: Path | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -54,6 +56,17 @@ class Webui:
         except urllib.error.HTTPError as error:
             text, status = error.read(), error.code
         return status, json.loads(text) if text.lstrip()[:1] in (b"{", b"[", b'"') else text
+
+    def title(self, path: Path) -> str:
+        """A checkpoint's title in the host's list."""
+        status, found = self.call("/sdapi/v1/sd-models")
+        assert status == 200
+        return next(str(one["title"]) for one in found if Path(one["filename"]).samefile(path))
+
+    def loads(self) -> list[str]:
+        """The names of the checkpoints that a real host has loaded since it was started, in order."""
+        assert self.log is not None
+        return re.findall(r"Loading weights \[\w+\] from .*/(.+)", self.log.read_text(errors="replace"))
 
     def render(self, tab: str = "txt2img", **values: Any) -> Rendered:
         """One job; it must succeed."""

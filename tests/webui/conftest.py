@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,10 +19,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from prompt_pins.headless.checkpoint import EMBEDDED
+from safetensors.torch import save_file
 
 from tests.headless.tiny import make, write_beside
 from tests.patience import HUNG
 from tests.webui.client import Webui
+from tools import bake_lora
 
 Server = subprocess.Popen[bytes]
 STAND_IN = Path(__file__).parent / "host" / "server.py"
@@ -41,6 +45,21 @@ FLAGS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def other(webui: Webui) -> Iterator[Path]:
+    """A second checkpoint in a real host's list."""
+    if not webui.real or webui.root is None:
+        pytest.skip("the stand-in has one checkpoint, and the folder of a WebUI that runs already is not known")
+    folder = webui.root / "models" / "Stable-diffusion" / "pins of tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(bake_lora.baked(), folder / "pins-faded.safetensors")
+    shutil.copy(EMBEDDED.with_suffix(".yaml"), folder / "pins-faded.yaml")
+    assert webui.call("/sdapi/v1/refresh-checkpoints", {})[0] == 200
+    yield folder / "pins-faded.safetensors"
+    shutil.rmtree(folder)
+    webui.call("/sdapi/v1/refresh-checkpoints", {})
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,7 +76,8 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
     elif root:
         port = _free_port()
         with _started([_python(root), "launch.py", *FLAGS, "--port", str(port)], Path(root), folder, {}) as server:
-            yield _answering(Webui(f"http://127.0.0.1:{port}", root=Path(root)), server, folder)
+            host = Webui(f"http://127.0.0.1:{port}", root=Path(root), log=folder / "log.txt")
+            yield _answering(host, server, folder)
     elif importlib.util.find_spec("gradio") is not None:
         with stand_in(folder, {}) as host:
             yield host

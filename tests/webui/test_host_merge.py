@@ -5,44 +5,19 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from prompt_pins.headless.checkpoint import EMBEDDED
 from prompt_pins.merge.blocks import weights_of
-from safetensors.torch import save_file
 
 from tests.webui.client import Webui
-from tools import bake_lora
 
 WORDS = "a large red circle on the left, blue background"
 LORA = "<lora:prompt-pins-faded:0.5>"
 SMALL: dict[str, Any] = {"vary_prompt": False, "vary_negative": False, "lambda_": 3, "generations": 1, "finalists": 1}
 SMALL |= {"contest_seeds": 2, "held_out": 2, "gifs": False, "plots": False, "merge_precision": "fp32"}
-
-
-@pytest.fixture(scope="module")
-def other(webui: Webui) -> Iterator[Path]:
-    """B among the host's checkpoints."""
-    if not webui.real or webui.root is None:
-        pytest.skip("the stand-in's model is not merged, and the folder of a WebUI that runs already is not known")
-    folder = webui.root / "models" / "Stable-diffusion" / "pins of tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(bake_lora.baked(), folder / "pins-faded.safetensors")
-    assert webui.call("/sdapi/v1/refresh-checkpoints", {})[0] == 200
-    yield folder / "pins-faded.safetensors"
-    shutil.rmtree(folder)
-    webui.call("/sdapi/v1/refresh-checkpoints", {})
-
-
-def named(webui: Webui, path: Path) -> str:
-    """A checkpoint's title in the host's list."""
-    status, found = webui.call("/sdapi/v1/sd-models")
-    assert status == 200
-    return next(str(one["title"]) for one in found if Path(one["filename"]).samefile(path))
 
 
 def images(webui: Webui, prompt: str = WORDS, **values: Any) -> np.ndarray:
@@ -51,7 +26,7 @@ def images(webui: Webui, prompt: str = WORDS, **values: Any) -> np.ndarray:
 
 def test_a_merge_leaves_the_model_as_it_was_and_its_file_gives_its_images(webui: Webui, other: Path) -> None:
     own = [images(webui, WORDS + tags) for tags in (LORA, "")]
-    options = {**SMALL, "merge_with": named(webui, other), "merge_axes": "groups"}
+    options = {**SMALL, "merge_with": webui.title(other), "merge_axes": "groups"}
     status, answer = webui.pin([options], prompt=WORDS + LORA, steps=4, batch_size=2, sampler_name="DPM++ 2M")
     assert status == 200, answer
     for before, tags in zip(own, (LORA, "")):
@@ -68,7 +43,7 @@ def test_a_merge_leaves_the_model_as_it_was_and_its_file_gives_its_images(webui:
     for path in (merged, EMBEDDED.with_suffix(".yaml")):
         shutil.copy(path, other.with_name("pins-merged").with_suffix(path.suffix))
     webui.call("/sdapi/v1/refresh-checkpoints", {})
-    title = {"sd_model_checkpoint": named(webui, other.with_name("pins-merged.safetensors"))}
+    title = {"sd_model_checkpoint": webui.title(other.with_name("pins-merged.safetensors"))}
     found = images(webui, WORDS + LORA, override_settings=title, seed=best["images"][0].split("-")[1].split(".")[0])
     wanted = np.stack([webui.picture(run, f"{best['folder']}/{name}") for name in best["images"][:2]])
     np.testing.assert_allclose(found.astype(int), wanted, atol=1)
@@ -77,7 +52,7 @@ def test_a_merge_leaves_the_model_as_it_was_and_its_file_gives_its_images(webui:
 
 def test_an_interrupted_merge_leaves_the_model_as_it_was(webui: Webui, other: Path) -> None:
     own = images(webui)
-    options = {**SMALL, "generations": 50, "merge_with": named(webui, other), "merge_axes": "one"}
+    options = {**SMALL, "generations": 50, "merge_with": webui.title(other), "merge_axes": "one"}
     answers: list[Any] = []
     values = {"prompt": WORDS, "steps": 4, "batch_size": 2, "sampler_name": "DPM++ 2M"}
     thread = threading.Thread(target=lambda: answers.append(webui.pin([options], **values)))

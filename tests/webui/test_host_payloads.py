@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
+import time
+from operator import ne
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from tests.patience import HUNG
 from tests.webui.client import Webui, encoded
 
 SHORT = {"generations": 1, "lambda_": 3, "held_out": 2, "finalists": 0, "gifs": False, "plots": False}
@@ -42,6 +48,7 @@ def test_a_piece_is_pinned_on_prompts_of_two_sizes_with_targets_of_their_own(web
         ("{piece}\n--prompt '{piece}' --target /etc/hostname", "payload 2: target: '/etc/hostname' is not allowed"),
         ("--prompt '{piece}' --target 3", "payload 1: target: '3' is not allowed"),
         ("--prompt '{piece}' --mask m.png", "payload 1: mask: 'm.png' is not allowed"),
+        ("{piece}\n--prompt '{piece}' --sd_model nowhere", "payload 2: checkpoint: 'nowhere' is not allowed"),
         ("--prompt '{piece}' --steps 3", "payload 1: line: '--steps' is not allowed"),
         ("a cat", "payload 1: prompt: 'a cat' is not allowed"),
     ],
@@ -51,6 +58,88 @@ def test_what_is_refused(webui: Webui, lines: str, said: str) -> None:
     status, answer = webui.pin([{**SHORT, **PIECE, "payload": lines}], prompt="a {piece}", steps=3, batch_size=2)
     assert status == 422 and said in str(answer)
     assert len(webui.runs()) == before
+
+
+CAST = "a {piece} circle, blue background"
+TWO = {**SHORT, **PIECE, "generations": 3, "finalists": 1, "contest_seeds": 2, "start": "original"}
+
+
+def two_checkpoints(webui: Webui, other: Path) -> dict[str, Any]:
+    return {**TWO, "payload": f"--target 1\n--target 2 --seed 9 --sd_model '{webui.title(other)}'"}
+
+
+def own_images(webui: Webui, **values: Any) -> np.ndarray:
+    return np.stack(webui.render(**{"prompt": "a red blue circle", "steps": 3, "batch_size": 2, **values}).images)
+
+
+def test_two_checkpoints_are_loaded_once_a_generation_and_the_users_own_is_there_again(
+    webui: Webui, other: Path
+) -> None:
+    before, chosen = own_images(webui), webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"]
+    loaded = len(webui.loads())
+    status, answer = webui.pin([two_checkpoints(webui, other)], prompt=CAST, steps=3, batch_size=2)
+    assert status == 200, answer
+    loads = webui.loads()[loaded:]
+    run = webui.runs()[0]
+    head, *journal = webui.journal(run)
+    assert run["state"] == "finished" and any(other.name in name for name in head["host"]["assets"])
+    # looked at before; in the first generation both, then one in each; both in the contest and the check; the own
+    assert 4 <= len(loads) <= 1 + (2 + 1 + 1) + 2 + 2 + 1 and all(map(ne, loads, loads[1:])), loads
+    assert loads[0] == other.name != loads[-1]
+    assert len(next(line for line in journal if line["kind"] == "held")["checkpoint_gains"]) == 2
+    first = next(line for line in journal if line["kind"] == "candidate")
+    asked = {"seed": 9, "override_settings": {"sd_model_checkpoint": webui.title(other)}}
+    asked |= {"prompt": "a red blue circle, blue background", "sampler_name": "DPM++ 2M - Hyperbatch"}
+    wanted = own_images(webui, **asked)
+    found = np.stack([webui.picture(run, f"{first['folder']}/{name}") for name in first["images"][2:]])
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(own_images(webui), before)
+    assert webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"] == chosen
+
+
+def test_a_run_of_two_checkpoints_that_is_interrupted_goes_on_to_the_same_end(webui: Webui, other: Path) -> None:
+    before, options = own_images(webui), two_checkpoints(webui, other)
+    values = {"prompt": CAST, "steps": 3, "batch_size": 2}
+    assert webui.pin([options], **values)[0] == 200
+    whole = webui.runs()[0]
+    ended: list[Any] = []
+    job = threading.Thread(target=lambda: ended.append(webui.pin([options], **values)))
+    job.start()
+    while job.is_alive() and (webui.runs()[0]["run"] == whole["run"] or len(webui.journal(webui.runs()[0])) < 8):
+        time.sleep(0.05)
+    webui.call("/sdapi/v1/interrupt", {})
+    job.join(HUNG)
+    run = webui.runs()[0]
+    assert ended[0][0] == 200 and run["state"] == "stopped"
+    np.testing.assert_array_equal(own_images(webui), before)
+    status, answer = webui.pin([{"resume": run["run"]}], **values)
+    assert status == 200, answer
+    assert _timeless(webui.journal(run)) == _timeless(webui.journal(whole))
+
+
+def test_a_checkpoint_chosen_meanwhile_is_for_what_comes_after_the_run(webui: Webui, other: Path) -> None:
+    chosen, setting = webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"], "/sdapi/v1/options"
+    before, loaded = own_images(webui), len(webui.loads())
+    known, ended = len(webui.runs()), list[Any]()
+    values = {"prompt": "a red circle", "steps": 3, "batch_size": 2}
+    job = threading.Thread(target=lambda: ended.append(webui.pin([{**SHORT, "generations": 4}], **values)))
+    job.start()
+    while job.is_alive() and (len(webui.runs()) == known or len(webui.journal(webui.runs()[0])) < 4):
+        time.sleep(0.05)
+    webui.call(setting, {"sd_model_checkpoint": webui.title(other)})
+    job.join(HUNG)
+    assert ended[0][0] == 200 and webui.runs()[0]["state"] == "finished"
+    assert webui.loads()[loaded:] in ([], [other.name])
+    assert webui.call(setting)[1]["sd_model_checkpoint"] == webui.title(other)
+    assert not np.array_equal(own_images(webui), before)
+    webui.call(setting, {"sd_model_checkpoint": chosen})
+    np.testing.assert_array_equal(own_images(webui), before)
+
+
+def _timeless(journal: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a run has found, without times."""
+    kept = [line for line in journal if line["kind"] in ("candidate", "generation", "choice", "held", "finished")]
+    return [{k: v for k, v in line.items() if k not in ("time", "seconds", "n", "crc")} for line in kept]
 
 
 def _size(image: str) -> tuple[int, int]:

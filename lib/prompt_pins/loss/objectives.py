@@ -98,7 +98,8 @@ def tags_objective(images: Tensor, context: Context) -> NDArray[np.float64]:
     """
     wanted, unwanted = context.options.tags_wanted, context.options.tags_unwanted
     if context.tagger is None:
-        raise OptionError("loss_objectives", "tags", "the others, where the host offers no interrogator")
+        allowed = "the others, where the host offers no interrogator and the folder of scorers no tagger"
+        raise OptionError("loss_objectives", "tags", allowed)
     if not wanted and not unwanted:
         raise OptionError("tags_wanted", list(wanted), "at least one wanted or unwanted tag for the objective tags")
     shown = np.ascontiguousarray(_faded(images, context.mask).permute(0, 2, 3, 1).cpu().numpy())

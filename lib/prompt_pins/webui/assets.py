@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modules import shared
@@ -50,12 +50,16 @@ UNSAID = (None, "", 0, -1, "None")
 """Values of a job's fields that say nothing: one caller leaves out what another sends so."""
 
 
-def describe(p: Any, positive: str, negative: str) -> dict[str, dict[str, Any]]:
-    """assets: {what it is: its fingerprint}.  settings, job: {name: value} of those that are not at their default."""
+def describe(p: Any, positive: str, negative: str, checkpoints: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """assets: {what it is: its fingerprint}.  settings, job: {name: value} of those that are not at their default.
+
+    checkpoints: those that are loaded beside the job's own, as the host's list has them.
+    """
     texts = [(positive, False), (negative, True)]
     if getattr(p, "enable_hr", False):
         texts += [(getattr(p, "hr_prompt", "") or "", False), (getattr(p, "hr_negative_prompt", "") or "", True)]
-    files = {label: fingerprint(path) for label, path in _files(p, texts) if path and os.path.isfile(path)}
+    paths = [*_files(p, texts), *(pair for name in checkpoints for pair in _others(p, name))]
+    files = {label: fingerprint(path) for label, path in paths if path and os.path.isfile(path)}
     return {"assets": {**files, **_inversions(texts)}, "settings": _settings(p), "job": _job(p)}
 
 
@@ -138,6 +142,14 @@ def _files(p: Any, texts: list[tuple[str, bool]]) -> Iterator[tuple[str, str | N
     always = str(_value(p, "sd_lora") or "None")
     if always != "None":
         yield f"lora {always}", _network("lora", always)
+
+
+def _others(p: Any, name: str) -> Iterator[tuple[str, str | None]]:
+    """As `_files`, of a checkpoint beside the job's own."""
+    path = compat.checkpoint_info("checkpoint", name).filename
+    yield f"checkpoint {name}", path
+    yield f"checkpoint {name}: configuration", os.path.splitext(path)[0] + ".yaml"
+    yield f"checkpoint {name}: VAE", _vae(p, path)
 
 
 def _vae(p: Any, checkpoint: str) -> str | None:

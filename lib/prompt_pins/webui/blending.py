@@ -39,7 +39,7 @@ class LoadedMerge:
         wanted = {name: getattr(config, name) for name in FIELDS[1:] if getattr(config, name)}
         if list(wanted) == ["merge_minus"]:
             raise OptionError("merge_minus", config.merge_minus, "none without merge_with")
-        others = [compat.checkpoint_path(name, title) for name, title in wanted.items()]
+        others = [Path(compat.checkpoint_info(name, title).filename) for name, title in wanted.items()]
         self.sources = Sources(Path(self._info.filename), *others)
         check_unlike(self.sources.paths, self.sources.hashes)
         self.describe = self.sources.describe

@@ -162,13 +162,13 @@ def checkpoint_titles() -> list[str]:
     return list(getattr(module("modules.sd_models"), "checkpoint_tiles", list)())
 
 
-def checkpoint_path(field: str, title: str) -> Path:
-    """The file of one of them, by its title or name.  Raises `OptionError`, which names the field."""
+def checkpoint_info(field: str, title: str) -> Any:
+    """The host's entry of one of them, by its title or name.  Raises `OptionError`, which names the field."""
     models = module("modules.sd_models")
     known = getattr(models, "checkpoint_aliases", None) or getattr(models, "checkpoint_alisases", None) or {}
     if title not in known:
         raise OptionError(field, title, f"one of {', '.join(checkpoint_titles()) or 'no checkpoint'}")
-    return Path(known[title].filename)
+    return known[title]
 
 
 def weights_in_place(model: Any) -> bool:

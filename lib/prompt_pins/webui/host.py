@@ -19,7 +19,7 @@ from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, blending, compat, likelihood, neighbours, overrides, samplers, tagger
+from . import assets, blending, checkpoints, compat, likelihood, neighbours, overrides, samplers, tagger
 from .parsing import spared
 
 log = logging.getLogger(__name__)
@@ -92,32 +92,40 @@ class WebuiHost:
     """One job of the WebUI as a `Host`.
 
     texts: all prompts and negative prompts of the run, by which its files are known; at first the job's own.
-    seconds, images: spent rendering, and rendered, so far.  merge: what recipes' block weights are put into.
+    checkpoints: what its payloads name.  seconds, images: spent rendering, and rendered, so far.  merge: what recipes'
+    block weights are put into.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.texts = job.positive, job.negative
+        self.checkpoints: tuple[str, ...] = ()
+        self._own = checkpoints.chosen()
         self.seconds = 0.0
         self.images = 0
         self.merge: blending.LoadedMerge | None = None
 
     def describe(self) -> dict[str, Any]:
         """Name, versions, checkpoint and what a run does not choose itself: settings, files by their fingerprints."""
-        return self._described(*self.texts)
+        return self._described()
+
+    def expects(self, config: RunConfig) -> None:
+        """What a run needs beside the job's own: known before it begins, for `describe`."""
+        self.texts = config.every_text, config.every_negative
+        self.checkpoints = tuple(filter(None, config.checkpoints))
 
     def check_begun(self, record: Record) -> None:
         """Raises `OptionError` or `CheckpointError` where a run that goes on would be rendered with something else."""
         known, config = record.host, RunConfig.from_record(record.config)
-        self.texts = config.every_text, config.every_negative
-        found = self._described(*self.texts)
+        self.expects(config)
+        found = self._described()
         for name in SAME:
             hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
             if not hashed and known.get(name, found[name]) != found[name]:
                 raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
         assets.check(known, found)
 
-    def _described(self, positive: str, negative: str) -> dict[str, Any]:
+    def _described(self) -> dict[str, Any]:
         p = self.job.pristine
         said = {"template": self.job.template, "emphasis": overrides.emphasis_note(p)}
         return {
@@ -132,7 +140,7 @@ class WebuiHost:
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
             "hires_fix": bool(getattr(p, "enable_hr", False)),
-            **assets.describe(p, positive, negative),
+            **assets.describe(p, *self.texts, self.checkpoints),
             **(self.merge.describe() if self.merge else {}),
         }
 
@@ -200,7 +208,7 @@ class WebuiHost:
             job = dataclasses.replace(job, steps=compat.rendered_steps(q))
         neighbours.prepare(q)
         started = time.perf_counter()
-        processed = self._processed(q)
+        processed = self._processed(q, job.checkpoint)
         took = time.perf_counter() - started
         self.seconds, self.images = self.seconds + took, self.images + len(seeds)
         if neighbours.rewritten(q, recipe.prompt, seeds):
@@ -232,7 +240,7 @@ class WebuiHost:
             q = self._copy(Recipe(""), [job.seed] * len(places), job, forked=False)
             neighbours.prepare(q)
             with looks.of(q, recipes, places):
-                self._processed(q)
+                self._processed(q, job.checkpoint)
             if looks.problem:
                 compat.comment(self.job.pristine, f"The denoiser was not asked first: {looks.problem}")
                 return None
@@ -265,11 +273,15 @@ class WebuiHost:
         setattr(q, samplers.STRENGTH, forks.strength)
         return q
 
-    def _processed(self, q: Any) -> Any:
-        """The host's answer; never one of a batch that was interrupted or skipped."""
-        parser = None
+    def _processed(self, q: Any, checkpoint: str) -> Any:
+        """The host's answer; never one of a batch that was interrupted or skipped.  checkpoint: "" is the job's own."""
+        parser, title = None, checkpoints.title(q, checkpoint, self._own)
         try:
-            with overrides.in_force(q), spared(compat.prompt_parser()) as parser:
+            with (
+                checkpoints.in_force(title),
+                overrides.in_force(q),
+                spared(compat.prompt_parser()) as parser,
+            ):
                 processed = processing.process_images(q)
         except compat.INTERRUPTION as error:
             raise HostInterrupted("rendering was stopped") from error

@@ -21,6 +21,7 @@ from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
 from ..errors import HostError, MovedError, OptionError, StoreError, TargetError
 from ..loss import SCORERS
+from ..loss.tagger import find as onnx_tagger
 from ..map import work
 from ..merge.sources import check_recorded
 from ..options import checked
@@ -32,7 +33,7 @@ from ..run.beginning import picture
 from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
 from ..words import analyze
-from . import blending, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
+from . import blending, checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
 from .following import Ended, followed
@@ -105,7 +106,7 @@ def _begun(
         job = job.expanded(PIECE if piece else "")
     host = WebuiHost(job)
     config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
-    host.texts = config.every_text, config.every_negative
+    host.expects(config)
     if words:
         targets = run.targets(config, host) if run is not None and not config.target else ()
         return host, measuring.begin(config, more[0], host, runs, targets)
@@ -147,20 +148,21 @@ def make_config(
     if pin_to_source:
         targets += _source(job.pristine, inbox)
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
-    if any(str(name).partition(":")[0].strip() in SCORERS for name in values.get("loss_objectives") or ()):
+    if any(str(name).partition(":")[0].strip() in (*SCORERS, "tags") for name in values.get("loss_objectives") or ()):
         values["scorers"] = str(compat.scorers_folder())
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
     for number, one in enumerate(config.payloads, 1):
-        other = next((name for name in ("mask", "checkpoint") if getattr(one, name)), "")
-        if other:
-            raise OptionError(f"payload {number}: {other}", getattr(one, other), "none: all payloads have the run's")
+        if one.mask:
+            raise OptionError(f"payload {number}: mask", one.mask, "none: all payloads have the run's")
+        if one.checkpoint:
+            checkpoints.found(f"payload {number}: checkpoint", one.checkpoint)
         for name in one.target:
             if not name.isdecimal():
                 allowed = "the number of one of the target images, from 1"
                 raise OptionError(f"payload {number}: target", name, allowed)
     wanted = [name.partition(":")[0].strip() for name in config.loss_objectives]
-    if "tags" in wanted and tagger.find() is None:
+    if "tags" in wanted and onnx_tagger(config.scorers) is None and tagger.find() is None:
         raise OptionError("loss_objectives", "tags", tagger.MISSING)
     return config
 
@@ -199,7 +201,7 @@ def _pinned(
     record: Record | None = None,
 ) -> Ended:
     """A run to its end; of a merge also the merged file, and the model as it was.  record: of one that goes on."""
-    with blending.merged(config, host) as merge:
+    with checkpoints.several(config, host), blending.merged(config, host) as merge:
         if merge is not None and record is not None:
             check_recorded(record.host, merge.describe(), merge.sources.paths)
         folder, failure = _listened(begin(), config, host, console)
