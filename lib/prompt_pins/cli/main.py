@@ -278,7 +278,7 @@ for command in (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, f
 
 
 def main() -> None:
-    """Entry point: every `PinError`, and every mistake of the command line, is one message and exit code 2, a full disk 1."""
+    """Entry point: every `PinError`, and every mistake of the command line, is one message; exit code 2, `FULL` 1."""
     prepare()
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="prompt-pins", standalone_mode=False)
