@@ -62,9 +62,6 @@ def pin(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to pin, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     payloads: Annotated[
         Optional[Path],
         typer.Option(parser=some_path, metavar="FILE", help="A text file of payloads, one a line (see --payload)."),
@@ -77,8 +74,7 @@ def pin(
     if payloads is not None:
         options["payload"] = [*(options.get("payload") or ()), *read_payloads(payloads)]
     settings = merged(prompt, config, options)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
+    with crew.opened(settings, fresh(settings, *crew.own)) as host:
         run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 
 
@@ -89,9 +85,6 @@ def resume(
     crew: Crew,
     run: RunName,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     **moved: str,
 ) -> None:
     """Go on with a run, an analysis or a map that was interrupted, exactly where it was, with what it began with."""
@@ -104,14 +97,13 @@ def resume(
 
     folder = Runs(out).find(run)
     record = folder.record()
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, **moved}
-    again = crew.again(beside)
+    again = crew.again(moved)
     if record.state == "finished":
         draw_again(folder, again, moved)
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    with crew.opened(settings, again_as(record, device, embeddings, loras, moved), beside, record) as host:
+    with crew.opened(settings, again_as(record, *crew.own, moved), record, moved) as host:
         if record.task == measuring.TASK:
             measure_to_the_end(measuring.resume(folder, host), host, again=again)
         elif record.task == mapping.TASK:
@@ -128,9 +120,6 @@ def analyze(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to measure, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     run: Annotated[
         Optional[str],
         typer.Option(
@@ -151,11 +140,9 @@ def analyze(
     from .analyzing import Order, measure_to_the_end
 
     order = Order.of(prompt, config, Runs(out), run, against, options)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = crew.again(beside)
-    here, terminal = order.here(device, embeddings, loras), Terminal(stderr=as_json)
-    with crew.opened(order.config, here, beside, order.record, terminal) as host:
-        measure_to_the_end(order.begin(host), host, order.against, as_json, again)
+    here, terminal = order.here(*crew.own), Terminal(stderr=as_json)
+    with crew.opened(order.config, here, order.record, terminal=terminal) as host:
+        measure_to_the_end(order.begin(host), host, order.against, as_json, crew.again())
 
 
 @app.command(name="map")
@@ -166,9 +153,6 @@ def map_(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to map, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     run: Annotated[
         Optional[str], typer.Option(metavar="RUN", help="Map this run's own candidates instead of new ones.")
     ] = None,
@@ -179,10 +163,8 @@ def map_(
     from .mapping import Order, map_to_the_end
 
     order = Order(prompt, config, Runs(out), run, options)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = crew.again(beside)
-    with crew.opened(order.config, order.here(device, embeddings, loras), beside, order.record) as host:
-        map_to_the_end(start(order.config, order.options, host, order.runs, order.earlier), host, again)
+    with crew.opened(order.config, order.here(*crew.own), order.record) as host:
+        map_to_the_end(start(order.config, order.options, host, order.runs, order.earlier), host, crew.again())
 
 
 @app.command()
