@@ -58,18 +58,19 @@ def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> 
     text = escape(f"{declaration.help} [{'; '.join([*_allowed(hint, declaration), f'default: {shown}'])}]")
     choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=False)
     if inner in NUMBERS:
-        choice.parser, choice.metavar = functools.partial(_number, inner), NUMBERS[inner]
+        choice.parser = functools.partial(_number, inner, name, "; ".join(_allowed(hint, declaration)))
+        choice.metavar = NUMBERS[inner]
     kind: Any = list[inner] if many else inner  # type: ignore[valid-type]
     annotation = typing.Optional[kind]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice, annotation=annotation)
 
 
-def _number(kind: type, text: str) -> Any:
-    """A number; what is none stays text, which the configuration refuses with what is allowed."""
+def _number(kind: type, name: str, allowed: str, text: str) -> Any:
+    """A number of the command line.  Raises `PinError`, whose words are the configuration's."""
     try:
         return kind(text)
     except ValueError:
-        return text
+        raise PinError(str(OptionError(name, text, allowed))) from None  # typer takes a ValueError for its own
 
 
 def _allowed(hint: Any, declaration: Declaration) -> list[str]:

@@ -202,10 +202,11 @@ def export(
     from ..report import notations
     from ..report.view import verdict
     from ..store.files import check_place, write_text
-    from .baking import baked
 
     folder = Runs(out).find(run)
     if notation == "embedding":
+        from .baking import baked  # imports the engine
+
         emit(baked(folder, to, checkpoint, device, embeddings, loras))
         return
     if to is not None:
