@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ..errors import HostError, StoreError
 from ..store import RunFolder, Runs, events
 from ..store.left_out import LeftOut, left_out, note
+from .arguments import with_moved
 from .crew import Crew, again_as, with_workers
-from .parameters import OUT, Device, Embeddings, Loras, Out, RunName
+from .parameters import OUT, Out, RunName
 from .running import built, run_to_the_end
 from .terminal import Terminal
 
@@ -18,15 +19,9 @@ if TYPE_CHECKING:
     from ..config import RunConfig
 
 
+@with_moved
 @with_workers
-def leave_out(
-    crew: Crew,
-    run: RunName,
-    out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
-) -> None:
+def leave_out(crew: Crew, run: RunName, out: Out = OUT, **moved: str) -> None:
     """Pin a run's piece without each of its payloads in turn: how does it do on a prompt that had no part in it?"""
     from ..config import RunConfig
     from ..run import leaving
@@ -40,9 +35,8 @@ def leave_out(
     whole = RunConfig.from_record(record.config)
     configs = [leaving.without(whole, place) for place in range(len(whole.payloads))]
     threads.restore(record.host.get("threads"))
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = crew.again(beside)
-    with crew.opened(whole, again_as(record, device, embeddings, loras), beside, record) as host:
+    again = crew.again(moved)
+    with crew.opened(whole, again_as(record, *crew.own, moved), record, moved) as host:
         images = sum(make_plan(config, host).images for config in configs)
         console.say(f"{len(configs)} runs, each without one payload: at most {images} images in their searches")
         for place, config in enumerate(configs):
@@ -53,10 +47,10 @@ def leave_out(
             other = _earlier(runs, known.run if known else "", config)
             if other is None:
                 noting = functools.partial(_noted, folder, place + 1, functools.partial(loop.start, config, host, runs))
-                run_to_the_end(config, host, noting, again)
+                run_to_the_end(config, host, noting, again, moved)
                 other = runs.find(next(one.run for one in left_out(folder) if one.number == place + 1))
             elif other.record().state != "finished":
-                run_to_the_end(config, host, functools.partial(loop.resume, other, host), again)
+                run_to_the_end(config, host, functools.partial(loop.resume, other, host), again, moved)
             best = other.record().best
             if best is None:
                 raise HostError(f"the run {other.path.name} has no prompt: all of its candidates failed")
