@@ -18,7 +18,7 @@ import typer
 from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
-from . import facts, merging, threads
+from . import facts, leaving, merging, threads
 from .arguments import (
     merged,
     read_payloads,
@@ -256,7 +256,8 @@ def report(run: RunName, out: Out = OUT) -> None:
     build_index(Runs(folder.path.parent))
 
 
-for command in (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge):
+commands = (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge)
+for command in (leaving.leave_out, *commands):
     app.command()(command)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..store import Candidate, Generation, Held, Record
+from ..store import Candidate, Generation, Held, Record, RunFolder
 from ..store.folder import map_name
+from ..store.left_out import LeftOut, left_out
 from . import answer, merges, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
@@ -55,7 +56,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     parts = heat(record, first_stats, best_stats)
     levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
-    before = first(record)
+    before, left = first(record), left_out(RunFolder(root))
     return {
         "name": root.name,
         "record": record,
@@ -68,10 +69,10 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "original_fit": original.fit if original else None,
         "pinned_fit": winner.fit if winner else None,
         "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
-        **_payloads(record, thumbs),
+        **_payloads(record, thumbs, left),
         "held": held,
         "unseen_told": unseen(held) if held else "",
-        "scale": _scale(*_ends(held)) if held else None,
+        "scale": _scale(*_ends(held, left)) if held else None,
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
@@ -111,14 +112,19 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     }
 
 
-def _ends(held: Held) -> tuple[float, float]:
-    """The lowest and the highest end of a check's intervals."""
-    low, high = [held.low, *(gain[1] for gain in held.payload_gains)], [held.high, *(g[2] for g in held.payload_gains)]
-    return min(low), max(high)
+def _ends(held: Held, left: Sequence[LeftOut]) -> tuple[float, float]:
+    """The lowest and the highest end of a check's intervals, and of those of payloads that were left out."""
+    gains = [*held.payload_gains, *(gain for one in left for gain in one.gains[1:2])]
+    return min([held.low, *(gain[1] for gain in gains)]), max([held.high, *(gain[2] for gain in gains)])
 
 
-def _payloads(record: Record, thumbs: Thumbs) -> dict[str, Any]:
+def _payloads(record: Record, thumbs: Thumbs, left: Sequence[LeftOut]) -> dict[str, Any]:
     return {
+        "left_out": {
+            one.number: {**vars(one), "images": _pictures(thumbs, one.images, f"Pinned without payload {one.number}")}
+            for one in left
+            if one.gains
+        },
         "payloads": [_payload(thumbs, one) for one in payloads(record)],
         "checkpoints": checkpoints(record),
         "worst": record.config.get("payload_loss") == "worst",
