@@ -33,6 +33,7 @@ from .view import (
     variables,
     verdict,
 )
+from .workers import workers
 
 MATRIX = 30  # words; a larger matrix of correlations is not shown
 FILES = (
@@ -179,7 +180,7 @@ def _likelier(before: First | None) -> Callable[[float], float] | None:
 def _facts(record: Record) -> dict[str, Any]:
     plain, forked = record.plan.get("plain_evaluations"), record.plan.get("evaluations")
     return {
-        "workers": workers(record),
+        "workers": workers(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates),
         "images": sum(len(c.images) for c in record.candidates if c.evaluations),
         "plan_generations": record.plan.get("generations"),
@@ -234,19 +235,6 @@ def _contest(record: Record) -> list[tuple[Candidate, str, float]]:
         (by_id[name], roles.get(name, ""), math.fsum(fits) / len(fits)) for name, fits in rows if name in by_id and fits
     ]
     return sorted(found, key=lambda item: item[2])
-
-
-def workers(record: Record) -> list[tuple[str, int, int, float | None]]:
-    """(name, candidates, images, images a second of its own time) of a run's workers; [] where it had none."""
-    found: dict[str, list[Candidate]] = {}
-    for candidate in record.candidates:
-        if candidate.worker and candidate.evaluations:
-            found.setdefault(candidate.worker, []).append(candidate)
-    rows = []
-    for name, done in sorted(found.items()):
-        images, seconds = sum(len(c.images) for c in done), math.fsum(c.seconds.get("render", 0.0) for c in done)
-        rows.append((name, len(done), images, images / seconds if seconds > 0 else None))
-    return rows
 
 
 def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, Any]:
