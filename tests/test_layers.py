@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "loss": (
         {"errors", "options", "config"},
         {
-            "numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch",
+            "numpy", "torch", "PIL", "matplotlib", "flip_evaluator", "pytorch_msssim", "stlpips_pytorch", "onnxruntime",
             "transformers", "safetensors",
         },
     ),

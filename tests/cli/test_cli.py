@@ -155,3 +155,10 @@ def test_lists_and_conversions() -> None:
     assert "DPM++ SDE - Hyperbatch" in program("samplers").stdout
     assert program("convert", "a red++ cat").stdout == "a (red:1.21) cat\n"
     assert program("convert", "(a red cat").returncode == 2
+
+
+def test_text_is_exported_without_the_engine(finished: tuple[Path, str]) -> None:
+    told = "import sys\nfrom prompt_pins.cli.main import main\ntry:\n    main()\nfinally:\n    print(*sys.modules)"
+    words = [sys.executable, "-c", told, "export", "0", "--out", str(finished[0])]
+    printed = subprocess.run(words, capture_output=True, text=True, env=environment(), check=True).stdout
+    assert "prompt_pins.report.notations" in printed.split() and not {"torch", "diffusers"} & set(printed.split())

@@ -16,7 +16,7 @@ from PIL import Image
 from prompt_pins.cli import main as program
 from prompt_pins.headless.inversion import Inversion, load_inversions, save_inversion
 from prompt_pins.store import RunFolder, Runs
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 TINY = ["--steps", "1", "--batch-size", "2", "--held-out", "0", "--finalists", "0", "--width", "64", "--height", "64"]
 TINY += ["--no-gifs", "--no-plots", "--lambda", "3"]
@@ -171,6 +171,29 @@ def test_a_checkpoint_is_written_down_from_the_root_and_never_replaced_silently(
     assert command("resume", place, "--checkpoint", "moved.safetensors")[0] == 0
 
 
+def test_an_autoencoder_that_moved_is_named_to_go_on(command: Command) -> None:
+    from prompt_pins.headless.checkpoint import EMBEDDED
+
+    mark = "first_stage_model."
+    weights = {key.removeprefix(mark): part for key, part in load_file(EMBEDDED).items() if key.startswith(mark)}
+    save_file(weights, "vae.safetensors")
+    with command.patch.context() as patch:
+        stop_after(patch, 2)
+        command("pin", "a red circle", *TINY, "-g", "2", "--vae", "vae.safetensors", "--out", "runs")
+    Path("vae.safetensors").rename("moved.safetensors")
+    assert "vae.safetensors does not exist" in command.refused("resume", "0", "--out", "runs")
+    save_file({key: part * 2 for key, part in weights.items()}, "vae.safetensors")
+    assert "is not the one that this run was" in command.refused("resume", "0", "--out", "runs")
+    assert command("resume", "0", "--out", "runs", "--vae", "moved.safetensors")[0] == 0
+
+
+def test_a_folder_of_scorers_is_no_matter_of_the_host(command: Command) -> None:
+    assert command("pin", "a red circle", *TINY, "-g", "1", "--scorers", "none", "--out", "runs")[0] == 0
+    assert "none/clip/config.json" in command.refused(
+        "pin", "a", *TINY, "--scorers", "none", "--loss-objectives", "clip"
+    )
+
+
 def test_a_target_is_read_until_it_is_kept_and_then_no_more(command: Command) -> None:
     """A run that was killed before its target's line has rendered nothing: it begins as a new one would."""
     blue, red = (Image.new("RGB", (64, 64), colour) for colour in ((20, 40, 220), (220, 30, 30)))
@@ -285,7 +308,10 @@ def test_a_file_of_options_that_no_run_can_have(command: Command, text: str, mes
         (["a cat", "--config", "/dev/zero"], "larger than 4 MiB"),
         (["a cat", "--checkpoint", "/dev/zero"], "is not a .safetensors file"),
         (["a cat", "--embeddings", "/dev/zero"], "is not a folder"),
-        (["a cat", "--max-images", "9" * 5000], "max-images"),
+        (["a cat", "--max-images", "9" * 5000], "max_images: '9999"),
+        (["a cat", "--batch-size", "1e9"], "batch_size: '1e9' is not allowed; allowed: a whole number from 1 to 1024"),
+        (["a cat", "--cfg-scale", "high"], "cfg_scale: 'high' is not allowed; allowed: a number from 1 to 100"),
+        (["a cat", "--target-weights", "1", "--target-weights", "x"], "target_weights: 'x' is not allowed"),
         (["a cat", "--no-such"], "No such option: --no-such"),
         ([" ".join(f"w{i}" for i in range(2001))], "prompt: '2001 weights' is not allowed"),
         (["a cat", "--restarts", "1", "--objectives", "2"], "restarts: 1 is not allowed"),

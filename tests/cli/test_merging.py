@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from prompt_pins.headless.checkpoint import EMBEDDED
 from prompt_pins.merge.blocks import as_list, weights_of
 from prompt_pins.merge.presets import PRESETS
 from prompt_pins.report import merges
@@ -72,6 +74,31 @@ def test_a_merge_is_pinned_and_goes_on_where_it_was(command: Command, other: Pat
         command("merge", "", other, *WORDS, "--out", "third")
     save_file(changed, other)
     assert "merge_with: " in command.refused("resume", "0", "--out", "third")
+
+
+def test_checkpoints_that_moved_are_named_to_go_on_and_to_write_the_merged_file(command: Command, other: Path) -> None:
+    for suffix in (".safetensors", ".yaml"):
+        shutil.copy(EMBEDDED.with_suffix(suffix), f"a{suffix}")
+    with command.patch.context() as patch:
+        stop_after(patch, 0)
+        command("merge", "a.safetensors", other, *WORDS, "--out", "runs")
+    for place in (Path("a.safetensors"), Path("a.yaml"), other):
+        place.rename(place.with_stem(f"{place.stem}2"))
+    assert "checkpoint: " in command.refused("resume", "0", "--out", "runs")
+    assert "merge_with: " in command.refused("resume", "0", "--out", "runs", "--checkpoint", "a2.safetensors")
+    moved = ["--checkpoint", "a2.safetensors", "--merge-with", "b2.safetensors"]
+    with command.patch.context() as patch:
+        stop_after(patch, 1)
+        printed = command("resume", "0", "--out", "runs", *moved)[1]
+    assert f"to go on: prompt-pins resume runs/00000000 {' '.join(moved)}\n" in printed
+    none = command.refused("resume", "0", "--out", "runs", *moved, "--merge-minus", "c.safetensors")
+    assert "merge_minus: 'c.safetensors' is not allowed; allowed: none" in none
+    code, printed, errors = command("resume", "0", "--out", "runs", *moved)
+    assert code == 0 and "merged: runs/00000000/merged.safetensors" in printed, errors
+    Path("runs/00000000/merged.safetensors").unlink()
+    assert command("resume", "0", "--out", "runs")[0] == 1
+    assert command("resume", "0", "--out", "runs", *moved)[0] == 0
+    assert Path("runs/00000000/merged.safetensors").is_file()
 
 
 def test_bad_orders_are_refused(command: Command, other: Path) -> None:

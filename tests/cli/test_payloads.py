@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 from prompt_pins.cli.arguments import merged, read_payloads
 from prompt_pins.errors import OptionError, PinError
+from prompt_pins.headless.engine import HeadlessHost
+from prompt_pins.store import Runs
+
+from tests.cli.test_inputs import TINY, Command, command
+
+__all__ = ["command"]
 
 
 def test_a_file_has_a_payload_a_line_and_its_images_lie_beside_it(tmp_path: Path) -> None:
@@ -70,3 +76,31 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     for path, said in ((tmp_path, "cannot be read"), (tmp_path / "a.bin", "is not a text file")):
         with pytest.raises(PinError, match=said):
             read_payloads(path)
+
+
+def test_each_payload_left_out_of_a_run_of_its_own(command: Command) -> None:
+    lines = ["--payload", "a large {piece} circle", "--payload", "--prompt 'a {piece} star' --seed 5"]
+    assert command("pin", "--piece", "yellow blue", *lines, *TINY, "--held-out", "2", "--out", "runs")[0] == 0
+    asked: list[bool] = []
+
+    def stopping(self: HeadlessHost) -> bool:
+        asked.append(True)
+        return len(asked) == 4
+
+    with command.patch.context() as patch:
+        patch.setattr(HeadlessHost, "interrupted", stopping)
+        code, printed, _ = command("leave-out", "0", "--out", "runs")
+    assert code == 1 and "2 runs, each without one payload" in printed and "without payload 2" not in printed
+    code, printed, errors = command("leave-out", "0", "--out", "runs")
+    assert code == 0, errors
+    assert [folder.name for folder in sorted(Path("runs").glob("0*"))] == ["00000000", "00000001", "00000002"]
+    assert "payload 1, loss on unseen seeds: pinned on all " in " ".join(printed.split())
+    states = {number: Runs(Path("runs")).find(number).record() for number in ("1", "2")}
+    assert {record.state for record in states.values()} == {"finished"}
+    assert [list(record.config["payload"]) for record in states.values()] == [
+        ["--prompt 'a {piece} star' --seed 5"], ["a large {piece} circle"],
+    ]  # fmt: skip
+    with command.patch.context() as patch:
+        patch.setattr(HeadlessHost, "render", None)  # all is known
+        assert command("leave-out", "0", "--out", "runs")[0] == 0
+    assert "two payloads or more" in command.refused("leave-out", "1", "--out", "runs")

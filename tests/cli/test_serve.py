@@ -33,6 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).write_text("secret")
     (root / "00000001" / "out.html").symlink_to(root.parent / "secret.html")
     (root / "00000002").symlink_to(root.parent)
+    (root / "00000003").symlink_to("00000003")
     return root
 
 
@@ -101,6 +102,15 @@ def test_the_folder_of_a_page_leads_to_the_page(port: int, address: str) -> None
 def test_a_name_that_is_too_long_is_not_found(port: int, name: str) -> None:
     assert ask(port, f"/{name}")[0] == 404
     assert find(Path(), f"/{name}") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("http://[x/", 302), ("?", 302), ("/00000003/eye/", 404), ("/00000003/eye/state.json", 404)],
+)
+def test_an_address_that_is_none_and_a_circle_of_links_are_answered(port: int, address: str, status: int) -> None:
+    assert ask(port, address)[0] == status
+    assert ask(port, address.replace("state.json", "answer"), "POST")[0] == 403
 
 
 def test_a_dropped_connection_is_no_news(port: int, capfd: pytest.CaptureFixture[str]) -> None:

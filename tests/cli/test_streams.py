@@ -113,6 +113,11 @@ def test_a_full_disk_fails_an_analysis_in_a_sentence(command: Command) -> None:
     assert code == 1 and errors.startswith("error: ") and errors.count("\n") == 1
     assert printed == "to go on: prompt-pins resume runs/00000000\n"
     assert command("resume", "runs/00000000")[0] == 0
+    with command.patch.context() as patch:
+        patch.setattr(os, "replace", full)
+        for line in (["compare", "0", "0"], ["report", "0"]):
+            code, printed, errors = command(*line, "--out", "runs")
+            assert (code, printed) == (1, "") and errors.count("\n") == 1 and "No space left on device" in errors
 
 
 def test_a_report_that_cannot_be_written_is_drawn_later(command: Command) -> None:

@@ -344,6 +344,16 @@ def test_a_lora_of_another_model_is_refused(
         small.merge.check(written(tmp_path, {DOWN: torch.ones(2, 3), UP: torch.ones(4, 2)}))
     mine = of_layers(small, {NAME: ATTENTION})
     small.merge.check(written(tmp_path, {**mine, **flux}))
+    context = small.unet.config.cross_attention_dim
+    for name in (NAME, NAME.replace("down_blocks_1", "down_blocks_9")):
+        for width, model in ((768, "Stable Diffusion 1.x"), (1024, "Stable Diffusion 2.x"), (2048, "SDXL")):
+            keys = {f"{name}.lora_down.weight": torch.ones(2, width), f"{name}.lora_up.weight": torch.ones(4, 2)}
+            said = f"x.safetensors is for {model}, and this is a model whose prompts' vectors have {context} numbers: "
+            with pytest.raises(CheckpointError, match=said):
+                small.merge.check(written(tmp_path, keys))
+    text = {"lora_te2_x.lora_down.weight": torch.ones(2, 3), "lora_te2_x.lora_up.weight": torch.ones(4, 2)}
+    with pytest.raises(CheckpointError, match="is for SDXL, and this is"):
+        small.merge.check(written(tmp_path, text))
     assert "1 of its 2 layers are not in this model, such as transformer_blocks_0_q" in caplog.text
 
 

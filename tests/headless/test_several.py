@@ -39,7 +39,7 @@ def test_each_checkpoint_is_loaded_once_a_generation_and_the_run_goes_on(
         return HeadlessHost(name)
 
     host = SeveralHosts(opening, ("", other))
-    assert opened == ["", other] and host.describe()["checkpoints"][other]["checkpoint"] == Path(other).name
+    assert opened == [other, ""] and host.describe()["checkpoints"][other]["checkpoint"] == Path(other).name
     values: dict[str, Any] = {
         "prompt": "a {piece} circle", "piece": "red blue", "payload": ("--seed 3", f"--checkpoint {other}"),
         "steps": 1, "batch_size": 1, "lambda_": 2, "generations": 2, "finalists": 0, "held_out": 2, "width": 64,
@@ -50,6 +50,7 @@ def test_each_checkpoint_is_loaded_once_a_generation_and_the_run_goes_on(
         done.append(event)
         if isinstance(event, events.GenerationDone):
             counts.append(host.loaded)
+    assert opened[:4] == [other, "", other, ""]  # not once more before the first image
     assert all(after - before <= 1 for before, after in itertools.pairwise(counts))
     record = Runs(tmp_path).find("0").record()
     assert record.state == "finished" and record.host["checkpoints"][other]["checkpoint_sha256"]

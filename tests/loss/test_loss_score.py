@@ -78,7 +78,7 @@ def test_the_first_batch_pinned_to_itself() -> None:
     assert [found.image_target[n][n] for n in range(3)] == [0.0] * 3
     assert found.image_target[0][1] == pytest.approx(found.image_image[0][1], abs=1e-7)
     single = score_batch(images[:1], batch_targets(images[:1]), None, LossOptions())
-    assert single.loss == 0.0 and single.spread is None and single.best_image == 0
+    assert single.loss == 0.0 and single.spread is None
 
 
 def test_target_weights() -> None:
@@ -106,8 +106,6 @@ def test_json_is_plain_and_whole() -> None:
     assert [entry["level"] for entry in record["per_level"]] == [1, 2, 3]
     assert record["calculated_loss"] == found.loss == pytest.approx(sum(e["term"] for e in record["per_level"]))
     assert len(record["pairs"]) == 9 and record["pairs"][0].keys() == {"image", "target", "loss"}
-    assert found.best_pair()[0] in range(3) and found.best_image in range(3)
-    assert min(map(min, found.image_target)) == found.image_target[found.best_pair()[0]][found.best_pair()[1]]
 
 
 def test_what_is_refused() -> None:
@@ -240,7 +238,7 @@ def squared(images: torch.Tensor, pairs: torch.Tensor, context: object) -> torch
 
 
 def test_a_scorer_of_ones_own() -> None:
-    registry = {**OBJECTIVES, "squared": Objective("squared", "Squared difference", True, None, squared)}
+    registry = {**OBJECTIVES, "squared": Objective("squared", "Squared difference", True, squared)}
     images, targets = batch(2), batch_targets(batch(1, seed=50))
     options = replace(PLAIN, loss_objectives=(("squared", 1.0),))
     found = score_batch(images, targets, None, options, registry=registry)
@@ -250,7 +248,7 @@ def test_a_scorer_of_ones_own() -> None:
 
 @pytest.mark.parametrize("answer", [[1.0], [float("nan")] * 3, [-1.0, 0.0, 0.0]])
 def test_a_scorer_that_misbehaves(answer: list[float]) -> None:
-    registry = {"odd": Objective("odd", "Odd", True, None, lambda images, pairs, context: answer)}
+    registry = {"odd": Objective("odd", "Odd", True, lambda images, pairs, context: answer)}
     with pytest.raises(OptionError, match="objective odd"):
         options = replace(PLAIN, loss_objectives=(("odd", 1.0),))
         score_batch(batch(2), batch_targets(batch(1)), None, options, registry=registry)

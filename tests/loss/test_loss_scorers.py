@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError
-from prompt_pins.loss import LossOptions, batch_targets, clip, score_batch, tried
+from prompt_pins.loss import LossOptions, batch_targets, clip, image_reward, score_batch, tried
 from prompt_pins.loss.scorers import SCORERS, scores
 from prompt_pins.run import pin
 from prompt_pins.run.scoring import loss_options
@@ -25,6 +25,7 @@ from prompt_pins.store import Runs
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tests.loss import published
 from tests.run.painter import Painter
 
 pytest.importorskip("ftfy")  # a WebUI's packages need not hold these two
@@ -35,6 +36,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 TEXT = "a red circle, it’s “large”"
 LAYERS = (24, 16, 8, 6, 4, 1)
+HPS = "HPS_v2.1_compressed.pt"
+BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##s", "a", "circle", "red", ",", "on", "blue")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.manual_seed(9)
     torch.save(head().state_dict(), root / "aesthetic.pth")
+    (root / "imagereward").mkdir()
+    tokenizer.save_pretrained(root / "hps")
+    torch.save({"epoch": 1, "state_dict": published.OpenClip().state_dict()}, root / "hps" / HPS)
+    torch.save(published.Reward(len(BERT)).state_dict(), root / "imagereward" / "ImageReward.pt")
+    (root / "imagereward" / "vocab.txt").write_text("\n".join(BERT))
     return root
 
 
@@ -78,6 +86,7 @@ def unplugged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     clip.load.cache_clear()
     clip.text_vector.cache_clear()
+    image_reward.load.cache_clear()
 
 
 def head() -> nn.Module:
@@ -102,7 +111,15 @@ def stacked(images: np.ndarray) -> torch.Tensor:
 
 def reference(place: Path, images: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
     """The published way: the processor's steps one by one, then the whole model."""
-    model, rows = CLIPModel.from_pretrained(place).eval(), []
+    model, pixels = CLIPModel.from_pretrained(place).eval(), processed(images, mean, std)
+    tokens = [49406, *Vocabulary().tokens([TEXT])[0], 49407]
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([tokens]), pixel_values=pixels), model.logit_scale.exp().item()
+
+
+def processed(images: np.ndarray, mean: tuple[float, ...] = clip.MEAN, std: tuple[float, ...] = clip.STD) -> Any:
+    """The steps of CLIP's processor, one by one."""
+    rows = []
     for one in images:
         picture = Image.fromarray(one)
         share = 32 / min(picture.size)
@@ -110,11 +127,7 @@ def reference(place: Path, images: np.ndarray, mean: tuple[float, ...], std: tup
         left, top = (picture.width - 32) // 2, (picture.height - 32) // 2
         cut = np.asarray(picture, dtype=np.float64)[top : top + 32, left : left + 32]
         rows.append(((cut / 255 - np.array(mean)) / np.array(std)).transpose(2, 0, 1))
-    tokens = [49406, *Vocabulary().tokens([TEXT])[0], 49407]
-    with torch.no_grad():
-        return model(
-            input_ids=torch.tensor([tokens]), pixel_values=torch.tensor(np.stack(rows), dtype=torch.float32)
-        ), model.logit_scale.exp().item()
+    return torch.tensor(np.stack(rows), dtype=torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -148,16 +161,59 @@ def test_the_aesthetic_head(folder: Path, tmp_path: Path) -> None:
     assert torch.allclose(again, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [".pt", ".safetensors"])
+def test_hps_in_its_own_file(folder: Path, tmp_path: Path, kind: str) -> None:
+    images, model = pictures(), published.OpenClip().eval()
+    saved = torch.load(folder / "hps" / HPS, weights_only=True)["state_dict"]
+    model.load_state_dict(saved)
+    with torch.no_grad():
+        wanted = model(processed(images), [49406, *Vocabulary().tokens(["a red circle"])[0], 49407]).double()
+    root = folder
+    if kind == ".safetensors":
+        root = tmp_path
+        shutil.copytree(folder / "hps", root / "hps", ignore=shutil.ignore_patterns("*.pt"))
+        save_file(saved, root / "hps" / "HPS_v2_compressed.safetensors")
+    options = LossOptions(scorers=str(root), score_text="a red circle", device="cpu")
+    found = scores("hps", stacked(images), options)
+    assert torch.allclose(found, wanted, atol=1e-4) and found.std() > 1e-3
+
+
+@pytest.mark.parametrize("text, words", [("A red circles, Blue", [6, 8, 7, 5, 9, 11]), ("red " * 60, [8] * 33)])
+def test_image_reward(folder: Path, text: str, words: list[int]) -> None:
+    images, model = pictures((70, 48)), published.Reward(len(BERT)).eval()
+    model.load_state_dict(torch.load(folder / "imagereward" / "ImageReward.pt", weights_only=True))
+    with torch.no_grad():
+        wanted = model(processed(images), [2, *words, 3]).double()
+    options = LossOptions(loss_objectives={"imagereward": 1.0}, scorers=str(folder), score_text=text, device="cpu")
+    found = scores("imagereward", stacked(images), options)
+    assert torch.allclose(found, wanted, atol=1e-4) and found.std() > 1e-4
+    result = score_batch(images, batch_targets(images[:1]), None, options)
+    assert [fit for fit, _ in result.per_image] == pytest.approx((5 - found).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["hps", "imagereward"])
+def test_a_file_that_lacks_a_weight_says_which(folder: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(folder / name, tmp_path / name)
+    (path,) = (tmp_path / name).glob("*.pt")
+    whole = torch.load(path, weights_only=True)
+    weights = whole.get("state_dict", whole)
+    del weights[next(key for key in weights if key.endswith((".1.ln_2.bias", ".1.crossattention.self.key.bias")))]
+    torch.save(whole, path)
+    with pytest.raises(OptionError, match=r"cannot be used .*(layer_norm2\.bias|crossattention\.self\.key\.bias)"):
+        scores(name, stacked(pictures()[:1]), LossOptions(scorers=str(tmp_path), device="cpu"))
+
+
 @pytest.mark.parametrize("name", SCORERS)
 def test_what_is_missing_or_damaged_is_named(folder: Path, tmp_path: Path, name: str) -> None:
     image = stacked(pictures()[:1])
     with pytest.raises(OptionError, match="without a folder of scorers"):
         scores(name, image, LossOptions())
-    with pytest.raises(OptionError, match=r"until there is .*config\.json"):
+    with pytest.raises(OptionError, match=r"until there is .*(config\.json|\.pt)"):
         scores(name, image, LossOptions(scorers=str(tmp_path)))
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
-    (broken / "aesthetic.pth").write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
+    for part in ("aesthetic.pth", f"hps/{HPS}", "imagereward/ImageReward.pt"):
+        (broken / part).write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
     for part in ("clip", "pickscore"):
         (broken / part / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(OptionError, match="cannot be used"):
@@ -214,7 +270,7 @@ def test_the_command_lists_them(folder: Path, tmp_path: Path, monkeypatch: pytes
         with pytest.raises(SystemExit) as ended:
             main()
         lines = capsys.readouterr().out.splitlines()
-        assert ended.value.code == 0 and [line.split()[0] for line in lines] == [first] * len(SCORERS)
+        assert ended.value.code == 0 and [line.split()[0] for line in lines] == [*[first] * len(SCORERS), "NO"]
         assert all(str(place) in line for line in lines)
 
 

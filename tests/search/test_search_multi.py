@@ -153,9 +153,3 @@ def test_state_has_the_front():
     assert state["front"] == [[p.loss, p.distance] for p in search.front]
     assert len(state["mean"]) == len(state["std"]) == 4
     assert state["best_loss"] == min(p.loss for p in search.front)
-
-
-def test_distribution_starts_another_search():
-    search, _, _ = run(mo_lambda_=0, generations=30)
-    warm = create(np.ones(4), 0, 2, plain(), search.distribution())
-    np.testing.assert_allclose(warm.state()["mean"], search.state()["mean"])

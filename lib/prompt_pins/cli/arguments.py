@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import os
 import sys
@@ -28,6 +29,7 @@ MOST_BYTES = 4 * 2**20
 FIRST = ("Prompt", "Pin to", "Images", "How far", "Output")
 """The groups of `--help` that come before all others."""
 SHORT = {"negative_prompt": "--negative", "generations": "-g", "steps": "-s", "batch_size": "-b", "target": "-t"}
+NUMBERS = {int: "INTEGER", float: "FLOAT"}
 
 
 def parameters(skip: tuple[str, ...], cls: type = RunConfig, groups: Collection[str] = ()) -> list[inspect.Parameter]:
@@ -55,9 +57,20 @@ def _parameter(name: str, hint: Any, declaration: Declaration, default: Any) -> 
     shown = "the preset's" if declaration.by_preset else _shown(default)
     text = escape(f"{declaration.help} [{'; '.join([*_allowed(hint, declaration), f'default: {shown}'])}]")
     choice = typer.Option(None, *flags, help=text, rich_help_panel=declaration.group, show_default=False)
+    if inner in NUMBERS:
+        choice.parser = functools.partial(_number, inner, name, "; ".join(_allowed(hint, declaration)))
+        choice.metavar = NUMBERS[inner]
     kind: Any = list[inner] if many else inner  # type: ignore[valid-type]
     annotation = typing.Optional[kind]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice, annotation=annotation)
+
+
+def _number(kind: type, name: str, allowed: str, text: str) -> Any:
+    """A number of the command line.  Raises `PinError`, whose words are the configuration's."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise PinError(str(OptionError(name, text, allowed))) from None  # typer takes a ValueError for its own
 
 
 def _allowed(hint: Any, declaration: Declaration) -> list[str]:
@@ -103,6 +116,22 @@ def _with(command: Command, find: Callable[[tuple[str, ...]], list[inspect.Param
     command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
     return command
+
+
+def with_moved(command: Command) -> Command:
+    """`command(…, **moved)` with an option for each file that a run's host was opened with; what is not given is ""."""
+
+    def places(_: tuple[str, ...]) -> list[inspect.Parameter]:
+        known = declarations(RunConfig)
+        return [_moved(name, known[name].label) for name in HOST]
+
+    return _with(command, places)
+
+
+def _moved(name: str, label: str) -> inspect.Parameter:
+    said = f"{label}: where the run's lies now, if it was moved."
+    choice = typer.Option("", "--" + name.replace("_", "-"), metavar="PATH", help=said, show_default=False)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice, annotation=str)
 
 
 def own_options(given: dict[str, Any], cls: type = AnalysisOptions) -> dict[str, Any]:
@@ -199,7 +228,9 @@ def complete(values: Mapping[str, Any]) -> RunConfig:
     return placed(values)
 
 
-MODEL = ("checkpoint", "vae", "scorers", "merge_with", "merge_minus")
+HOST = ("checkpoint", "vae", "merge_with", "merge_minus")
+"""Options that are files which a host is opened with."""
+MODEL = (*HOST, "scorers")
 
 
 def placed(values: Mapping[str, Any]) -> RunConfig:

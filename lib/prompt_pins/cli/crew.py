@@ -21,7 +21,8 @@ import typer
 from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
 from ..store import Record
-from .arguments import MODEL, Command, some_path
+from .arguments import HOST, Command, some_path
+from .parameters import Device, Embeddings, Loras
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -92,6 +93,14 @@ class Crew:
     worker_cpus: Annotated[
         float, typer.Option(min=1.0, rich_help_panel=PANEL, help="Cores of each worker on Ray, and its threads.")
     ] = 1
+    device: Device = None
+    embeddings: Embeddings = None
+    loras: Loras = None
+
+    @property
+    def own(self) -> tuple[str | None, Path | None, Path | None]:
+        """What the engine is opened with here or on Ray, besides its models; WebUIs have their own."""
+        return self.device, self.embeddings, self.loras
 
     @property
     def shown(self) -> list[str]:
@@ -102,26 +111,33 @@ class Crew:
 
         return [without_login(url) for url in self.webui]
 
-    def again(self, beside: Mapping[str, object] = MappingProxyType({})) -> dict[str, object]:
-        """What a run needs to go on, besides its login.  beside: as in `opened`; a run's own host remembers it."""
+    def again(self, moved: Mapping[str, str] | None = None) -> dict[str, object]:
+        """What a run needs to go on, besides its login.
+
+        moved: as in `again_as`, where it goes on already; None: it begins, and remembers `own` by itself.
+        """
         strength = {"--denoising-strength": self.denoising_strength} if self.source else {}
         ray = {"--ray": self.ray, "--worker-gpus": self.worker_gpus, "--worker-cpus": self.worker_cpus}
-        given = {f"--{name}": value for name, value in beside.items()}
+        beside = {} if moved is None else self._beside(moved)
+        given = {f"--{name.replace('_', '-')}": value for name, value in beside.items()}
         return {**given, "--webui": self.shown, "--source": self.source, **strength, **(ray if self.ray else {})}
+
+    def _beside(self, moved: Mapping[str, str]) -> dict[str, object]:
+        return {"device": self.device, "embeddings": self.embeddings, "loras": self.loras, **moved}
 
     @contextlib.contextmanager
     def opened(
         self,
         config: RunConfig,
         here: Here,
-        beside: dict[str, object],
         record: Record | None = None,
+        moved: Mapping[str, str] = MappingProxyType({}),
         terminal: Terminal | None = None,
     ) -> Iterator[Engine]:
         """The host of a run.
 
-        here: what opens this process's own, or Ray's.  beside: what was given for that, by its options.  record: of a
-        run that goes on.  Raises `PinError`.
+        here: what opens this process's own, or Ray's.  record: of a run that goes on.  moved: as in `again_as`.
+        Raises `PinError`.
         """
         if self.webui and len(config.checkpoints) > 1:
             raise OptionError("payload", "--checkpoint", "none beside --webui: the WebUIs have their own")
@@ -139,7 +155,7 @@ class Crew:
         if not self.webui:
             yield from self._engines(here, terminal)
             return
-        for name, value in beside.items():
+        for name, value in self._beside(moved).items():
             if value:
                 raise OptionError(name, str(value), "none beside --webui: the WebUIs have their own")
         pool, lines = self._webuis(config)
@@ -186,23 +202,27 @@ class Crew:
 def fresh(config: RunConfig, device: str | None, embeddings: Path | None, loras: Path | None) -> Here:
     """What opens a configuration's engine."""
     opening = functools.partial(engine, device=device, prompt=config.every_text)
-    paths = {name: getattr(config, name) for name in MODEL}
+    paths = {name: getattr(config, name) for name in HOST}
     return Here(_for_all(config, opening, opening), embeddings=embeddings, loras=loras, **paths)
 
 
 def again_as(
-    record: Record, device: str | None, embeddings: Path | None, loras: Path | None = None, checkpoint: str = ""
+    record: Record,
+    device: str | None,
+    embeddings: Path | None,
+    loras: Path | None = None,
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> Here:
-    """What opens the engine that a run was rendered with."""
+    """What opens the engine that a run was rendered with.  moved: where its files lie now, by `HOST`."""
     known, paths = record.host, {"embeddings": embeddings, "loras": loras}
     opening = functools.partial(engine_again, record, device=device or known.get("device"))
     found = {name: path or known.get(f"{name}_folder") for name, path in paths.items()}
     found["embeddings"] = found["embeddings"] if known.get("embeddings") or embeddings else None
-    checkpoint = checkpoint or str(record.config.get("checkpoint") or "")
+    found |= {name: moved.get(name) or record.config.get(name) for name in HOST}
     config = RunConfig.from_record(record.config)
     others = functools.partial(engine, device=device or known.get("device"), prompt=config.every_text)
     opened = _for_all(config, opening, others, known.get("checkpoints"))
-    return Here(opened, checkpoint=checkpoint, vae=record.config.get("vae"), **found)
+    return Here(opened, **found)
 
 
 def _for_all(
@@ -240,12 +260,10 @@ def engine(**values: Any) -> HeadlessHost:
     return open_host(**_paths(values))
 
 
-def engine_again(record: Record, vae: str = "", **values: Any) -> HeadlessHost:
-    """`reopen_host`, with paths as text; vae: where that one is."""
+def engine_again(record: Record, **values: Any) -> HeadlessHost:
+    """`reopen_host`, with paths as text."""
     from ..headless.opening import reopen_host
 
-    if vae:
-        record = dataclasses.replace(record, config={**record.config, "vae": vae})
     return reopen_host(record, **_paths(values))
 
 

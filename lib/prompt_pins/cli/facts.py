@@ -64,14 +64,14 @@ def scorers(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of scorers, as --scorers takes it.")] = "",
 ) -> None:
     """List the scorers: what is there, and where the rest is looked for.  Nothing is ever fetched."""
+    from ..loss import tagger
     from ..loss.scorers import SCORERS
     from .arguments import absolute
 
     console, root = Terminal(), Path(absolute(folder) or "FOLDER")
-    for one in SCORERS.values():
-        missing = one.missing(root)
-        said = f"needs {missing}" if missing else str(root)
-        console.say(f"{'NO  ' if missing else 'ok  '}{one.name} ({one.label}): {said}")
+    rows = [(f"{one.name} ({one.label})", one.missing(root)) for one in SCORERS.values()]
+    for name, missing in [*rows, ("tags (a tagger as WD14)", tagger.missing(root))]:
+        console.say(f"{'NO  ' if missing else 'ok  '}{name}: {f'needs {missing}' if missing else root}")
 
 
 def convert(

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 the run failed (it can be resumed); 2 bad input, nothing w
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from pathlib import Path
@@ -17,14 +18,24 @@ import typer
 from .. import __version__
 from ..errors import OptionError, PinError, StoreError, reason
 from ..store import Runs
-from . import facts, merging, threads
-from .arguments import merged, read_payloads, some_path, with_analysis_options, with_map_options, with_options
+from . import facts, leaving, merging, threads
+from .arguments import (
+    merged,
+    read_payloads,
+    some_path,
+    with_analysis_options,
+    with_map_options,
+    with_moved,
+    with_options,
+)
 from .crew import Crew, again_as, fresh, with_workers
 from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out, RunName
 from .running import FAILED, draw_again, run_to_the_end
 from .terminal import GONE, Terminal, complain, emit, leave, prepare, shown
 
 BAD_INPUT = 2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What no other input would help: a full disk, a used-up quota, a disk that fails."""
 LONGEST = 500  # characters of a message about the command line, which may quote an argument of any length
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -51,9 +62,6 @@ def pin(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to pin, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     payloads: Annotated[
         Optional[Path],
         typer.Option(parser=some_path, metavar="FILE", help="A text file of payloads, one a line (see --payload)."),
@@ -66,23 +74,18 @@ def pin(
     if payloads is not None:
         options["payload"] = [*(options.get("payload") or ()), *read_payloads(payloads)]
     settings = merged(prompt, config, options)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
+    with crew.opened(settings, fresh(settings, *crew.own)) as host:
         run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 
 
 @app.command()
+@with_moved
 @with_workers
 def resume(
     crew: Crew,
     run: RunName,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="Where the run's checkpoint lies now, if moved.")
-    ] = "",
+    **moved: str,
 ) -> None:
     """Go on with a run, an analysis or a map that was interrupted, exactly where it was, with what it began with."""
     from ..config import RunConfig
@@ -94,20 +97,19 @@ def resume(
 
     folder = Runs(out).find(run)
     record = folder.record()
+    again = crew.again(moved)
     if record.state == "finished":
-        draw_again(folder)
+        draw_again(folder, again, moved)
         return
     settings = RunConfig.from_record(record.config)
     threads.restore(record.host.get("threads"))
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras, "checkpoint": checkpoint}
-    again = crew.again(beside)
-    with crew.opened(settings, again_as(record, device, embeddings, loras, checkpoint), beside, record) as host:
+    with crew.opened(settings, again_as(record, *crew.own, moved), record, moved) as host:
         if record.task == measuring.TASK:
             measure_to_the_end(measuring.resume(folder, host), host, again=again)
         elif record.task == mapping.TASK:
             map_to_the_end(mapping.resume(folder, host), host, again)
         else:
-            run_to_the_end(settings, host, lambda: loop.resume(folder, host), again)
+            run_to_the_end(settings, host, lambda: loop.resume(folder, host), again, moved)
 
 
 @app.command()
@@ -118,9 +120,6 @@ def analyze(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to measure, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     run: Annotated[
         Optional[str],
         typer.Option(
@@ -141,11 +140,9 @@ def analyze(
     from .analyzing import Order, measure_to_the_end
 
     order = Order.of(prompt, config, Runs(out), run, against, options)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = crew.again(beside)
-    here, terminal = order.here(device, embeddings, loras), Terminal(stderr=as_json)
-    with crew.opened(order.config, here, beside, order.record, terminal) as host:
-        measure_to_the_end(order.begin(host), host, order.against, as_json, again)
+    here, terminal = order.here(*crew.own), Terminal(stderr=as_json)
+    with crew.opened(order.config, here, order.record, terminal=terminal) as host:
+        measure_to_the_end(order.begin(host), host, order.against, as_json, crew.again())
 
 
 @app.command(name="map")
@@ -156,9 +153,6 @@ def map_(
     prompt: Annotated[Optional[str], typer.Argument(help="The prompt to map, in the WebUI's syntax.")] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     run: Annotated[
         Optional[str], typer.Option(metavar="RUN", help="Map this run's own candidates instead of new ones.")
     ] = None,
@@ -169,10 +163,8 @@ def map_(
     from .mapping import Order, map_to_the_end
 
     order = Order(prompt, config, Runs(out), run, options)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    again = crew.again(beside)
-    with crew.opened(order.config, order.here(device, embeddings, loras), beside, order.record) as host:
-        map_to_the_end(start(order.config, order.options, host, order.runs, order.earlier), host, again)
+    with crew.opened(order.config, order.here(*crew.own), order.record) as host:
+        map_to_the_end(start(order.config, order.options, host, order.runs, order.earlier), host, crew.again())
 
 
 @app.command()
@@ -210,10 +202,11 @@ def export(
     from ..report import notations
     from ..report.view import verdict
     from ..store.files import check_place, write_text
-    from .baking import baked
 
     folder = Runs(out).find(run)
     if notation == "embedding":
+        from .baking import baked  # imports the engine
+
         emit(baked(folder, to, checkpoint, device, embeddings, loras))
         return
     if to is not None:
@@ -263,18 +256,19 @@ def report(run: RunName, out: Out = OUT) -> None:
     build_index(Runs(folder.path.parent))
 
 
-for command in (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge):
+commands = (facts.samplers, facts.scorers, facts.hyperbatch, facts.doctor, facts.convert, merging.merge)
+for command in (leaving.leave_out, *commands):
     app.command()(command)
 
 
 def main() -> None:
-    """Entry point: every `PinError`, and every mistake of the command line, is one message and exit code 2."""
+    """Entry point: every `PinError`, and every mistake of the command line, is one message; exit code 2, `FULL` 1."""
     prepare()
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="prompt-pins", standalone_mode=False)
     except PinError as error:
         complain(error)
-        code = BAD_INPUT
+        code = FAILED if getattr(error.__cause__, "errno", None) in FULL else BAD_INPUT
     except BrokenPipeError:
         code = GONE
     except typer.Abort:

@@ -15,7 +15,7 @@ from ..merge.presets import PRESETS, preset
 from ..store import Runs
 from .arguments import complete, given_values, with_options
 from .crew import Crew, fresh, with_workers
-from .parameters import OUT, ConfigFile, Device, Embeddings, Loras, Out
+from .parameters import OUT, ConfigFile, Out
 from .running import run_to_the_end, signals
 from .terminal import Terminal, emit
 
@@ -35,9 +35,6 @@ def merge(
     ] = None,
     config: ConfigFile = None,
     out: Out = OUT,
-    device: Device = None,
-    embeddings: Embeddings = None,
-    loras: Loras = None,
     presets: Annotated[bool, typer.Option("--list", help="Draw the named presets of block weights.")] = False,
     all_presets: Annotated[
         bool, typer.Option("--grid", help="Render every preset on common seeds and rank them, instead of a search.")
@@ -52,8 +49,7 @@ def merge(
         return
     given = {**options, "checkpoint": checkpoint, "merge_with": merge_with}
     settings = order(given, prompt or [], config)
-    beside: dict[str, object] = {"device": device, "embeddings": embeddings, "loras": loras}
-    with crew.opened(settings, fresh(settings, device, embeddings, loras), beside) as host:
+    with crew.opened(settings, fresh(settings, *crew.own)) as host:
         if all_presets:
             from .grid import grid  # scores with torch
 

@@ -31,10 +31,11 @@ def run_to_the_end(
     host: Engine,
     begin: Callable[[], Iterator[Event]],
     again: Mapping[str, object] = MappingProxyType({}),
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run to the end, with a live screen and a live report; never leaves without the report.
 
-    again: options that are needed to go on, where they are not empty.
+    again: options that are needed to go on, where they are not empty.  moved: as in `crew.again_as`.
     """
     from ..report import LiveReport
     from ..run.plan import make_plan
@@ -64,18 +65,19 @@ def run_to_the_end(
         finally:
             screen.close()
     if folder is not None:
-        _close(console, folder, received, failure or live.failed or _merged(console, folder), flags(again))
+        _close(console, folder, received, failure or live.failed or _merged(console, folder, moved), flags(again))
 
 
-def _merged(console: Terminal, folder: RunFolder) -> Exception | None:
+def _merged(console: Terminal, folder: RunFolder, moved: Mapping[str, str]) -> Exception | None:
     """Write what a merge found, once its run is finished; why it cannot be written."""
     from ..report.merged_file import keep
 
     def sources() -> Sources:
-        from ..headless.merged import open_sources  # imports diffusers, which most runs end without
+        from ..headless.merged import open_sources
+        from ..merge.sources import FIELDS  # imports diffusers, which most runs end without
 
         config = folder.record().config
-        return open_sources(*(str(config.get(name) or "") for name in ("checkpoint", "merge_with", "merge_minus")))
+        return open_sources(*(moved.get(name) or str(config.get(name) or "") for name in FIELDS))
 
     try:
         for line in keep(folder, sources):
@@ -145,14 +147,14 @@ def built(folder: RunFolder) -> Path:
     return build_analysis(folder.path)
 
 
-def draw_again(folder: RunFolder) -> None:
+def draw_again(folder: RunFolder, again: Mapping[str, object], moved: Mapping[str, str]) -> None:
     """What is left to do for a finished run: its report, which a killed process may have left half drawn."""
     console, task = Terminal(), folder.record().task
     what = {"words": "analysis", "map": "map"}.get(task, "run")
     console.say(f"this {what} is finished; its report is drawn again")
     built(folder)
     if task == "pin":
-        _close(console, folder, [], _merged(console, folder))
+        _close(console, folder, [], _merged(console, folder, moved), flags(again))
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import logging
@@ -16,7 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError, PinError
+from ..errors import OptionError, PinError, StoreError
 
 if TYPE_CHECKING:
     from ..store import RunFolder
@@ -39,14 +40,22 @@ MOST_BYTES = 2**20
 log = logging.getLogger(__name__)
 
 
+def path_of(address: str) -> str:
+    """The path that a request names; "" where its address is none, such as `http://[x/`."""
+    try:
+        return urllib.parse.urlsplit(address).path
+    except ValueError:
+        return ""
+
+
 def find(root: Path, address: str) -> Path | None:
     """The file that an address names: `index.html`, or a file of a known kind below a run's folder; else None.
 
     Links that lead out of the root, hidden files and the journal's lock are not shown.
     """
     try:
-        path = urllib.parse.unquote(urllib.parse.urlsplit(address).path, errors="strict")
-    except (ValueError, UnicodeDecodeError):
+        path = urllib.parse.unquote(path_of(address), errors="strict")
+    except UnicodeDecodeError:
         return None
     parts = [part for part in path.split("/") if part]
     if path.endswith("/"):
@@ -66,10 +75,10 @@ def find(root: Path, address: str) -> Path | None:
 
 def folder_address(root: Path, address: str) -> str | None:
     """The address of a folder's page, where `address` is that of the folder without the slash at its end."""
-    path = urllib.parse.urlsplit(address).path
+    path = path_of(address)
     if path.endswith("/") or find(root, path + "/") is None:
         return None
-    return "/" + path.strip("/") + "/"
+    return f"/{path.strip('/')}/" if path.strip("/") else "/"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -119,21 +128,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _eye(self, what: str) -> str | None:
         """The run whose page by eye, or a part of it, is asked for."""
-        found = EYE.fullmatch(urllib.parse.urlsplit(self.path).path)
+        found = EYE.fullmatch(path_of(self.path))
         return found[1] if found is not None and found[2] == what else None
 
     def _run(self, name: str) -> RunFolder | None:
         """A run by its number, where it has a journal that lies within it."""
         from ..store import RunFolder
+        from ..store.files import inside
         from ..store.folder import has
 
-        folder = RunFolder(self.root / name)
-        inside = folder.path.resolve().is_relative_to(self.root.resolve()) and has(folder.path, "journal.jsonl")
-        return folder if inside else None
+        with contextlib.suppress(StoreError):
+            if has(path := inside(self.root, name), "journal.jsonl"):
+                return RunFolder(path)
+        return None
 
     def _shown_by_eye(self, whole: bool) -> bool:
         """Send the page of a run by eye, or how it is; False for any other address."""
-        found = EYE.fullmatch(urllib.parse.urlsplit(self.path).path)
+        found = EYE.fullmatch(path_of(self.path))
         folder = None if found is None or found[2] == "answer" else self._run(found[1])
         if found is None or folder is None:
             return False

@@ -178,7 +178,7 @@ class LossGroup:
         ("flip",),
         label="Objectives of the loss",
         help="What is compared: flip, ssim, ms-ssim, st-lpips, colour, tags, and "
-        "with their files clip, pickscore, aesthetic; each as name or name:weight. Or taste "
+        "with their files clip, pickscore, hps, imagereward, aesthetic; each as name or name:weight. Or taste "
         "alone: you rank the candidates by eye, on a page.",
     )
     tags_wanted: tuple[str, ...] = option(
@@ -190,12 +190,13 @@ class LossGroup:
     scorers: str = option(
         "",
         label="Folder of scorers",
-        help="Where the files of clip, pickscore and aesthetic lie; prompt-pins scorers says what is looked for.",
+        help="Where the files of clip, pickscore, hps, imagereward and aesthetic lie, and those of a tagger for tags; "
+        "prompt-pins scorers says what is looked for.",
     )
     score_text: str = option(
         "",
         label="Text of the scorers",
-        help="What the images should show, for clip and pickscore; none: the prompt without its weights.",
+        help="What the images should show, for all scorers but aesthetic; none: the prompt without its weights.",
     )
     loss_memory_mb: int = option(
         512, label="Memory of the loss", low=16, high=2**20, help="MiB that the features of a batch may take."

@@ -9,11 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import HostError
+from ..config import RenderOptions
+from ..errors import HostError, OptionError
 
 DOWN = 8
 """Pixels a side of one latent pixel."""
 DECODED_PIXELS = 2**20
+
+
+def size_of(job: RenderOptions, own: int) -> tuple[int, int]:
+    """(width, height) in pixels of a job's images.  own: what 0 stands for.  Raises `OptionError`."""
+    for name, pixels in (("width", job.width), ("height", job.height)):
+        if pixels < 0 or pixels % DOWN or 0 < pixels < 64:
+            raise OptionError(name, pixels, "a multiple of 8 from 64 to 8192, or 0 for the model's own")
+    return job.width or own, job.height or own
 
 
 class Autoencoder:

@@ -14,14 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ..merge.blocks import BASE, UNET, block_of
+from ..merge.holding import Holding, Put
 from ..merge.sources import PRECISIONS, Sources, merged
 from .checkpoint import Checkpoint
 from .lora_layers import ENDS, block_places
 from .networks import Networks
 from .single_file import networks_of
-
-Put = tuple[float, str]
-"""A block's weight, and the precision that it was rounded to."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,45 +41,24 @@ class _Place:
         live.copy_(merged(a, b, rest[0] if rest else None, weight, PRECISIONS[precision]))
 
 
-class Blend:
+class Blend(Holding):
     """The only one that changes a model's weights besides LoRAs, which are to be out while it does.
 
     model: on its device, in the precision that it computes in.
     """
 
     def __init__(self, model: Checkpoint, sources: Sources) -> None:
-        self._model, self.names = model, sources.names
+        super().__init__(sources.names)
         self._blocks: dict[str, list[_Place]] = {name: [] for name in sources.names}
-        self._now: dict[str, Put | None] = dict.fromkeys(sources.names)
         parts = [networks_of(model.path, sources.weights(place)) for place in range(len(sources.paths))]
         for block, place in self._places(model, parts):
             self._blocks[block].append(place)
 
-    def put(self, weights: Mapping[str, float], precision: str) -> None:
-        """Make the weights those of a merge.  Blocks that have theirs already are not touched.
-
-        If it fails on the way, or is interrupted, the next call makes it good.
-        """
-        for block, weight in weights.items():
-            self._set(block, (weight, precision))
-
-    def clear(self) -> None:
-        """Make all weights A's own."""
-        for block in self._blocks:
-            self._set(block, None)
-
-    def differs(self, weights: Mapping[str, float], precision: str) -> bool:
-        """Whether `put` would change anything."""
-        return any(self._now.get(block, ()) != (weight, precision) for block, weight in weights.items())
-
-    def _set(self, block: str, wanted: Put | None) -> None:
-        if block in self._now and self._now[block] == wanted:
-            return
-        self._now.pop(block, None)  # until all of it is there
+    def _write(self, wanted: Mapping[str, Put | None]) -> None:
         with torch.no_grad():
-            for place in self._blocks[block]:
-                place.put(*(wanted or (None, "")))
-        self._now[block] = wanted
+            for block, put in wanted.items():
+                for place in self._blocks[block]:
+                    place.put(*(put or (None, "")))
 
     def _places(self, model: Checkpoint, parts: list[Networks]) -> Iterator[tuple[str, _Place]]:
         blocks = unet_blocks(model.unet, self.names)

@@ -12,7 +12,6 @@ from .condition import Condition
 from .prompt_steps import expand, split_and
 from .text import USUAL, Reading, TextEncoder
 
-LORAS = tuple(f"<{net}:" for net in LORA_NETS)
 log = logging.getLogger(__name__)
 
 

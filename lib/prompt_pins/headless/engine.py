@@ -19,7 +19,7 @@ from ..config import RenderOptions
 from ..errors import HostError, HostInterrupted, OptionError
 from ..host import Batch, Misfits, Recipe, View, checked_settings
 from ..sampling import ForkOptions, fork_schedule, independent_levels, karras_sigmas, make_hyperbatch
-from .autoencoder import DOWN, Autoencoder
+from .autoencoder import DOWN, Autoencoder, size_of
 from .checkpoint import Checkpoint, load
 from .conditioning import Guidance, Reader
 from .denoiser import Denoiser, denoise
@@ -137,7 +137,7 @@ class HeadlessHost:
 
     def size(self, job: RenderOptions) -> tuple[int, int]:
         """(width, height) in pixels.  Raises `OptionError`."""
-        return self._size("width", job.width), self._size("height", job.height)
+        return size_of(job, self._model.pixels)
 
     def levels(self, batch_size: int, job: RenderOptions, forked: bool) -> tuple[tuple[int, ...], ...]:
         """The tree of a batch; every image its own branch unless the sampler is a Hyperbatch form and `forked`."""
@@ -293,11 +293,6 @@ class HeadlessHost:
         if forked and find_sampler(job.sampler).hyperbatch:
             return ForkOptions(job.fork_policy, job.fork_strength)
         return ForkOptions("none")
-
-    def _size(self, name: str, pixels: int) -> int:
-        if pixels < 0 or pixels % DOWN or 0 < pixels < 64:
-            raise OptionError(name, pixels, "a multiple of 8 from 64 to 8192, or 0 for the model's own")
-        return pixels or self._model.pixels
 
     def _check(self) -> None:
         if self._stop.is_set():

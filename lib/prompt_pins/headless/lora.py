@@ -39,6 +39,11 @@ KINDS = (
     (".diff ", "one of full differences"), ("a1.", "a GLoRA"), ("a2.", "a GLoRA"),
 )  # fmt: skip
 """What is said of a key that is none of those, by what it holds."""
+KEYS = ("attn2_to_k", "attn2_to_v")
+"""What ends the name of a layer that hears the prompt."""
+SDXL = 2048
+MODELS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", SDXL: "SDXL"}
+"""Models by how many numbers their prompts' vectors have."""
 ADAPTER = "lora_adapter_metadata"
 """Where diffusers keeps peft's configuration."""
 
@@ -90,9 +95,20 @@ class Lora:
     short: str
 
     @property
+    def context(self) -> int | None:
+        """How many numbers the vectors of a prompt have in the model that it is for; None: it does not tell."""
+        keys = (layer.shape[1] for name, layer in self.layers.items() if name.startswith(UNET) and name.endswith(KEYS))
+        return next(keys, SDXL if any(name.startswith(TEXT_2) for name in self.layers) else None)
+
+    @property
     def speaks(self) -> bool:
         """Whether it changes text encoders, too."""
         return any(not name.startswith(UNET) for name in self.layers)
+
+
+def model_of(context: int) -> str:
+    """What a model is called in a message, by how many numbers its prompts' vectors have."""
+    return MODELS.get(context, f"a model whose prompts' vectors have {context} numbers")
 
 
 def metadata_of(path: Path) -> dict[str, str]:

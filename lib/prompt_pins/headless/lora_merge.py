@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from .lora import UNET, Layer, Lora
+from .lora import UNET, Layer, Lora, model_of
 from .lora_layers import layers_of
 from .lora_tags import Mix
 from .towers import Tower
@@ -26,6 +26,7 @@ class Merge:
 
     def __init__(self, unet: Any, towers: Sequence[Tower]) -> None:
         self._layers = layers_of(unet, towers)
+        self._context: int = unet.config.cross_attention_dim
         self._own: dict[nn.Module, Tensor] = {}
         self._mix: Mix | None = ()
 
@@ -33,15 +34,12 @@ class Merge:
         """Raises `CheckpointError` for a LoRA of another kind of model; warns of layers that this model lacks."""
         lacking = [name for name in lora.layers if name not in self._layers]
         if len(lacking) == len(lora.layers):
-            raise CheckpointError(
-                f"loras: {lora.path} is for another kind of model: this one has none of its layers, such as "
-                f"{lacking[0][:120]}"
-            )
+            raise CheckpointError(f"{self._unlike(lora)}: this one has none of its layers, such as {lacking[0][:120]}")
         for name, layer in lora.layers.items():
             if name not in lacking and not layer.fits(tuple(self._weight(name).shape)):
                 raise CheckpointError(
-                    f"loras: {lora.path} is for another kind of model: its {name[:120]} is for a weight of "
-                    f"{_shown(layer.shape)}, this one's is {_shown(self._weight(name).shape)}"
+                    f"{self._unlike(lora)}: its {name[:120]} is for a weight of {_shown(layer.shape)}, this one's is "
+                    f"{_shown(self._weight(name).shape)}"
                 )
         if lacking:
             log.warning(
@@ -81,6 +79,11 @@ class Merge:
         """Take everything out, and forget the originals: before the networks are moved."""
         self.put(())
         self._own.clear()
+
+    def _unlike(self, lora: Lora) -> str:
+        if lora.context in (None, self._context):
+            return f"loras: {lora.path} is for another kind of model"
+        return f"loras: {lora.path} is for {model_of(lora.context)}, and this is {model_of(self._context)}"
 
     def _weight(self, name: str) -> Tensor:
         weight = self._layers[name].weight

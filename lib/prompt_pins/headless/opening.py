@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..config import RunConfig
 from ..errors import CheckpointError, OptionError
-from ..merge.sources import FIELDS, Sources, check_recorded
+from ..merge.sources import Sources, check_recorded
 from ..store import Record
 from .checkpoint import Checkpoint, load
 from .engine import HeadlessHost
@@ -53,8 +53,11 @@ def reopen_host(
     precise: bool = False,
     checkpoint: str = "",
     loras: Path | None = None,
+    vae: str = "",
+    merge_with: str = "",
+    merge_minus: str = "",
 ) -> HeadlessHost:
-    """The host that a run was rendered with; what is not given of `checkpoint` and both folders is its own.
+    """The host that a run was rendered with; what is not given of files and folders is the run's own.
 
     Raises `CheckpointError`, which names what is missing or is another one, and `OptionError`.
     """
@@ -69,9 +72,15 @@ def reopen_host(
         if not known.get("embeddings_folder"):
             raise CheckpointError(f"embeddings: this run was rendered with {', '.join(names)}; name their folder")
         folder = Path(str(known["embeddings_folder"]))
-    vae, checkpoint = str(record.config.get("vae", "")), checkpoint or str(record.config.get("checkpoint", ""))
+    given = {"checkpoint": checkpoint, "vae": vae, "merge_with": merge_with, "merge_minus": merge_minus}
+    for name, moved in given.items():
+        own = str(record.config.get(name) or "")
+        if moved and not own and name != "checkpoint":
+            raise OptionError(name, moved, "none: this run was rendered without")
+        given[name] = moved or own
+    checkpoint, vae, *others = given.values()
     mine = _recorded_loras(record, loras, checkpoint)
-    sources = _sources(checkpoint, *(str(record.config.get(name) or "") for name in FIELDS[1:]))
+    sources = _sources(checkpoint, *others)
     host = _open(load(checkpoint, vae), device, folder, names, precise, mine, sources)
     for key in ("checkpoint_sha256", "prediction", "configuration_sha256", "vae_sha256"):
         found = host.describe()[key]

@@ -11,6 +11,7 @@ import numpy as np
 from ..config import RenderOptions
 from ..errors import CheckpointError, OptionError
 from ..host import Batch, Misfits, Recipe, View
+from .autoencoder import size_of
 from .engine import HeadlessHost
 
 HASHES = ("checkpoint_sha256", "configuration_sha256", "vae_sha256", "prediction")
@@ -30,18 +31,20 @@ class SeveralHosts:
         names: Sequence[str],
         known: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        self._opening, self._sizes, self.loaded = opening, dict[tuple[str, int, int], tuple[int, int]](), 0
-        self._others: dict[str, dict[str, str]] = {}
+        self._opening, self._pixels, self.loaded = opening, dict[str, int](), 0
         self._now, self._host, self._stop = "", cast(Optional[HeadlessHost], None), threading.Event()
         self._name = names[0]
-        self._said, self._words = self._at(names[0]).describe(), self._at(names[0]).embeddings()
-        for name in names[1:]:
-            told, words = self._at(name).describe(), self._at(name).embeddings()
-            self._others[name] = {"checkpoint": told["checkpoint"], **{key: str(told[key]) for key in HASHES}}
-            if known is not None and known.get(name) != self._others[name]:
+        told, words = dict[str, dict[str, Any]](), dict[str, tuple[str, ...]]()
+        for name in (*names[1:], names[0]):  # the run's own last, as the first image is its
+            told[name], words[name] = self._at(name).describe(), self._at(name).embeddings()
+            self._pixels[name] = self._at(name).checkpoint.pixels
+        self._said, self._words = told[names[0]], words[names[0]]
+        self._others = {name: {key: str(told[name][key]) for key in ("checkpoint", *HASHES)} for name in names[1:]}
+        for name, said in self._others.items():
+            if known is not None and known.get(name) != said:
                 raise CheckpointError(f"checkpoint: {name} is not the one that this run was rendered with")
-            if words != self._words:
-                raise OptionError("embeddings", list(words), f"those of {names[0] or 'the small model'}, too")
+            if words[name] != self._words:
+                raise OptionError("embeddings", list(words[name]), f"those of {names[0] or 'the small model'}, too")
 
     def _at(self, name: str) -> HeadlessHost:
         """The host of a checkpoint, which is loaded now; the one before is let go first."""
@@ -62,10 +65,7 @@ class SeveralHosts:
 
     def size(self, job: RenderOptions) -> tuple[int, int]:
         """(width, height) in pixels: 0 stands for the own size of the job's checkpoint."""
-        key = (job.checkpoint, job.width, job.height)
-        if key not in self._sizes:
-            self._sizes[key] = self._at(job.checkpoint).size(job)
-        return self._sizes[key]
+        return size_of(job, self._pixels[job.checkpoint])
 
     def settings(self, job: RenderOptions) -> dict[str, float]:
         """What the loaded one can set: it is the same of all."""

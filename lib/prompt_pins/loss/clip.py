@@ -1,7 +1,8 @@
-"""CLIP models from folders of transformers: images and texts as vectors.  Imports torch, numpy and Pillow.
+"""CLIP models from folders: images and texts as vectors.  Imports torch, numpy and Pillow.
 
-Nothing is fetched: a folder holds `config.json`, `model.safetensors` and the tokenizer's files, and may hold
-`preprocessor_config.json`.  The library transformers is imported when a model is asked for.
+Nothing is fetched: a folder holds `config.json` and `model.safetensors` as transformers saves them, or a file in
+OpenCLIP's layout, and the tokenizer's files; it may hold `preprocessor_config.json`.  The library transformers is
+imported when a model is asked for.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from prompt_pins.loss import open_clip
+from prompt_pins.loss.weights import first
+
 CHUNK = 32
 """Images that the model sees at once."""
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP's own training images, where a folder does not say."""
-NEEDED = ("config.json", "model.safetensors")
 MOST_TOKENS = 77
 
 
@@ -32,7 +35,11 @@ class Clip:
         from transformers import AutoTokenizer, CLIPModel
 
         dtype = torch.float16 if device.type == "cuda" else torch.float32
-        model: Any = CLIPModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+        model: Any
+        if (own := first(folder, open_clip.FILES)) is not None:
+            model = open_clip.model(own)
+        else:
+            model = CLIPModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
         self._model, self._device, self._dtype = model.to(device, dtype).eval(), device, dtype
         self._tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         self.side = int(model.config.vision_config.image_size)

@@ -6,7 +6,7 @@ A user's own scorer is a few lines:
         left, right = pairs.T
         return ((images[left] / 255.0 - images[right] / 255.0) ** 2).mean(dim=(1, 2, 3))
 
-    registry = {**OBJECTIVES, "squared": Objective("squared", "Squared difference", True, None, squared)}
+    registry = {**OBJECTIVES, "squared": Objective("squared", "Squared difference", True, squared)}
     score_batch(images, targets, levels, LossOptions(loss_objectives={"squared": 1.0}), registry=registry)
 """
 
@@ -52,7 +52,7 @@ class Context:
 class Objective:
     """A registered objective.
 
-    `name` in options and journals; `label` for people; `needs`: the optional package that it imports, or None.
+    `name` in options and journals; `label` for people.
     If `pairwise`, `function(images, pairs, context)` gives P losses ≥ 0 for P index pairs (`pairs` is a P x 2
     integer tensor on the CPU); if not, `function(images, context)` gives a score ≥ 0 for each of N images, 0
     the best.  `images` is an N x 3 x H x W uint8 sRGB tensor; where a mask is black it is grey in all of them.
@@ -61,7 +61,6 @@ class Objective:
     name: str
     label: str
     pairwise: bool
-    needs: str | None
     function: Callable[..., Any]
 
 
@@ -98,7 +97,8 @@ def tags_objective(images: Tensor, context: Context) -> NDArray[np.float64]:
     """
     wanted, unwanted = context.options.tags_wanted, context.options.tags_unwanted
     if context.tagger is None:
-        raise OptionError("loss_objectives", "tags", "the others, where the host offers no interrogator")
+        allowed = "the others, where the host offers no interrogator and the folder of scorers no tagger"
+        raise OptionError("loss_objectives", "tags", allowed)
     if not wanted and not unwanted:
         raise OptionError("tags_wanted", list(wanted), "at least one wanted or unwanted tag for the objective tags")
     shown = np.ascontiguousarray(_faded(images, context.mask).permute(0, 2, 3, 1).cpu().numpy())
@@ -144,14 +144,14 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {
         entry.name: entry
         for entry in (
-            Objective("flip", "ꟻLIP", True, None, flip_objective),
-            Objective("ssim", "SSIM", True, "pytorch-msssim", ssim_objective),
-            Objective("ms-ssim", "MS-SSIM", True, "pytorch-msssim", ms_ssim_objective),
-            Objective("st-lpips", "ST-LPIPS", True, "stlpips-pytorch", st_lpips_objective),
-            Objective("colour", "Colours", True, None, colour_objective),
-            Objective("tags", "Tags", False, None, tags_objective),
+            Objective("flip", "ꟻLIP", True, flip_objective),
+            Objective("ssim", "SSIM", True, ssim_objective),
+            Objective("ms-ssim", "MS-SSIM", True, ms_ssim_objective),
+            Objective("st-lpips", "ST-LPIPS", True, st_lpips_objective),
+            Objective("colour", "Colours", True, colour_objective),
+            Objective("tags", "Tags", False, tags_objective),
             *(
-                Objective(one.name, one.label, False, "transformers", functools.partial(scorer_objective, one.name))
+                Objective(one.name, one.label, False, functools.partial(scorer_objective, one.name))
                 for one in SCORERS.values()
             ),
         )

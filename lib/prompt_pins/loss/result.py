@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from prompt_pins.loss.options import LossOptions
 from prompt_pins.loss.sets import Array, LevelLoss, Levels, PairTable, tree_loss
 
@@ -38,17 +36,6 @@ class BatchLoss:
     image_image: tuple[tuple[float, ...], ...]
     objectives: Mapping[str, Mapping[str, float | None]]
     normalisers: Mapping[str, float]
-
-    @property
-    def best_image(self) -> int:
-        """Index of the image with the lowest loss to the targets."""
-        return min(range(len(self.per_image)), key=lambda index: self.per_image[index][0])
-
-    def best_pair(self) -> tuple[int, int]:
-        """(image, target) indices of the lowest loss."""
-        table = np.array(self.image_target)
-        image, target = np.unravel_index(int(table.argmin()), table.shape)
-        return int(image), int(target)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `batch_stats.json`; `calculated_loss` and `calculated_loss_list` as in the seed."""

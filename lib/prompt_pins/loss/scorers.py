@@ -14,30 +14,29 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from prompt_pins.errors import OptionError, PinError
-from prompt_pins.loss import clip
+from prompt_pins.loss import clip, image_reward, open_clip
 from prompt_pins.loss.options import LossOptions
+from prompt_pins.loss.weights import first, linear, read
 
 HEADS = ("aesthetic.safetensors", "aesthetic.pth")
 BEST = 10.0  # of the aesthetic head, which was trained on marks from 1 to 10
+HIGH = 5.0  # of ImageReward's marks, which are about normal; above it all are alike
 
 
 @dataclass(frozen=True)
 class Scorer:
     """One scorer.
 
-    label: for people.  folders: below the folder of scorers, each a CLIP model of transformers; files: one of them is
-    needed, too.  scores: (images N x 3 x H x W uint8, folder of scorers, text) to N scores.  lacks: scores to losses
-    from 0.
+    label: for people.  files: of each row one is needed, below the folder of scorers.  scores: (images N x 3 x H x W
+    uint8, folder of scorers, text) to N scores.  lacks: scores to losses from 0.
     """
 
     name: str
     label: str
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
+    files: tuple[tuple[str, ...], ...]
     scores: Callable[[Tensor, Path, str], Tensor]
     lacks: Callable[[Tensor], Tensor]
 
@@ -45,13 +44,8 @@ class Scorer:
         """What is not there, in words; "" if all of it is."""
         if find_spec("transformers") is None:
             return "the package transformers"
-        for folder in self.folders:
-            for name in clip.NEEDED:
-                if not (root / folder / name).is_file():
-                    return f"{root / folder / name} (a CLIP model as transformers saves it)"
-        if self.files and not any((root / name).is_file() for name in self.files):
-            return " or ".join(str(root / name) for name in self.files)
-        return ""
+        lacking = (row for row in self.files if first(root, row) is None)
+        return next((" or ".join(str(root / name) for name in row) for row in lacking), "")
 
 
 def _alike(folder: str, images: Tensor, root: Path, text: str) -> Tensor:
@@ -63,7 +57,8 @@ def _alike(folder: str, images: Tensor, root: Path, text: str) -> Tensor:
 def _aesthetic(images: Tensor, root: Path, text: str) -> Tensor:
     """LAION's head on CLIP ViT-L/14: linear layers without anything between them."""
     vectors = clip.load(root / "clip", images.device).images(images)
-    head = next(root / name for name in HEADS if (root / name).is_file())
+    head = first(root, HEADS)
+    assert head is not None
     for weight, bias in _layers(head):
         if weight.shape[1] != vectors.shape[1]:
             sizes = f"a head of vectors of {vectors.shape[1]} numbers, as {root / 'clip'} gives"
@@ -74,24 +69,38 @@ def _aesthetic(images: Tensor, root: Path, text: str) -> Tensor:
 
 @functools.lru_cache(maxsize=1)
 def _layers(path: Path) -> list[tuple[Tensor, Tensor]]:
-    """(weight, bias) of each layer in order, float32 on the CPU."""
-    loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    names = sorted((name for name in loaded if name.endswith(".weight")), key=lambda name: int(name.split(".")[1]))
-    return [(loaded[name].float(), loaded[name.removesuffix("weight") + "bias"].float()) for name in names]
+    """Those of the head, kept."""
+    return linear(read(path))
+
+
+def _reward(images: Tensor, root: Path, text: str) -> Tensor:
+    """ImageReward's marks."""
+    return image_reward.load(root / "imagereward", images.device).marks(images, text)
 
 
 def _from_one(cosines: Tensor) -> Tensor:
     return 1.0 - cosines
 
 
-def _from_best(marks: Tensor) -> Tensor:
-    return BEST - marks
+def _from(best: float, marks: Tensor) -> Tensor:
+    return best - marks
 
 
+def _within(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
+_CLIP, _PICKED = (
+    (_within(folder, "config.json"), _within(folder, "model.safetensors")) for folder in ("clip", "pickscore")
+)
+_HPS = (_within("hps", *open_clip.FILES, "model.safetensors"), _within("hps", "tokenizer_config.json"))
+_REWARD = (_within("imagereward", *image_reward.FILES), _within("imagereward", "vocab.txt"))
 _ALL = (
-    Scorer("clip", "CLIP, image and text", ("clip",), (), functools.partial(_alike, "clip"), _from_one),
-    Scorer("pickscore", "PickScore", ("pickscore",), (), functools.partial(_alike, "pickscore"), _from_one),
-    Scorer("aesthetic", "LAION aesthetic", ("clip",), HEADS, _aesthetic, _from_best),
+    Scorer("clip", "CLIP, image and text", _CLIP, functools.partial(_alike, "clip"), _from_one),
+    Scorer("pickscore", "PickScore", _PICKED, functools.partial(_alike, "pickscore"), _from_one),
+    Scorer("hps", "HPS v2", _HPS, functools.partial(_alike, "hps"), _from_one),
+    Scorer("imagereward", "ImageReward", _REWARD, _reward, functools.partial(_from, HIGH)),
+    Scorer("aesthetic", "LAION aesthetic", (*_CLIP, HEADS), _aesthetic, functools.partial(_from, BEST)),
 )
 SCORERS: Mapping[str, Scorer] = MappingProxyType({one.name: one for one in _ALL})
 

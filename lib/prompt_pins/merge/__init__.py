@@ -1,5 +1,6 @@
 """Merges of checkpoints: which weight belongs to which block, presets, the arithmetic, merged files, distances.
 
-`blocks` and `presets` need the standard library alone; `sources` and `saving` torch and safetensors; `distances` numpy.
+`blocks`, `presets` and `holding` need the standard library alone; `sources` and `saving` torch and safetensors;
+`distances` numpy.
 Knows neither a run nor a host.
 """

@@ -55,12 +55,6 @@ class Source:
         beyond = position - insert.at - insert.width
         return insert.start if beyond < 0 else insert.end + beyond
 
-    def between(self, start: int, end: int) -> tuple[Insert, ...]:
-        """The inserts whose place `at` lies in start <= at < end."""
-        if not self.inserts:
-            return ()
-        return tuple(insert for insert in self.inserts if start <= insert.at < end)
-
 
 def clean(raw: str, negative: bool = False) -> Source:
     """Strip comments and, from a positive prompt, extra-network tags, as the host does."""

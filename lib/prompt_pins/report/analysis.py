@@ -43,11 +43,6 @@ class Tightness:
     held: bool
 
 
-def fit_curvatures(weights: ArrayLike, losses: ArrayLike, centre: ArrayLike) -> Array:
-    """(N,) curvatures 2 a_i from weights (M x N) and losses (M,).  Needs M > 2 N."""
-    return _solve(*_design(np.asarray(weights, float), np.asarray(losses, float), np.asarray(centre, float)))
-
-
 def curvature_intervals(
     weights: ArrayLike,
     losses: ArrayLike,
@@ -57,6 +52,8 @@ def curvature_intervals(
     groups: ArrayLike | None = None,
 ) -> tuple[Array, Array, Array]:
     """(curvatures, low, high), each (N,): the estimate and its 95 % percentile interval over resampled candidates.
+
+    weights: M x N.  losses: (M,), M > 2 N.
 
     groups: (M,) whole numbers; candidates are compared within their group only, as where each has seeds of its own.
     """

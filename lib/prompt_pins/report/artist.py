@@ -155,7 +155,8 @@ class Artist:
             number, candidate = winners[place]
             images = read_images(self.root / candidate.folder, candidate.images, MOSAIC_SIDE)
             if images:
-                words = f"generation {number}   {told[number] or f'loss {candidate.loss:.4f}'}"
+                said = told[number] or ("" if record.by_eye else f"loss {candidate.loss:.4f}")
+                words = f"generation {number}   {said}".rstrip()
                 frames.append(caption(mosaic(images, MOSAIC_SIDE, most), words))
         if frames:
             frames = [frame for frame in frames if frame.shape == frames[0].shape]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..store import Candidate, Generation, Held, Record
+from ..store import Candidate, Generation, Held, Record, RunFolder
 from ..store.folder import map_name
+from ..store.left_out import LeftOut, left_out
 from . import answer, merges, notations
 from .analysis import correlations, tightness
 from .first import UNIT, First, first
@@ -32,6 +33,7 @@ from .view import (
     variables,
     verdict,
 )
+from .workers import workers
 
 MATRIX = 30  # words; a larger matrix of correlations is not shown
 FILES = (
@@ -55,7 +57,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     parts = heat(record, first_stats, best_stats)
     levels = best_stats.levels or record.plan.get("levels") or ()
     found = variables(record)
-    before = first(record)
+    before, left = first(record), left_out(RunFolder(root))
     return {
         "name": root.name,
         "record": record,
@@ -68,10 +70,10 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "original_fit": original.fit if original else None,
         "pinned_fit": winner.fit if winner else None,
         "fit_gain": gain(original.fit, winner.fit) if original and winner else None,
-        **_payloads(record, thumbs),
+        **_payloads(record, thumbs, left),
         "held": held,
         "unseen_told": unseen(held) if held else "",
-        "scale": _scale(*_ends(held)) if held else None,
+        "scale": _scale(*_ends(held, left)) if held else None,
         "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
         "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
@@ -111,14 +113,19 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
     }
 
 
-def _ends(held: Held) -> tuple[float, float]:
-    """The lowest and the highest end of a check's intervals."""
-    low, high = [held.low, *(gain[1] for gain in held.payload_gains)], [held.high, *(g[2] for g in held.payload_gains)]
-    return min(low), max(high)
+def _ends(held: Held, left: Sequence[LeftOut]) -> tuple[float, float]:
+    """The lowest and the highest end of a check's intervals, and of those of payloads that were left out."""
+    gains = [*held.payload_gains, *(gain for one in left for gain in one.gains[1:2])]
+    return min([held.low, *(gain[1] for gain in gains)]), max([held.high, *(gain[2] for gain in gains)])
 
 
-def _payloads(record: Record, thumbs: Thumbs) -> dict[str, Any]:
+def _payloads(record: Record, thumbs: Thumbs, left: Sequence[LeftOut]) -> dict[str, Any]:
     return {
+        "left_out": {
+            one.number: {**vars(one), "images": _pictures(thumbs, one.images, f"Pinned without payload {one.number}")}
+            for one in left
+            if one.gains
+        },
         "payloads": [_payload(thumbs, one) for one in payloads(record)],
         "checkpoints": checkpoints(record),
         "worst": record.config.get("payload_loss") == "worst",
@@ -173,7 +180,7 @@ def _likelier(before: First | None) -> Callable[[float], float] | None:
 def _facts(record: Record) -> dict[str, Any]:
     plain, forked = record.plan.get("plain_evaluations"), record.plan.get("evaluations")
     return {
-        "workers": workers(record),
+        "workers": workers(record.candidates),
         "failed": sum(candidate.loss is None for candidate in record.candidates),
         "images": sum(len(c.images) for c in record.candidates if c.evaluations),
         "plan_generations": record.plan.get("generations"),
@@ -228,19 +235,6 @@ def _contest(record: Record) -> list[tuple[Candidate, str, float]]:
         (by_id[name], roles.get(name, ""), math.fsum(fits) / len(fits)) for name, fits in rows if name in by_id and fits
     ]
     return sorted(found, key=lambda item: item[2])
-
-
-def workers(record: Record) -> list[tuple[str, int, int, float | None]]:
-    """(name, candidates, images, images a second of its own time) of a run's workers; [] where it had none."""
-    found: dict[str, list[Candidate]] = {}
-    for candidate in record.candidates:
-        if candidate.worker and candidate.evaluations:
-            found.setdefault(candidate.worker, []).append(candidate)
-    rows = []
-    for name, done in sorted(found.items()):
-        images, seconds = sum(len(c.images) for c in done), math.fsum(c.seconds.get("render", 0.0) for c in done)
-        rows.append((name, len(done), images, images / seconds if seconds > 0 else None))
-    return rows
 
 
 def page_data(record: Record, picture: Callable[[Candidate], str]) -> dict[str, Any]:

@@ -58,11 +58,6 @@ class Thumbs:
             self._known[name] = data_address(image)
         return self._known[name]
 
-    def keep_only(self, names: Sequence[str]) -> None:
-        """Forget every picture but these."""
-        kept = set(names)
-        self._known = {name: data for name, data in self._known.items() if name in kept}
-
 
 def data_address(image: np.ndarray) -> str:
     """A uint8 RGB picture as a `data:` address of a JPEG."""

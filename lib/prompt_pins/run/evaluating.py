@@ -129,7 +129,8 @@ class Evaluator:
             return dataclasses.replace(begun.blank, images=(), evaluations=0, error=begun.error)
         batches, panel = [begun.batches[payload] for payload in range(self.plan.panel.size)], self.plan.panel
         seconds = {"render": math.fsum(begun.seconds)}
-        workers = ", ".join(dict.fromkeys(batch.worker for batch in batches if batch.worker))
+        names = [batch.worker for batch in batches if batch.worker]
+        workers = ", ".join(names if len(set(names)) > 1 else names[:1])
         cost = sum(batch.evaluations for batch in batches)
         blank = dataclasses.replace(begun.blank, evaluations=cost, seconds=seconds, worker=workers)
         if self.config.image_format == "png":  # other formats do not keep every bit

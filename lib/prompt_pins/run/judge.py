@@ -32,7 +32,7 @@ class Judge:
         self.ahead(contestants, rows)
         tables: dict[int, tuple[contest.Fits, ...]] = {}
         for payload in self._order():
-            tables[payload] = tuple(self._fits(candidate, rows[payload], payload)[0] for candidate in contestants)
+            tables[payload] = tuple(self.fits(candidate, rows[payload], payload)[0] for candidate in contestants)
         fits = tables[0]
         if self.panel.many:  # of the worst each contestant's own
             shares = self.panel.shares([tables[payload] for payload in range(self.panel.size)])
@@ -95,7 +95,7 @@ class Judge:
         self, role: str, candidate: Candidate, row: Sequence[int], payload: int
     ) -> tuple[contest.Fits, tuple[str, ...]]:
         """A candidate's fits on unseen seeds, and the paths of its images."""
-        fits, batch = self._fits(candidate, row, payload)
+        fits, batch = self.fits(candidate, row, payload)
         return fits, self.kept(f"unseen/{role}", batch, row, payload)
 
     def kept(self, place: str, batch: Batch, row: Sequence[int], payload: int = 0) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Judge:
     def _names(self, row: Sequence[int], payload: int) -> tuple[str, ...]:
         return image_names(row, self.config.image_format, payload if self.panel.many else None)
 
-    def _fits(self, candidate: Candidate, row: Sequence[int], payload: int) -> tuple[contest.Fits, Batch]:
+    def fits(self, candidate: Candidate, row: Sequence[int], payload: int) -> tuple[contest.Fits, Batch]:
         """Mean loss to the payload's targets of each seed's independent image, and the images."""
         batch = self.batch(candidate, row, payload)
         return tuple(fit for fit, _ in self.scorer.score(batch.images, None, payload).per_image), batch

@@ -40,7 +40,7 @@ from .eye import Eye
 from .judge import Judge
 from .plan import Plan, make_plan
 from .rendering import tagger
-from .scoring import Scorer, check_loss
+from .scoring import Scorer, check_loss, loss_options
 from .targets import Read, read_targets, ready_targets, target_line
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ class _Run:
         source, names, targets = ready_targets(
             panel.jobs, self.host, self.folder, self.record, self.evaluator.first_batch, self.targets
         )
-        self.scorer = Scorer(self.config, self.folder, panel, targets, self._normalisers(), tagger(self.host))
+        interrogator = tagger(self.host, loss_options(self.config))
+        self.scorer = Scorer(self.config, self.folder, panel, targets, self._normalisers(), interrogator)
         self.judge = Judge(self.config, self.host, self.scorer)
         self.eye = Eye(self.folder, self.journal, self.record, self.judge) if self.config.by_eye else None
         if self.eye is None and not self.record.target_source:

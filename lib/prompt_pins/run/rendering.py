@@ -15,6 +15,8 @@ import numpy as np
 from ..config import RenderOptions
 from ..errors import HostError, PinError
 from ..host import Batch, Host, Misfits, Recipe, Request, Tagger, View
+from ..loss import LossOptions
+from ..loss.tagger import find as find_tagger
 
 LONGEST = 300
 """Characters of a fault that are told."""
@@ -69,9 +71,14 @@ def misfits(
         return found
 
 
-def tagger(host: Host) -> Tagger | None:
-    """`Host.tagger`, whose faults are `HostError`s."""
-    found = host.tagger()
+def tagger(host: Host, options: LossOptions) -> Tagger | None:
+    """The tagger in the folder of scorers, or `Host.tagger`, whose faults are `HostError`s.
+
+    None where there is neither, or no tags are asked for.
+    """
+    if all(name != "tags" for name, _ in options.loss_objectives):
+        return None
+    found = find_tagger(options.scorers) or host.tagger()
     if found is None:
         return None
 

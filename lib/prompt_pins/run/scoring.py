@@ -79,12 +79,12 @@ def check_loss(config: RunConfig, host: Host) -> None:
     """
     width, height = host.size(config)
     images = np.zeros((2, height, width, 3), dtype=np.uint8)
-    images[1] = 255
-    score_batch(images, batch_targets(images[:1]), None, loss_options(config), tagger=tagger(host))
-    if uses_scorers(loss_options(config)):
+    images[1], options = 255, loss_options(config)
+    score_batch(images, batch_targets(images[:1]), None, options, tagger=tagger(host, options))
+    if uses_scorers(options):
         space = build(config, host.embeddings(), host.settings(config))
         batch = render(host, space.recipe(space.original), (config.seed,), config, forked=False)
-        tried(batch.images[0], loss_options(config))
+        tried(batch.images[0], options)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Comparison:
         return batch
 
     def _scored(self, images: np.ndarray, normalisers: Mapping[str, float] | None) -> BatchLoss:
-        options, tags = self._options, tagger(self.host)
+        options, tags = self._options, tagger(self.host, self._options)
         return score_batch(images, self.targets, None, options, normalisers=normalisers, tagger=tags)
 
 

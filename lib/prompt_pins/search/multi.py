@@ -193,13 +193,6 @@ class TwoObjectiveSearch:
         """Why the search is over, in words; None: ask for another generation."""
         return self._reason
 
-    def distribution(self) -> WarmStart:
-        """Mean and covariance of the parents as they stand, to start another search from."""
-        if self._strategy is None:
-            return WarmStart(self.box.original.copy(), self._step)
-        parents = np.array(self._strategy.parents, dtype=np.float64)
-        return WarmStart.from_candidates(parents, np.zeros(len(parents)), 1.0, float(np.mean(self._strategy.sigmas)))
-
     def state(self) -> dict[str, Any]:
         """Plain numbers for the journal and the plots; step size, mean and std are means over the parents."""
         strategy, best = self._strategy, self.best

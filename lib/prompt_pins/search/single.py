@@ -278,10 +278,6 @@ class SingleSearch:
         """The distribution's mean as a point of the box, within the size limit (N,)."""
         return self.limiter.closest(self.box.clip(self._cma.centroid))
 
-    def distribution(self) -> WarmStart:
-        """The distribution as it stands, with all of its covariance, to start another search from."""
-        return WarmStart(self._centre, float(self._cma.sigma), self._cma.C.copy())
-
     def state(self) -> dict[str, Any]:
         """Plain numbers for the journal and the plots."""
         best = self.best

@@ -45,13 +45,6 @@ class WarmStart:
             raise OptionError("shape", self.shape, "a positive definite matrix")
 
     @classmethod
-    def from_state(cls, state: dict[str, object]) -> WarmStart:
-        """From what `state()` gave at the end of an earlier run: its mean, and its deviation of each variable."""
-        std = np.asarray(state["std"], dtype=np.float64)
-        step = float(np.exp(np.log(std).mean()))
-        return cls(np.asarray(state["mean"], dtype=np.float64), step, np.diag((std / step) ** 2))
-
-    @classmethod
     def from_candidates(
         cls, vectors: ArrayLike, losses: ArrayLike, share: float = 0.1, spread: float = 0.05
     ) -> WarmStart:

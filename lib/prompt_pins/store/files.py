@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
@@ -38,22 +39,30 @@ def whole_file(path: Path) -> Iterator[Path]:
             return
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".prompt-pins-{secrets.token_hex(4)}.part{target.suffix}")
-        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the user's umask leaves
-        os.close(handle)
-        try:
-            yield beside
-            os.chmod(beside, mode)  # a writer may have put a file of its own there
-            os.replace(beside, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+        with _replacing(str(target), target.suffix) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # what the user's umask leaves
+            file.close()
+            yield Path(file.name)
+            os.chmod(file.name, mode)  # a writer may have put a file of its own there
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
         raise _unwritten(path, error) from error
+
+
+@contextlib.contextmanager
+def _replacing(target: str, suffix: str = "") -> Iterator[io.FileIO]:
+    """A new file beside `target`, open and empty; it takes `target`'s place if the block ends without an error."""
+    beside = os.path.join(os.path.dirname(target), f".prompt-pins-{secrets.token_hex(4)}.part{suffix}")
+    file = io.FileIO(beside, "x")
+    try:
+        with file:
+            yield file
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
 
 
 def _is_stream(path: Path) -> bool:
@@ -129,16 +138,9 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
             if os.path.islink(target):
                 write_bytes(Path(target), data)
                 continue
-            beside = os.path.join(place, f".prompt-pins-{secrets.token_hex(4)}.part")
-            try:
-                with open(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb", buffering=0) as file:
-                    while data:
-                        data = data[file.write(data) :]
-                os.replace(beside, target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(beside)
-                raise
+            with _replacing(target) as file:
+                while data:
+                    data = data[file.write(data) :]
     except OSError as error:
         raise _unwritten(folder, error) from error
 

@@ -18,6 +18,7 @@ from modules import shared
 from ..config import RunConfig
 from ..errors import HostError, OptionError
 from ..merge.blocks import UNET
+from ..merge.holding import Holding, Put
 from ..merge.sources import FIELDS, PRECISIONS, Sources, check_unlike
 from . import compat
 
@@ -26,7 +27,7 @@ CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
 """Where the host keeps what it made of prompts: a merge's text encoders are others, and nobody else may get that."""
 
 
-class LoadedMerge:
+class LoadedMerge(Holding):
     """The loaded model as A, merged with B or with B - C.  Raises `PinError` where this host's model cannot be."""
 
     def __init__(self, config: RunConfig) -> None:
@@ -46,30 +47,21 @@ class LoadedMerge:
         self.sources.gram()  # refuses what is no number
         self._without_networks()
         self._live = self._found()
-        self._now: dict[str, tuple[float, str] | None] = dict.fromkeys(self.sources.names)
+        super().__init__(self.sources.names)
 
     def put(self, weights: Mapping[str, float], precision: str) -> None:
-        """Make the weights those of a merge; blocks that have theirs already are not touched.
-
-        Raises `HostError` where another checkpoint was loaded meanwhile.
-        """
+        """As of any; raises `HostError` where another checkpoint was loaded meanwhile."""
         if not self._is_loaded() or shared.sd_model is not self._model:
             raise HostError("another checkpoint was loaded while a merge was pinned")
-        changed = {name: (weight, precision) for name, weight in weights.items()
-                   if self._now.get(name, ()) != (weight, precision)}  # fmt: skip
-        self._set(changed)
+        super().put(weights, precision)
 
-    def restore(self) -> None:
+    def clear(self) -> None:
         """Give the model A's own weights again; not where another checkpoint's were loaded into it."""
         if self._is_loaded():
-            self._set({name: None for name in self.sources.names if self._now.get(name, ()) is not None})
+            super().clear()
 
-    def _set(self, wanted: Mapping[str, tuple[float, str] | None]) -> None:
-        if not wanted:
-            return
+    def _write(self, wanted: Mapping[str, Put | None]) -> None:
         self._without_networks()
-        for name in wanted:
-            self._now.pop(name, None)  # until all of it is there
         with torch.no_grad():
             for key, live in self._live.items():
                 block = self.sources.merges[key]
@@ -77,7 +69,6 @@ class LoadedMerge:
                     live.copy_(self.sources.merge(key, put[0], PRECISIONS[put[1]]))
                 elif block in wanted:
                     live.copy_(self.sources.tensor(key))
-        self._now |= wanted
 
     def _is_loaded(self) -> bool:
         return getattr(self._model, "sd_checkpoint_info", None) is self._info
@@ -123,7 +114,7 @@ def merged(config: RunConfig, host: Any) -> Iterator[LoadedMerge | None]:
         yield merge
     finally:
         host.merge = None
-        merge.restore()
+        merge.clear()
 
 
 def forget_prompts(q: Any) -> None:

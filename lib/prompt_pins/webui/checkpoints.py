@@ -39,6 +39,14 @@ def chosen() -> str:
     return ""
 
 
+def title(q: Any, name: str, own: str) -> str:
+    """Of the checkpoint that a job is rendered with: the named one, or the run's own; "" where its request has one."""
+    if not name:
+        return "" if SETTING in q.override_settings else own
+    q.override_settings.pop(SETTING, None)
+    return str(compat.checkpoint_info("checkpoint", name).title)
+
+
 @contextlib.contextmanager
 def in_force(title: str) -> Iterator[None]:
     """While it lasts the host renders with this checkpoint; "" is the one that it would load itself.

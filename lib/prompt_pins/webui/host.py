@@ -260,8 +260,6 @@ class WebuiHost:
         if self.merge is not None:
             self.merge.put(blocks, job.merge_precision)
             blending.forget_prompts(q)
-        if job.checkpoint:
-            q.override_settings.pop(checkpoints.SETTING, None)
         if job.width or job.height:
             q.width, q.height = self.size(job)
         q.batch_size, q.n_iter = len(seeds), 1
@@ -277,7 +275,7 @@ class WebuiHost:
 
     def _processed(self, q: Any, checkpoint: str) -> Any:
         """The host's answer; never one of a batch that was interrupted or skipped.  checkpoint: "" is the job's own."""
-        parser, title = None, self._title(q, checkpoint)
+        parser, title = None, checkpoints.title(q, checkpoint, self._own)
         try:
             with (
                 checkpoints.in_force(title),
@@ -300,12 +298,6 @@ class WebuiHost:
         if not processed.images:
             raise HostInterrupted("rendering was stopped")
         return processed
-
-    def _title(self, q: Any, checkpoint: str) -> str:
-        """What is to be loaded for a job; "" where its own request says so."""
-        if checkpoint:
-            return str(compat.checkpoint_info("checkpoint", checkpoint).title)
-        return "" if checkpoints.SETTING in q.override_settings else self._own
 
     def _pass_on(self, comments: Iterable[str]) -> None:
         """What the host and the samplers said of a batch belongs below the run's images, once."""

@@ -21,6 +21,7 @@ from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
 from ..errors import HostError, MovedError, OptionError, StoreError, TargetError
 from ..loss import SCORERS
+from ..loss.tagger import find as onnx_tagger
 from ..map import work
 from ..merge.sources import check_recorded
 from ..options import checked
@@ -147,7 +148,7 @@ def make_config(
     if pin_to_source:
         targets += _source(job.pristine, inbox)
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
-    if any(str(name).partition(":")[0].strip() in SCORERS for name in values.get("loss_objectives") or ()):
+    if any(str(name).partition(":")[0].strip() in (*SCORERS, "tags") for name in values.get("loss_objectives") or ()):
         values["scorers"] = str(compat.scorers_folder())
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
@@ -161,7 +162,7 @@ def make_config(
                 allowed = "the number of one of the target images, from 1"
                 raise OptionError(f"payload {number}: target", name, allowed)
     wanted = [name.partition(":")[0].strip() for name in config.loss_objectives]
-    if "tags" in wanted and tagger.find() is None:
+    if "tags" in wanted and onnx_tagger(config.scorers) is None and tagger.find() is None:
         raise OptionError("loss_objectives", "tags", tagger.MISSING)
     return config
 

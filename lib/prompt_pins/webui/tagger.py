@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..host import Tagger
+from ..loss.tagger import named
 
 SIDE = 512
 MISSING = (
-    "the others: DeepDanbooru's weights are not in models/torch_deepdanbooru; "
-    "the WebUI fetches them when an image is interrogated with it in img2img"
+    "the others: DeepDanbooru's weights are not in models/torch_deepdanbooru, where the WebUI fetches them when an "
+    "image is interrogated with it in img2img, and no other tagger is in models/scorers/tagger"
 )
 """What is said where tags are asked for and there is no interrogator."""
 
@@ -35,7 +36,7 @@ def _tags(interrogator: Any, images: np.ndarray) -> Sequence[Mapping[str, float]
     """Every tag's probability for each image, named with underscores and with blanks."""
     interrogator.start()
     try:
-        return [_named(interrogator.model.tags, _probabilities(interrogator.model, image)) for image in images]
+        return [named(interrogator.model.tags, _probabilities(interrogator.model, image)) for image in images]
     finally:
         interrogator.stop()
 
@@ -50,8 +51,3 @@ def _probabilities(model: Any, image: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         answer = model(torch.from_numpy(pixels).to(weights.device, weights.dtype))[0]
     return answer.float().clamp(0.0, 1.0).cpu().numpy()
-
-
-def _named(tags: Sequence[str], values: np.ndarray) -> dict[str, float]:
-    found = {tag: float(value) for tag, value in zip(tags, values)}
-    return {**{tag.replace("_", " "): value for tag, value in found.items()}, **found}

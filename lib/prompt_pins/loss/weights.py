@@ -1,0 +1,49 @@
+"""Weights of networks, from files of others: numbers only, never code.  Imports torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+def first(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first file of these names in a folder."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors`, or of a `.pt` or `.pth` that holds nothing else, by their names, on the CPU.
+
+    Raises what safetensors and torch raise.
+    """
+    loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    loaded = loaded.get("state_dict", loaded)
+    return {name.removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin so, without it."""
+    return {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def linear(weights: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """(weight, bias) of a stack of linear layers called `layers.0` and so on, in order, float32."""
+    numbers = sorted(int(found[1]) for name in weights if (found := re.fullmatch(r"layers\.(\d+)\.weight", name)))
+    return [(weights[f"layers.{n}.weight"].float(), weights[f"layers.{n}.bias"].float()) for n in numbers]
+
+
+def layers(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """How many numbered layers there are below a name that ends with a dot."""
+    return len({name.split(".", 1)[0] for name in below(weights, prefix)})
+
+
+def side(positions: Tensor, patch: int) -> int:
+    """Pixels of a side of the images that a transformer of vision sees: its positions are the patches and one more."""
+    return math.isqrt(positions.shape[-2] - 1) * patch

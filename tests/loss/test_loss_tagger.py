@@ -1,0 +1,103 @@
+"""A tagger of the user's own: an ONNX file and its tags, as WD14's are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from prompt_pins.config import RunConfig
+from prompt_pins.errors import OptionError
+from prompt_pins.loss import tagger
+from prompt_pins.run import pin
+from prompt_pins.store import Runs
+
+from tests.loss.onnx_file import network
+from tests.run.painter import Painter
+
+SIDE = 8
+TAGS = ("general", "red_hair", "blue", "dark")
+MATRIX = np.array([[0.0, -0.01, 0.02, -0.02], [0.0, -0.01, 0.0, -0.02], [0.0, 0.02, -0.01, -0.02]])  # blue first
+SHIFT = np.array([0.5, -1.0, -1.0, 2.0])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of scorers with a tagger."""
+    folder = tmp_path / "scorers" / "tagger"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(network(SIDE, MATRIX, SHIFT))
+    lines = ["tag_id,name,category,count", *(f'{n},"{tag}",{9 if n == 0 else 0},7' for n, tag in enumerate(TAGS))]
+    (folder / "selected_tags.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "scorers"
+
+
+def wanted(image: np.ndarray) -> dict[str, float]:
+    """The published steps, one by one: a white square, scaled, blue first, the whole network."""
+    height, width = image.shape[:2]
+    square = np.full((max(height, width), max(height, width), 3), 255, np.uint8)
+    top, left = (square.shape[0] - height) // 2, (square.shape[1] - width) // 2
+    square[top : top + height, left : left + width] = image
+    small = np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float64)
+    sums = small[:, :, ::-1].mean(axis=(0, 1)) @ MATRIX + SHIFT
+    return dict(zip(TAGS, 1 / (1 + np.exp(-sums))))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (20, 13), (9, 40)])
+def test_each_tag_has_its_probability_by_both_names(root: Path, size: tuple[int, int]) -> None:
+    pytest.importorskip("onnxruntime")
+    images = np.random.default_rng(5).integers(0, 256, (3, *size, 3), dtype=np.uint8)
+    find = tagger.find(str(root))
+    assert find is not None
+    for image, found in zip(images, find(images), strict=True):
+        expected = wanted(image)
+        assert found["red hair"] == found["red_hair"]
+        assert {tag: found[tag] for tag in TAGS} == pytest.approx(expected, abs=1e-5)
+
+
+def test_it_is_what_a_run_asks_for_tags(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    values: dict[str, Any] = {
+        "prompt": "a red blue circle",
+        "steps": 1,
+        "batch_size": 2,
+        "lambda_": 3,
+        "generations": 1,
+    }
+    values |= {"held_out": 0, "finalists": 0, "plots": False, "gifs": False, "start": "original"}
+    config = RunConfig(**values, loss_objectives=("tags",), tags_wanted=("red hair",), scorers=str(root))
+    list(pin.start(config, Painter(), Runs(tmp_path / "runs")))
+    folder = Runs(tmp_path / "runs").find("0")
+    for candidate in folder.record().candidates:
+        pictures = [np.asarray(Image.open(folder.path / candidate.folder / name)) for name in candidate.images]
+        fit = np.mean([1 - wanted(picture)["red_hair"] for picture in pictures])
+        assert candidate.fit == pytest.approx(fit, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("model.onnx", None, r"until there is .*model\.onnx"),
+        ("selected_tags.csv", None, r"until there is .*selected_tags\.csv"),
+        ("model.onnx", b"nothing", "cannot be used"),
+        ("model.onnx", network(SIDE, MATRIX[:, :2], SHIFT[:2]), r"tells 2 tags, and selected_tags\.csv names 4"),
+        ("selected_tags.csv", b"\xff\xfe", "cannot be used"),
+        ("selected_tags.csv", b"tag,count\nred,2\n", "cannot be used"),
+    ],
+)
+def test_what_is_missing_or_damaged_is_named(root: Path, name: str, content: bytes | None, said: str) -> None:
+    pytest.importorskip("onnxruntime")
+    (root / "tagger" / name).unlink() if content is None else (root / "tagger" / name).write_bytes(content)
+    with pytest.raises(OptionError, match=f"(?s)loss_objectives.*tags.*{said}"):
+        tagger.find(str(root))
+
+
+def test_a_folder_without_one_has_none_and_a_package_that_is_missing_is_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tagger.find("") is None and tagger.find(str(tmp_path)) is None
+    monkeypatch.setattr(tagger, "find_spec", lambda name: None)
+    with pytest.raises(OptionError, match="the package onnxruntime"):
+        tagger.find(str(root))
