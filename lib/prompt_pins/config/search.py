@@ -135,12 +135,9 @@ class SearchOptions:
         help="Learning rate for rank-one update. Empty: 2 / ((N + 1.3)^2 + mueff).",
     )  # fmt: skip
     ccovmu: float | None = option(
-        None,
-        label="ccovmu",
-        low=0.0,
-        high=1.0,
+        None, label="ccovmu", low=0.0, high=1.0,
         help="Learning rate for rank-mu update. Empty: 2 * (mueff - 2 + 1 / mueff) / ((N + 2)^2 + mueff).",
-    )
+    )  # fmt: skip
     rates: str = option(
         None,
         label="Learning rates",
@@ -157,14 +154,10 @@ class SearchOptions:
         "no, Balanced and Quick yes).",
     )
     draws: str = option(
-        None,
-        label="Draws",
-        choices=DRAWS,
-        by_preset=True,
-        help="How the candidates of a generation are drawn: independent of one another, or in pairs that lie opposite "
-        "each other around the centre, at right angles to other pairs. With one objective. Empty: the preset's "
-        "(Classic independent, Balanced and Quick pairs).",
-    )
+        None, label="Draws", choices=DRAWS, by_preset=True,
+        help="A generation's candidates: independent, or pairs opposite each other around the centre, at right angles "
+        "to other pairs; with one objective. Empty: the preset's (Classic independent, Balanced and Quick pairs).",
+    )  # fmt: skip
 
     size_limit: float = option(
         0.0,
