@@ -2,12 +2,14 @@
 
 python -m benchmarks.map --json
 python -m benchmarks.map --prompts 2 --pins 2 --out FOLDER
+python -m benchmarks.map --fresh --json
 python -m benchmarks.map --large 1000
 
 Embedded model.  The judge says of each image which colour and which place it shows.  `clear`: candidates all of whose
 images show the same.  `rand`: adjusted Rand index (Hubert and Arabie, 1985) of their clusters against what they show,
-those in no cluster being one more; `in_clusters`: without those.  `pinned`: of each cluster of the first `--pins`
-maps, the share of images on unseen seeds that show its medoid's picture, after a quick run.
+those in no cluster being one more; `in_clusters`: without those.  `medoids`: of each cluster, the share of images on
+unseen seeds that show its medoid's picture when its prompt is rendered as it is.  `pinned`: of each cluster of the
+first `--pins` maps, the same after a quick run that pins to it.  `--fresh`: other prompts, on which nothing was chosen.
 
 `--large`: so many candidates of four drawn images: seconds of the distances, of clustering and plane, and of the page,
 on one thread, and the page's bytes.
@@ -31,12 +33,13 @@ import torch
 from prompt_pins.config import MapOptions, RunConfig
 from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.opening import open_host
+from prompt_pins.host import Recipe
 from prompt_pins.map import work
 from prompt_pins.map.distances import distances
-from prompt_pins.map.result import result
+from prompt_pins.map.result import Place, result
 from prompt_pins.report import build_map
 from prompt_pins.report.images import read_image
-from prompt_pins.run import pin
+from prompt_pins.run import pin, seeds
 from prompt_pins.store import Candidate, Record, RunFolder, Runs
 from prompt_pins.store.folder import MAP, save_image
 
@@ -51,13 +54,13 @@ Shows = tuple[str, str]
 """(colour, place) of an image."""
 
 
-def prompts(count: int) -> Iterator[str]:
-    """All words but the rivals are frozen."""
-    rng = np.random.default_rng(3)
+def prompts(count: int, fresh: bool = False) -> Iterator[str]:
+    """All words but the rivals are frozen.  fresh: other pairs of colours, and the grounds with the other places."""
+    rng = np.random.default_rng(11 if fresh else 3)
     for index in range(count):
         first, second = (str(word) for word in rng.permutation(COLOURS)[:2])
         at, *rivals = PLACES[index % 2]
-        shape, ground = SHAPES[index % 5], ("white", "black")[index % 2]
+        shape, ground = SHAPES[(index + 2 * fresh) % 5], ("white", "black")[(index + fresh) % 2]
         yield f"(a:=1) {first} {second} ({shape} {at}:=1) {' '.join(rivals)}, ({ground} background:=1)"
 
 
@@ -65,6 +68,10 @@ def shows(path: Path) -> Shows:
     """What the judge sees in an image."""
     picture = read_image(path)
     assert picture is not None
+    return _judged(picture)
+
+
+def _judged(picture: np.ndarray) -> Shows:
     seen = see(picture, row_background(picture, False))
     return seen.colour, seen.place
 
@@ -81,9 +88,8 @@ def rand(left: Sequence[Any], right: Sequence[Any]) -> float:
     return 1.0 if most == expected else (both - expected) / (most - expected)
 
 
-def measure(host: HeadlessHost, prompt: str, options: MapOptions, images: int, pins: bool, out: Path) -> dict[str, Any]:
-    """One prompt's map, and runs that pin to its clusters."""
-    config = RunConfig(prompt=prompt, steps=12, batch_size=images, cfg_scale=5.0)
+def measure(host: HeadlessHost, config: RunConfig, options: MapOptions, pins: bool, out: Path) -> dict[str, Any]:
+    """One prompt's map, its medoids on unseen seeds, and runs that pin to its clusters."""
     list(work.start(config, options, host, Runs(out)))
     folder = Runs(out).find("0")
     found = work.drawn(folder)
@@ -92,22 +98,32 @@ def measure(host: HeadlessHost, prompt: str, options: MapOptions, images: int, p
     clear = [number for number, row in enumerate(seen) if len(set(row)) == 1]
     inside = [number for number in clear if found.places[number].cluster >= 0]
     labels = [place.cluster for place in found.places]
-    row: dict[str, Any] = {"prompt": prompt, "clear": len(clear), "clusters": len(found.clusters)}
+    row: dict[str, Any] = {"prompt": config.prompt, "clear": len(clear), "clusters": len(found.clusters)}
     row["none"] = sum(label < 0 for label in labels)
     row["rand"] = rand([seen[i][0] for i in clear], [labels[i] for i in clear])
     row["in_clusters"] = rand([seen[i][0] for i in inside], [labels[i] for i in inside])
     row["stability"] = [cluster.stability for cluster in found.clusters]
     row["names"] = [cluster.name for cluster in found.clusters]
+    wanted = [Counter(seen[cluster.medoid]).most_common(1)[0][0] for cluster in found.clusters]
+    row["medoids"] = [
+        _shown(host, config, found.places[cluster.medoid], picture) for cluster, picture in zip(found.clusters, wanted)
+    ]
     if pins:
         row["pinned"] = [
-            _pinned(host, dataclasses.replace(config, **QUICK), folder, number, seen[cluster.medoid], found.places)
-            for number, cluster in enumerate(found.clusters)
+            _pinned(host, dataclasses.replace(config, **QUICK), folder, number, picture, found.places)
+            for number, picture in enumerate(wanted)
         ]
     return row
 
 
+def _shown(host: HeadlessHost, config: RunConfig, place: Place, wanted: Shows) -> float:
+    recipe = Recipe(place.prompt, place.negative_prompt)
+    batch = host.render(recipe, seeds.held_out_seeds(config.seed, QUICK["held_out"]), config, True)
+    return float(np.mean([_judged(image) == wanted for image in batch.images]))
+
+
 def _pinned(
-    host: HeadlessHost, config: RunConfig, folder: RunFolder, number: int, seen: Sequence[Shows], places: Sequence[Any]
+    host: HeadlessHost, config: RunConfig, folder: RunFolder, number: int, wanted: Shows, places: Sequence[Place]
 ) -> float:
     medoid = json.loads((folder.path / MAP).read_text("utf-8"))["clusters"][number]["medoid"]
     target = (str(folder.path / places[medoid].folder),)
@@ -117,7 +133,6 @@ def _pinned(
     record = run.record()
     assert record.held is not None
     names = record.held.images_original if record.found_nothing else record.held.images_pinned
-    wanted = Counter(seen).most_common(1)[0][0]
     return float(np.mean([shows(run.path / name) == wanted for name in names]))
 
 
@@ -162,6 +177,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=128)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--pins", type=int, default=10, help="maps whose clusters are pinned to")
+    parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--large", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where the maps and runs are kept; none: nowhere")
     parser.add_argument("--json", action="store_true")
@@ -173,12 +189,15 @@ def main() -> None:
             print(json.dumps(large(args.large, Runs(out).claim())))
             return
         host, rows = open_host("", "cpu"), []
-        for index, prompt in enumerate(prompts(args.prompts)):
+        for index, prompt in enumerate(prompts(args.prompts, args.fresh)):
             options = MapOptions(map_candidates=args.candidates)
-            rows.append(measure(host, prompt, options, args.images, index < args.pins, out / f"{index:02d}"))
+            seed = 1000 + index if args.fresh else RunConfig.seed
+            config = RunConfig(prompt=prompt, seed=seed, steps=12, batch_size=args.images, cfg_scale=5.0)
+            rows.append(measure(host, config, options, index < args.pins, out / f"{index:02d}"))
             print(json.dumps(rows[-1]) if args.json else rows[-1], flush=True)
     pinned = [share for row in rows for share in row.get("pinned", ())]
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("rand", "in_clusters")}
+    means["medoids"] = float(np.mean([share for row in rows for share in row["medoids"]]))
     print(json.dumps({**means, "pinned": float(np.mean(pinned)) if pinned else None, "pins": len(pinned)}))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from prompt_pins.loss.ldrflip import mean_errors
 from prompt_pins.map import clusters, plane, work
 from prompt_pins.map.result import Map, MapDone
 from prompt_pins.report import build_index, build_map
-from prompt_pins.run.beginning import warm_start
+from prompt_pins.run.beginning import from_json, to_json, warm_start
 from prompt_pins.space import build
 from prompt_pins.store import Journal, RunFolder, Runs, read_journal
 from prompt_pins.store.checks import Checker
-from prompt_pins.store.folder import DISTANCES
+from prompt_pins.store.folder import DISTANCES, save_image
 
 from tests.map.four import PROMPT, Four, Stopping, picture
 
@@ -162,6 +163,72 @@ def test_the_plane_keeps_the_distances_of_a_plane() -> None:
     assert sorted(corners) == [0, 1, 2, 3]
 
 
+def lots(*middles: tuple[float, float], each: int = 8, spread: float = 0.001) -> np.ndarray:
+    """(n (n - 1) / 2,) distances of points in tight lots around these."""
+    points = np.repeat(np.array(middles), each, axis=0)
+    points = points + np.random.default_rng(0).normal(0, spread, points.shape)
+    table = np.sqrt(((points[:, None] - points) ** 2).sum(axis=2))
+    return np.asarray(table[np.triu_indices(len(points), 1)], np.float32)
+
+
+def test_what_most_seeds_do_not_tell_apart_is_one_picture() -> None:
+    """Two sizes that two seeds of four show are one picture; what three of four tell apart are two."""
+    alike, apart = lots((0, 0), (0, 0), (1, 1)), lots((0, 0), (0, 0.3), (1, 1))
+    two, three = np.stack([apart, alike, apart, alike]), np.stack([apart, alike, apart, apart])
+    found = clusters.find(two, 24)
+    assert found.labels.tolist() == [0] * 16 + [1] * 8 and min(found.stability) > 0.6  # type: ignore[type-var]
+    assert clusters.find(three, 24).labels.tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    for alone in (alike, apart):
+        assert clusters.find(alone[None], 24).labels.max() == (1 if alone is alike else 2)
+
+
+def test_what_shows_one_picture_on_some_seeds_and_another_on_others_is_none() -> None:
+    """A third lot that two seeds of four put to the first and two to the second, which are apart on all."""
+    first, second = lots((0, 0), (0, 1), (0, 0)), lots((0, 0), (0, 1), (0, 1))
+    found = clusters.find(np.stack([first, second, first, second]), 24)
+    assert found.labels.tolist() == [0] * 8 + [1] * 8 + [-1] * 8
+    assert clusters.find(np.stack([first] * 4), 24).labels.tolist() == [0] * 8 + [1] * 8 + [0] * 8
+
+
+def test_a_candidate_no_further_off_than_the_outermost_joins_its_cluster() -> None:
+    at = np.array([0.0, 1, 2, 3, 10, 11, 12, 13, 3.2, 6.5])
+    labels = np.array([1] * 4 + [0] * 4 + [-1] * 2)
+    found = clusters.adopted(np.abs(at[:, None] - at), labels)
+    assert found.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, -1, -1]  # 3.2 lies 1.7 from the mean one, 3 and 0 lie 1.5
+    at[8] = 2.9
+    assert clusters.adopted(np.abs(at[:, None] - at), labels)[8:].tolist() == [1, -1]
+    assert clusters.adopted(np.zeros((3, 3)), np.full(3, -1)).tolist() == [-1] * 3
+
+
+def test_clustering_takes_no_more_than_the_square_of_the_candidates() -> None:
+    """The processor's own time; four times as many take at most 16 times as long, and twice that is allowed for."""
+    taken = {}
+    for count in (200, 800):
+        pairs = lots((0, 0), (0, 1), (1, 0), (1, 1), each=count // 4, spread=0.01)[None].repeat(2, axis=0)
+        tries = []
+        for _ in range(3):
+            before = time.process_time()
+            assert clusters.find(pairs, count).labels.max() == 3
+            tries.append(time.process_time() - before)
+        taken[count] = min(tries)
+    assert taken[800] < 32 * taken[200]
+
+
+def test_the_page_of_a_thousand_candidates_is_small(tmp_path: Path, whole: RunFolder) -> None:
+    """No larger than 5 MB even where every picture is noise, of which nothing can be saved."""
+    root = tmp_path / "00000000"
+    shutil.copytree(whole.path, root)
+    work.drawn(RunFolder(root))
+    value = json.loads((root / "map.json").read_bytes())
+    rng = np.random.default_rng(0)
+    for path in (root / "00000001").rglob("*.png"):
+        save_image(path, rng.integers(0, 256, (96, 96, 3), dtype=np.uint8))
+    places = [value["places"][number % len(value["places"])] for number in range(1000)]
+    (root / "map.json").write_text(json.dumps({**value, "places": places}), "utf-8")
+    page = build_map(root)
+    assert page.read_text("utf-8").count("data:image") >= 1 and 500_000 < page.stat().st_size < 5_000_000
+
+
 def test_what_is_all_alike_has_no_clusters() -> None:
     for count in (1, 2, 5, 40):
         pairs = np.zeros((2, count * (count - 1) // 2), np.float32)
@@ -229,7 +296,7 @@ def test_a_run_begins_at_a_cluster(tmp_path: Path, whole: RunFolder) -> None:
     warm = warm_start(RunConfig(prompt=PROMPT, warm_start="0/2"), space, runs)
     assert warm is not None
     assert warm.mean.tolist() == [*found.places[found.clusters[1].medoid].weights, 1.0]
-    assert 0.02 < warm.step_size < 0.5
+    assert 0.02 < warm.step_size < 0.5 and from_json(to_json(warm)).proven  # type: ignore[union-attr]
     for name in ("0/0", "0/5", f"{whole.path}/9"):
         with pytest.raises(OptionError, match="a cluster of map 00000000, 1 to 4"):
             warm_start(RunConfig(prompt=PROMPT, warm_start=name), space, runs)

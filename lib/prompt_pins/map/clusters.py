@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ Labels = NDArray[np.int64]
 """(n,) the cluster of each candidate, from 0, the largest first; -1 for one in none."""
 Table = NDArray[np.float64]
 """(n, n) distances."""
+PARTLY, MOSTLY = 0.25, 0.5
+"""Shares of the seeds that hold two clusters to be one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +43,70 @@ class Clusters:
 
 def find(pairs: Distances, count: int) -> Clusters:
     """The clusters of (seeds, n (n - 1) / 2) distances."""
-    table = squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))
-    labels = _largest_first(leaves(table, _least(count), _least(count)))
+    alone = [_leaves(row, count) for row in pairs]
+    labels = _largest_first(_pictures(pairs, alone, range(len(pairs)), count))
+    table = _mean(pairs, range(len(pairs)), count)
     number = int(labels.max(initial=-1)) + 1
     medoids = tuple(_medoid(table, np.flatnonzero(labels == cluster)) for cluster in range(number))
-    return Clusters(labels, medoids, _stability(pairs, labels, number))
+    return Clusters(labels, medoids, _stability(pairs, alone, labels, number))
+
+
+def _pictures(pairs: Distances, alone: Sequence[Labels], drawn: Sequence[int], count: int) -> Labels:
+    """Those of the mean over some seeds.  alone: the clusters of each seed by itself."""
+    table = _mean(pairs, drawn, count)
+    return pictures(table, leaves(table, _least(count), _least(count)), [alone[seed] for seed in drawn])
+
+
+def _mean(pairs: Distances, drawn: Sequence[int], count: int) -> Table:
+    return squared(pairs[list(drawn)].mean(axis=0, dtype=np.float64), count) if len(drawn) else np.zeros((count, count))
+
+
+def _leaves(row: NDArray[np.floating], count: int) -> Labels:
+    return leaves(squared(row, count), _least(count), _least(count))
+
+
+def pictures(table: Table, labels: Labels, alone: Sequence[Labels]) -> Labels:
+    """Clusters of candidates (n,) as pictures: some are one together, and some are none.
+
+    alone: the clusters of each seed by itself.  A seed holds two clusters to be one as far as it puts their candidates
+    together.  What half of the seeds hold to be one is one picture: on the others they differ in a size, say.  A
+    cluster that some seeds put to a second one, and some to a third, which are apart, shows one picture on these seeds
+    and another on those: a mixture, which is in no cluster.
+    """
+    number = int(labels.max(initial=-1)) + 1
+    near = np.zeros((number, number))
+    for one, other in itertools.combinations(range(number), 2):
+        near[one, other] = np.mean([_together(row[labels == one], row[labels == other]) for row in alone])
+    near += near.T
+    beside = [np.flatnonzero(row >= PARTLY) for row in near]
+    mixed = [any(near[pair] < PARTLY for pair in itertools.combinations(those, 2)) for those in beside]
+    found = labels.copy()
+    for one, other in itertools.combinations(range(number), 2):
+        if near[one, other] >= MOSTLY and not mixed[one] and not mixed[other]:
+            found[found == found[labels == other][0]] = found[labels == one][0]
+    found = adopted(table, found)
+    found[np.isin(found, np.flatnonzero(mixed))] = -1
+    return found
+
+
+def _together(one: Labels, other: Labels) -> float:
+    """Share of the pairs of candidates, each in some cluster, that are in the same one; 0 without any."""
+    one, other = one[one >= 0], other[other >= 0]
+    return float((one[:, None] == other).mean()) if one.size and other.size else 0.0
+
+
+def adopted(table: Table, labels: Labels) -> Labels:
+    """Those in no cluster put into the nearest that they are no further from than its own outermost candidate."""
+    names = np.unique(labels[labels >= 0])
+    found = labels.copy()
+    if not len(names):
+        return found
+    away = np.stack([table[:, labels == name].mean(axis=1) for name in names])
+    radius = np.array([row[labels == name].max() for name, row in zip(names, away)])
+    nearest = away.argmin(axis=0)
+    inside = (labels < 0) & (away.min(axis=0) <= radius[nearest])
+    found[inside] = names[nearest[inside]]
+    return found
 
 
 def _least(count: int) -> int:
@@ -118,15 +180,14 @@ def _medoid(table: Table, members: NDArray[np.int64]) -> int:
     return int(members[np.argmin(table[np.ix_(members, members)].sum(axis=1))])
 
 
-def _stability(pairs: Distances, labels: Labels, number: int) -> tuple[float | None, ...]:
+def _stability(pairs: Distances, alone: Sequence[Labels], labels: Labels, number: int) -> tuple[float | None, ...]:
     seeds = len(pairs)
     if seeds < 2 or not number:
         return (None,) * number
     rng = np.random.Generator(np.random.PCG64(0))
-    shared, least = np.zeros(number), _least(len(labels))
+    shared = np.zeros(number)
     for _ in range(RESAMPLES):
-        drawn = pairs[rng.integers(seeds, size=seeds)].mean(axis=0, dtype=np.float64)
-        again = leaves(squared(drawn, len(labels)), least, least)
+        again = _pictures(pairs, alone, rng.integers(seeds, size=seeds).tolist(), len(labels))
         for cluster in range(number):
             found = again[labels == cluster]
             sizes = np.unique(found[found >= 0], return_counts=True)[1]

@@ -90,13 +90,14 @@ def _cluster(name: str, space: Space, runs: Runs) -> WarmStart | None:
     if vectors is None:
         raise OptionError("warm_start", name, "a map with a word in common")
     warm = WarmStart.from_candidates(vectors[1:], np.zeros(len(vectors) - 1), share=1.0)
-    return dataclasses.replace(warm, mean=vectors[0])
+    return dataclasses.replace(warm, mean=vectors[0], proven=True)
 
 
 def to_json(warm: WarmStart) -> dict[str, Any]:
     """Plain values for the journal: a run goes on even when the earlier one is gone."""
     shape = None if warm.shape is None else warm.shape.tolist()
-    return {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape}
+    known = {"proven": True} if warm.proven else {}
+    return {"mean": warm.mean.tolist(), "step_size": warm.step_size, "shape": shape, **known}
 
 
 def from_json(value: dict[str, Any] | None) -> WarmStart | None:
@@ -163,5 +164,6 @@ def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) ->
     own = injected(config, plan.panel, host.embeddings())
     options = search_options(config)
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
-    found.inject(own)
+    known = [] if warm is None or not warm.proven else [(warm.mean * space.scale).tolist()]
+    found.inject([*known, *own])
     return found

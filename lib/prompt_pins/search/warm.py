@@ -20,13 +20,15 @@ class WarmStart:
 
     mean: (N,) weights; step_size > 0; shape: (N, N) symmetric, positive definite, `cmatrix` of the seed's table;
     `None` is the identity.  tentative: only a hint; the first generation compares its mean with the original, and
-    the search starts again from there unless the mean is better.
+    the search starts again from there unless the mean is better.  proven: its mean is a wording that is known to be
+    good, not only the middle of some: it is a candidate, and meets the finalists.
     """
 
     mean: Vector
     step_size: float
     shape: Vector | None = None
     tentative: bool = False
+    proven: bool = False
 
     def __post_init__(self) -> None:
         mean = np.asarray(self.mean, dtype=np.float64)

@@ -60,7 +60,8 @@ PLAN: Shape = {
     "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
     "candidates?": COUNT, "embeddings?": tuple[str, ...],
 }  # fmt: skip
-WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]]}
+WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]],
+               "proven?": bool}  # fmt: skip
 STATE: Shape = {
     "best?": Optional[tuple[float, ...]], "best_loss?": Optional[float], "mean?": tuple[float, ...],
     "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
