@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from prompt_pins.headless.checkpoint import EMBEDDED
+from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.merge.blocks import as_list, weights_of
 from prompt_pins.merge.presets import PRESETS
 from prompt_pins.report import merges
@@ -121,6 +125,22 @@ def test_the_grid_ranks_every_preset_on_common_seeds(command: Command, other: Pa
     means = [sum(row["fits"]) / 2 for row in rows]
     assert means == sorted(means) and all(row["better"][1] <= row["better"][0] <= row["better"][2] for row in rows)
     assert Path("grid/merge-grid.png").is_file()
+
+
+def test_a_grid_that_cannot_be_written_or_is_interrupted_renders_no_more(command: Command, other: Path) -> None:
+    save_image(Path("target.png"), np.full((64, 64, 3), 200, dtype=np.uint8))
+    words = ["merge", "", other, "a red circle", *TINY, "--contest-seeds", "2", "--grid", "--target", "target.png"]
+    assert "target.png/merge-grid.png: cannot be written" in command.refused(*words, "--out", "target.png")
+    render = HeadlessHost.render
+
+    def interrupted(self: HeadlessHost, *given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return render(self, *given, **named)
+
+    with command.patch.context() as patch:
+        patch.setattr(HeadlessHost, "render", interrupted)
+        code, printed, errors = command(*words, "--out", "grid")
+    assert (code, printed) == (130, "") and errors.startswith("error: ") and not Path("grid").exists()
 
 
 def test_the_presets_are_drawn(command: Command) -> None:

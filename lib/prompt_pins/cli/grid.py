@@ -15,12 +15,13 @@ from ..host import Host, Recipe
 from ..loss import score_batch
 from ..merge.blocks import as_list, weights_of
 from ..merge.presets import PRESETS, preset
-from ..store.files import write_text
+from ..store.files import check_place, write_text
 from ..store.folder import save_image
 
 if TYPE_CHECKING:
     from .terminal import Terminal
 
+PICTURE, TABLE = "merge-grid.png", "merge-grid.json"
 EVEN = "EVEN"
 SHOWN = 8  # images of each merge in the picture
 
@@ -48,9 +49,9 @@ class Row:
 
 
 def grid(config: RunConfig, host: Host, folder: Path, console: Terminal) -> None:
-    """Render, rank, print; `merge-grid.png` and `merge-grid.json` in a folder.
+    """Render, rank, print; `PICTURE` and `TABLE` in a folder.
 
-    Raises `OptionError` without a target, `HostInterrupted`.
+    Raises `OptionError` without a target, `StoreError`, `HostInterrupted`.
     """
     from ..report.gif import caption
     from ..run.contest import improvement
@@ -59,6 +60,8 @@ def grid(config: RunConfig, host: Host, folder: Path, console: Terminal) -> None
     from ..run.seeds import contest_seeds
     from ..run.targets import read_targets
 
+    for name in (PICTURE, TABLE):
+        check_place(folder / name)
     targets = read_targets(config, host)
     if not targets:
         raise OptionError("target", "", "an image, for --grid ranks by how near a merge's images are to it")
@@ -81,8 +84,8 @@ def grid(config: RunConfig, host: Host, folder: Path, console: Terminal) -> None
         console.say(f"{place}/{len(merges)}  {name}: fit {rows[-1].fit:.3f}")
     rows.sort(key=lambda row: row.fit)
     sheet = [caption(pictures[row.name], f"{row.name}   fit {row.fit:.3f}   {row.said}".rstrip()) for row in rows]
-    save_image(folder / "merge-grid.png", np.concatenate(sheet))
-    write_text(folder / "merge-grid.json", json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n")
+    save_image(folder / PICTURE, np.concatenate(sheet))
+    write_text(folder / TABLE, json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n")
     _print(rows, folder, console)
 
 
@@ -95,4 +98,4 @@ def _print(rows: list[Row], folder: Path, console: Terminal) -> None:
         share, low, high = (f"{round(100 * value):+d}%" for value in row.better)
         told = "" if row.name == EVEN else f"  {share:>5} [{low}, {high}] {row.said}"
         console.say(f"{row.name:{width}}  {row.fit:.3f}{told}")
-    console.say(f"pictures: {folder / 'merge-grid.png'}")
+    console.say(f"pictures: {folder / PICTURE}")

@@ -9,15 +9,15 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..config import RunConfig
-from ..errors import OptionError
+from ..errors import HostInterrupted, OptionError
 from ..merge.blocks import USUAL, as_list, block_names
 from ..merge.presets import PRESETS, preset
 from ..store import Runs
 from .arguments import complete, given_values, with_options
 from .crew import Crew, fresh, with_workers
 from .parameters import OUT, ConfigFile, Out
-from .running import run_to_the_end, signals
-from .terminal import Terminal, emit
+from .running import FAILED, run_to_the_end, signals
+from .terminal import Terminal, complain, emit
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -53,8 +53,13 @@ def merge(
         if all_presets:
             from .grid import grid  # scores with torch
 
-            with signals(host, []):
-                grid(settings, host, out, Terminal())
+            received = list[int]()
+            try:
+                with signals(host, received):
+                    grid(settings, host, out, Terminal())
+            except HostInterrupted as error:
+                complain(error)
+                raise typer.Exit(128 + received[0] if received else FAILED) from error
             return
         run_to_the_end(settings, host, lambda: loop.start(settings, host, Runs(out)), crew.again())
 

@@ -43,8 +43,8 @@ def comparison_page(
             "home": home,
             "words": words,
             "sentences": sentences(value),
-            "originals": [_pictures(thumbs[i], names, f"Unchanged prompt, analysis {value['names'][i]}, image")
-                          for i, names in enumerate(value["images"])],
+            "originals": [one.pictures(names, f"Unchanged prompt, analysis {number}, image", place)
+                          for (one, place), names, number in zip(thumbs, value["images"], value["names"])],
         },
     )  # fmt: skip
 
@@ -83,8 +83,8 @@ def _word(word: Mapping[str, Any], thumbs: Sequence[Source]) -> dict[str, Any]:
         (
             name,
             [
-                _pictures(one, names, f"{word['label']} {name}, image")
-                for one, names in zip(thumbs, word["images"][name])
+                one.pictures(names, f"{word['label']} {name}, image", place)
+                for (one, place), names in zip(thumbs, word["images"][name])
             ],
         )
         for name in SIDES
@@ -96,8 +96,3 @@ def _word(word: Mapping[str, Any], thumbs: Sequence[Source]) -> dict[str, Any]:
         "proven": proven(word["image"]),
         "effects": [(word[name], proven(word[name])) for name in SIDES],
     }
-
-
-def _pictures(source: Source, names: Sequence[str], alt: str) -> list[dict[str, str]]:
-    thumbs, place = source
-    return [{"src": place + name, "thumb": thumbs.get(name), "alt": f"{alt} {i}"} for i, name in enumerate(names, 1)]

@@ -62,7 +62,7 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "name": root.name,
         "record": record,
         **_facts(record),
-        "targets": _pictures(thumbs, record.target_images, "Target"),
+        "targets": thumbs.pictures(record.target_images, "Target"),
         "original": _batch(thumbs, original, "Original prompt"),
         "verdict": verdict(record),
         "pinned": _batch(thumbs, winner, "Pinned prompt"),
@@ -74,8 +74,8 @@ def run_page(root: Path, record: Record, thumbs: Thumbs) -> dict[str, Any]:
         "held": held,
         "unseen_told": unseen(held) if held else "",
         "scale": _scale(*_ends(held, left)) if held else None,
-        "held_original": _pictures(thumbs, held.images_original, "Original prompt, unseen seed") if held else [],
-        "held_pinned": _pictures(thumbs, held.images_pinned, "Pinned prompt, unseen seed") if held else [],
+        "held_original": thumbs.pictures(held.images_original, "Original prompt, unseen seed") if held else [],
+        "held_pinned": thumbs.pictures(held.images_pinned, "Pinned prompt, unseen seed") if held else [],
         "best": best,
         "notations": _notations(root.name, record, best),
         "first": before,
@@ -122,7 +122,7 @@ def _ends(held: Held, left: Sequence[LeftOut]) -> tuple[float, float]:
 def _payloads(record: Record, thumbs: Thumbs, left: Sequence[LeftOut]) -> dict[str, Any]:
     return {
         "left_out": {
-            one.number: {**vars(one), "images": _pictures(thumbs, one.images, f"Pinned without payload {one.number}")}
+            one.number: {**vars(one), "images": thumbs.pictures(one.images, f"Pinned without payload {one.number}")}
             for one in left
             if one.gains
         },
@@ -138,7 +138,7 @@ def _payload(thumbs: Thumbs, one: Shown) -> dict[str, Any]:
     names = ("Target", "Original prompt, image", "Pinned prompt, image", "Original prompt, unseen seed",
              "Pinned prompt, unseen seed")  # fmt: skip
     pictures = {
-        side: _pictures(thumbs, getattr(one, side), f"Payload {one.number}: {name}") for side, name in zip(sides, names)
+        side: thumbs.pictures(getattr(one, side), f"Payload {one.number}: {name}") for side, name in zip(sides, names)
     }
     return {**vars(one), **pictures}
 
@@ -189,14 +189,10 @@ def _facts(record: Record) -> dict[str, Any]:
     }
 
 
-def _pictures(thumbs: Thumbs, names: Sequence[str], alt: str) -> list[dict[str, str]]:
-    return [{"src": name, "thumb": thumbs.get(name), "alt": f"{alt} {i}"} for i, name in enumerate(names, 1)]
-
-
 def _batch(thumbs: Thumbs, candidate: Candidate | None, alt: str) -> list[dict[str, str]]:
     if candidate is None:
         return []
-    return _pictures(thumbs, [f"{candidate.folder}/{name}" for name in candidate.images], f"{alt}, image")
+    return thumbs.pictures([f"{candidate.folder}/{name}" for name in candidate.images], f"{alt}, image")
 
 
 def _scale(low: float, high: float) -> Callable[[float], float]:

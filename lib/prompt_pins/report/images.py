@@ -58,6 +58,10 @@ class Thumbs:
             self._known[name] = data_address(image)
         return self._known[name]
 
+    def pictures(self, names: Sequence[str], alt: str, place: str = "") -> list[dict[str, str]]:
+        """Pictures for the pages' templates, numbered from 1.  place: of the root, for links."""
+        return [{"src": place + name, "thumb": self.get(name), "alt": f"{alt} {i}"} for i, name in enumerate(names, 1)]
+
 
 def data_address(image: np.ndarray) -> str:
     """A uint8 RGB picture as a `data:` address of a JPEG."""

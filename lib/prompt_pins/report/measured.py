@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ def build_analysis(root: Path) -> Path:
         "hint": value.get("hint", ""),
         "prompt": value["config"].get("prompt", ""),
         "negative_prompt": value["config"].get("negative_prompt", ""),
-        "targets": _pictures(thumbs, value["target_images"], "Target"),
-        "original": _pictures(thumbs, value["images"], "Unchanged prompt, image"),
+        "targets": thumbs.pictures(value["target_images"], "Target"),
+        "original": thumbs.pictures(value["images"], "Unchanged prompt, image"),
         "words": [_word(word, thumbs, most, likely) for word in value["words"]],
         "heat": heat(value.get("axes", ()), value["words"], likely),
         "sentences": sentences(value["words"], likely),
@@ -104,7 +104,7 @@ def _word(word: Mapping[str, Any], thumbs: Thumbs, most: float, likely: bool) ->
         "places": places,
         "verdict": verdict(word, likely),
         "sides": [
-            {**side, "name": name, "pictures": _pictures(thumbs, side["images"], f"{word['label']} {name}, image")}
+            {**side, "name": name, "pictures": thumbs.pictures(side["images"], f"{word['label']} {name}, image")}
             for name, side in sides
         ],
         **{f"{name}_effects": _effects(word[name]) for name in SIDES},
@@ -147,7 +147,3 @@ def verdict(word: Mapping[str, Any], likely: bool = False) -> str:
 
 def _high(effect: Mapping[str, float]) -> float:
     return effect["high"] if math.isfinite(effect["high"]) else 0.0
-
-
-def _pictures(thumbs: Thumbs, names: Sequence[str], alt: str) -> list[dict[str, str]]:
-    return [{"src": name, "thumb": thumbs.get(name), "alt": f"{alt} {i}"} for i, name in enumerate(names, 1)]

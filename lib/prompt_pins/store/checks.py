@@ -60,12 +60,11 @@ PLAN: Shape = {
     "generations?": COUNT, "evaluations?": COUNT, "plain_evaluations?": COUNT, "levels?": tuple[tuple[int, ...], ...],
     "candidates?": COUNT, "embeddings?": tuple[str, ...],
 }  # fmt: skip
-WARM: Shape = {"mean": tuple[float, ...], "step_size": float, "shape?": Optional[tuple[tuple[float, ...], ...]],
-               "proven?": bool}  # fmt: skip
+ROW = tuple[float, ...]
+WARM: Shape = {"mean": ROW, "step_size": float, "shape?": Optional[tuple[ROW, ...]], "proven?": bool}
 STATE: Shape = {
-    "best?": Optional[tuple[float, ...]], "best_loss?": Optional[float], "mean?": tuple[float, ...],
-    "std?": tuple[float, ...], "step_size?": float, "axis_ratio?": float, "front?": tuple[tuple[float, float], ...],
-    "fell_back?": bool,
+    "best?": Optional[ROW], "best_loss?": Optional[float], "mean?": ROW, "std?": ROW, "step_size?": float,
+    "axis_ratio?": float, "front?": tuple[tuple[float, float], ...], "fell_back?": bool,
 }  # fmt: skip
 OPTIONS: Shape = {
     "by?": str, "analysis_seeds?": NUMBER, "analysis_step?": float, "map_candidates?": NUMBER, "map_radius?": float,
