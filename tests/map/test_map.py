@@ -190,13 +190,12 @@ def test_what_shows_one_picture_on_some_seeds_and_another_on_others_is_none() ->
     assert clusters.find(np.stack([first] * 4), 24).labels.tolist() == [0] * 8 + [1] * 8 + [0] * 8
 
 
-def test_a_candidate_no_further_off_than_the_outermost_joins_its_cluster() -> None:
-    at = np.array([0.0, 1, 2, 3, 10, 11, 12, 13, 3.2, 6.5])
+def test_a_candidate_that_is_clearly_nearest_to_a_cluster_joins_it() -> None:
+    at = np.array([0.0, 1, 2, 3, 10, 11, 12, 13, 5, 6.5])
     labels = np.array([1] * 4 + [0] * 4 + [-1] * 2)
     found = clusters.adopted(np.abs(at[:, None] - at), labels)
-    assert found.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, -1, -1]  # 3.2 lies 1.7 from the mean one, 3 and 0 lie 1.5
-    at[8] = 2.9
-    assert clusters.adopted(np.abs(at[:, None] - at), labels)[8:].tolist() == [1, -1]
+    assert found.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 1, -1]  # 3.5 from the mean one and 6.5; 5 and 5
+    assert clusters.adopted(np.abs(at[:, None] - at), np.where(labels == 0, -1, labels)).tolist() == [1] * 4 + [-1] * 6
     assert clusters.adopted(np.zeros((3, 3)), np.full(3, -1)).tolist() == [-1] * 3
 
 

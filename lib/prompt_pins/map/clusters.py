@@ -28,6 +28,8 @@ Table = NDArray[np.float64]
 """(n, n) distances."""
 PARTLY, MOSTLY = 0.25, 0.5
 """Shares of the seeds that hold two clusters to be one."""
+NEARER = 0.7
+"""Of the distance to the second nearest cluster: who is no further off the nearest belongs to it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,16 +98,14 @@ def _together(one: Labels, other: Labels) -> float:
 
 
 def adopted(table: Table, labels: Labels) -> Labels:
-    """Those in no cluster put into the nearest that they are no further from than its own outermost candidate."""
-    names = np.unique(labels[labels >= 0])
-    found = labels.copy()
-    if not len(names):
+    """Those in no cluster put into one that they are clearly nearer to, in the mean, than to any other."""
+    names, found = np.unique(labels[labels >= 0]), labels.copy()
+    if len(names) < 2:
         return found
     away = np.stack([table[:, labels == name].mean(axis=1) for name in names])
-    radius = np.array([row[labels == name].max() for name, row in zip(names, away)])
-    nearest = away.argmin(axis=0)
-    inside = (labels < 0) & (away.min(axis=0) <= radius[nearest])
-    found[inside] = names[nearest[inside]]
+    nearest, next_one = np.partition(away, 1, axis=0)[:2]
+    clear = (labels < 0) & (nearest <= NEARER * next_one)
+    found[clear] = names[away.argmin(axis=0)[clear]]
     return found
 
 
