@@ -76,7 +76,7 @@ def test_settings_vary_beside_the_words(webui: Webui, tab: str, wanted: Any, nam
     keys = list(candidates[0]["settings"])
     for index, key in enumerate(keys):
         values = {candidate["settings"][key] for candidate in candidates}
-        assert candidates[0]["settings"][key] == {"cfg_scale": 4, "denoising_strength": 0.7}[key] and len(values) > 4
+        assert candidates[0]["settings"][key] == {"cfg_scale": 4, "denoising_strength": 0.7}[key] and len(values) > 3
         assert all(c["weights"][index - len(keys)] == c["settings"][key] for c in candidates)
     pinned = run["pinned"]["settings"]
     info = json.loads(answer["info"])["infotexts"][0]

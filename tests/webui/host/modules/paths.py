@@ -1,0 +1,5 @@
+"""Where the stand-in's files lie."""
+
+from . import shared
+
+models_path = str(shared.MODELS)
