@@ -46,8 +46,6 @@ def space_of(config: RunConfig, host: Host) -> Space:
         raise OptionError("payload", list(config.payload), "no payload and no piece: a map is of one prompt")
     if config.merge_with:
         raise OptionError("merge_with", config.merge_with, "none: a map is of one checkpoint")
-    if config.many:
-        raise OptionError("payload", list(config.payload), "no payload and no piece: a map is of one prompt")
     return build(config, host.embeddings(), host.settings(config))
 
 
