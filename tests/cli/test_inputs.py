@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from prompt_pins.cli import main as program
+from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.headless.inversion import Inversion, load_inversions, save_inversion
 from prompt_pins.store import RunFolder, Runs
 from safetensors.torch import load_file, save_file
@@ -36,6 +37,18 @@ class Command:
         told = self.capture.readouterr()
         assert "Traceback" not in told.err
         return int(str(ended.value.code or 0)), told.out, told.err
+
+    def interrupted(self, call: int, *words: object) -> tuple[int, str, str]:
+        """The same, of an engine that says that it was stopped when it is asked for the time `call`, from 1."""
+        asked: list[bool] = []
+
+        def stopping(host: HeadlessHost) -> bool:
+            asked.append(True)
+            return len(asked) == call
+
+        with self.patch.context() as patch:
+            patch.setattr(HeadlessHost, "interrupted", stopping)
+            return self(*words)
 
     def refused(self, *words: object) -> str:
         """The one sentence of bad input; nothing is left behind."""
@@ -68,8 +81,6 @@ def emb(tmp_path: Path) -> Path:
 
 def stop_after(patch: pytest.MonkeyPatch, candidates: int) -> None:
     """Let the host be interrupted after so many batches."""
-    from prompt_pins.headless.engine import HeadlessHost
-
     render, count = HeadlessHost.render, [0]
 
     def watched(self: HeadlessHost, *given: Any, **named: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prompt_pins.headless.engine import HeadlessHost
 from prompt_pins.store import Runs
 
 from tests.cli.test_inputs import TINY, Command, command
@@ -15,15 +14,8 @@ SMALL = ["--steps", "1", "--width", "64", "--height", "64", "--batch-size", "2"]
 
 
 def test_a_map_of_a_prompt_goes_on_and_stands_beside_runs(command: Command) -> None:
-    asked: list[bool] = []
-
-    def stopping(self: HeadlessHost) -> bool:
-        asked.append(True)
-        return len(asked) == 3
-
-    with command.patch.context() as patch:
-        patch.setattr(HeadlessHost, "interrupted", stopping)
-        code, printed, _ = command("map", "a red circle", *SMALL, "--map-candidates", "4", "--out", "runs")
+    words = ("map", "a red circle", *SMALL, "--map-candidates", "4", "--out", "runs")
+    code, printed, _ = command.interrupted(3, *words)
     assert code == 1 and "8 images at most" in printed and "to go on: prompt-pins resume runs/00000000\n" in printed
     page = Path("runs/00000000/index.html")
     assert "of 4 candidates are there" in page.read_text("utf-8")

@@ -81,15 +81,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 def test_each_payload_left_out_of_a_run_of_its_own(command: Command) -> None:
     lines = ["--payload", "a large {piece} circle", "--payload", "--prompt 'a {piece} star' --seed 5"]
     assert command("pin", "--piece", "yellow blue", *lines, *TINY, "--held-out", "2", "--out", "runs")[0] == 0
-    asked: list[bool] = []
-
-    def stopping(self: HeadlessHost) -> bool:
-        asked.append(True)
-        return len(asked) == 4
-
-    with command.patch.context() as patch:
-        patch.setattr(HeadlessHost, "interrupted", stopping)
-        code, printed, _ = command("leave-out", "0", "--out", "runs")
+    code, printed, _ = command.interrupted(4, "leave-out", "0", "--out", "runs")
     assert code == 1 and "2 runs, each without one payload" in printed and "without payload 2" not in printed
     code, printed, errors = command("leave-out", "0", "--out", "runs")
     assert code == 0, errors

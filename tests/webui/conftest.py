@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,19 +45,33 @@ FLAGS = [
 ]
 
 
+@contextlib.contextmanager
+def placed(webui: Webui, kind: str, refresh: str, lacks: str, place: Callable[[Path], None]) -> Iterator[Path]:
+    """A folder of the tests' own below a real host's `models`, with what `place` puts there, while it lasts.
+
+    refresh: the API's command that reads it.  Skips where it cannot be; lacks: what the stand-in does not do, in words.
+    """
+    if not webui.real or webui.root is None:
+        pytest.skip(f"the stand-in {lacks}, and the folder of a WebUI that runs already is not known")
+    folder = webui.root / "models" / kind / "pins of tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    place(folder)
+    assert webui.call(f"/sdapi/v1/{refresh}", {})[0] == 200
+    yield folder
+    shutil.rmtree(folder)
+    webui.call(f"/sdapi/v1/{refresh}", {})
+
+
 @pytest.fixture(scope="module")
 def other(webui: Webui) -> Iterator[Path]:
     """A second checkpoint in a real host's list."""
-    if not webui.real or webui.root is None:
-        pytest.skip("the stand-in has one checkpoint, and the folder of a WebUI that runs already is not known")
-    folder = webui.root / "models" / "Stable-diffusion" / "pins of tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(bake_lora.baked(), folder / "pins-faded.safetensors")
-    shutil.copy(EMBEDDED.with_suffix(".yaml"), folder / "pins-faded.yaml")
-    assert webui.call("/sdapi/v1/refresh-checkpoints", {})[0] == 200
-    yield folder / "pins-faded.safetensors"
-    shutil.rmtree(folder)
-    webui.call("/sdapi/v1/refresh-checkpoints", {})
+
+    def place(folder: Path) -> None:
+        save_file(bake_lora.baked(), folder / "pins-faded.safetensors")
+        shutil.copy(EMBEDDED.with_suffix(".yaml"), folder / "pins-faded.yaml")
+
+    with placed(webui, "Stable-diffusion", "refresh-checkpoints", "has one checkpoint", place) as folder:
+        yield folder / "pins-faded.safetensors"
 
 
 def _free_port() -> int:

@@ -17,6 +17,7 @@ from prompt_pins.host import Recipe
 from prompt_pins.loss import flip_pairs
 
 from tests.webui.client import Webui
+from tests.webui.conftest import placed
 
 NAME = "prompt-pins-faded"
 WORDS = "a large red circle on the left, blue background"
@@ -29,15 +30,12 @@ SEEDS = (5, 6)
 @pytest.fixture(scope="module")
 def files(webui: Webui) -> Iterator[Path]:
     """The host's folder of LoRAs, with the file under its own name and as another that says its name inside."""
-    if not webui.real or webui.root is None:
-        pytest.skip("the stand-in applies no LoRA, and the folder of a WebUI that runs already is not known")
-    folder = webui.root / "models" / "Lora" / "pins of tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(EMBEDDED_LORAS / f"{NAME}.safetensors", folder / "some-file.safetensors")
-    assert webui.call("/sdapi/v1/refresh-loras", {})[0] == 200
-    yield folder
-    shutil.rmtree(folder)
-    webui.call("/sdapi/v1/refresh-loras", {})
+
+    def place(folder: Path) -> None:
+        shutil.copy(EMBEDDED_LORAS / f"{NAME}.safetensors", folder / "some-file.safetensors")
+
+    with placed(webui, "Lora", "refresh-loras", "applies no LoRA", place) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -73,8 +73,8 @@ def _merged(console: Terminal, folder: RunFolder, moved: Mapping[str, str]) -> E
     from ..report.merged_file import keep
 
     def sources() -> Sources:
-        from ..headless.merged import open_sources
-        from ..merge.sources import FIELDS  # imports diffusers, which most runs end without
+        from ..headless.merged import open_sources  # imports diffusers, which most runs end without
+        from ..merge.sources import FIELDS
 
         config = folder.record().config
         return open_sources(*(moved.get(name) or str(config.get(name) or "") for name in FIELDS))

@@ -6,7 +6,6 @@ The weights must fit the configuration exactly: nothing is left at random values
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import CheckpointError
+from ..loss.open_clip import BLOCK, PROJECTION, renamed
+from ..loss.weights import below
 from .settings import Settings, read_config
 from .towers import Tower
 
@@ -31,20 +32,6 @@ XL_OPEN_CLIP = "conditioner.embedders.1.model."
 SD2_LAYERS = 23
 LAYERS = ("num_hidden_layers", "layers_per_block", "transformer_layers_per_block")
 """Where a part's configuration says how many layers it has."""
-_OPEN_CLIP_ENDS = {
-    "positional_embedding": "embeddings.position_embedding.weight",
-    "token_embedding.weight": "embeddings.token_embedding.weight",
-    "ln_final.weight": "final_layer_norm.weight",
-    "ln_final.bias": "final_layer_norm.bias",
-}
-_OPEN_CLIP_PARTS = {
-    "ln_1": "layer_norm1",
-    "ln_2": "layer_norm2",
-    "attn.out_proj": "self_attn.out_proj",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-}
-_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+?)[._](weight|bias)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,28 +88,14 @@ def open_clip_keys(weights: Mapping[str, Tensor], prefix: str = OPEN_CLIP, poole
     pooled: all of them.  Else as SD 2.x reads them: it stops before the last block, which some files leave out, and
     has no projection.
     """
-    found: dict[str, Tensor] = {}
-    blocks = [match for key in weights if key.startswith(prefix) and (match := _BLOCK.fullmatch(key, len(prefix)))]
-    layers = max((int(block[1]) for block in blocks), default=-1) + 1
+    own = below(weights, prefix)
+    blocks = {name: int(part[2]) for name in own if (part := BLOCK.fullmatch(name)) and not part[1]}
+    layers = max(blocks.values(), default=-1) + 1
     if not pooled:
         layers = SD2_LAYERS if layers == SD2_LAYERS else layers - 1
-    for key, weight in weights.items():
-        name = key.removeprefix(prefix)
-        block = _BLOCK.fullmatch(name)
-        if not key.startswith(prefix):
-            continue
-        if name in _OPEN_CLIP_ENDS:
-            found[_OPEN_CLIP_ENDS[name]] = weight
-        elif name == "text_projection" and pooled:
-            found["text_projection.weight"] = weight.T.contiguous()
-        elif block and int(block[1]) < layers:
-            into = f"encoder.layers.{block[1]}."
-            if block[2] == "attn.in_proj":
-                for part, third in zip("qkv", weight.chunk(3), strict=True):
-                    found[f"{into}self_attn.{part}_proj.{block[3]}"] = third.contiguous()
-            else:
-                found[f"{into}{_OPEN_CLIP_PARTS[block[2]]}.{block[3]}"] = weight
-    return found
+    found = renamed({name: weight for name, weight in own.items() if name not in blocks or blocks[name] < layers})
+    text = below(found, "text_model.")
+    return {**text, PROJECTION: found[PROJECTION]} if pooled and PROJECTION in found else text
 
 
 def folder_part(cls: Any, folder: Path, part: str, field: str = "checkpoint") -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,15 @@ class Clip:
         self.width = int(model.config.projection_dim)
         values = _read(folder / "preprocessor_config.json")
         self._mean, self._std = (
-            torch.tensor(values.get(name, standard), device=device, dtype=torch.float32).view(3, 1, 1)
-            for name, standard in (("image_mean", MEAN), ("image_std", STD))
+            colours(values.get(name, standard), device) for name, standard in (("image_mean", MEAN), ("image_std", STD))
         )
 
     def images(self, images: Tensor) -> Tensor:
         """N x 3 x H x W uint8 sRGB to N x D float32 on the CPU, each of length 1."""
         rows = []
-        for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK]
-            pixels = torch.from_numpy(squares(chunk.permute(0, 2, 3, 1).cpu().numpy(), self.side)).to(self._device)
-            normed = (pixels.permute(0, 3, 1, 2).float() / 255.0 - self._mean) / self._std
+        for chunk in processed(images, self.side, self._mean, self._std):
             with torch.inference_mode():
-                pooled = self._model.vision_model(pixel_values=normed.to(self._dtype)).pooler_output
+                pooled = self._model.vision_model(pixel_values=chunk.to(self._dtype)).pooler_output
                 rows.append(_unit(self._model.visual_projection(pooled)))
         return torch.cat(rows)
 
@@ -80,6 +77,22 @@ def load(folder: Path, device: torch.device) -> Clip:
 def text_vector(folder: Path, device: torch.device, text: str) -> Tensor:
     """`Clip.text`, kept."""
     return load(folder, device).text(text)
+
+
+def colours(values: Sequence[float], device: torch.device) -> Tensor:
+    """Three numbers, of red, green and blue, as float32, 3 x 1 x 1."""
+    return torch.tensor(values, device=device, dtype=torch.float32).view(3, 1, 1)
+
+
+def processed(images: Tensor, side: int, mean: Tensor, std: Tensor) -> Iterator[Tensor]:
+    """Images (N x 3 x H x W, uint8 sRGB) as CLIP's own processor gives them to a model, `CHUNK` at a time.
+
+    mean, std: as `colours` has them, on the device of the answers, n x 3 x side x side, float32.
+    """
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK].permute(0, 2, 3, 1).cpu().numpy()
+        pixels = torch.from_numpy(squares(chunk, side)).to(mean.device)
+        yield (pixels.permute(0, 3, 1, 2).float() / 255.0 - mean) / std
 
 
 def squares(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_pins.loss.clip import CHUNK, MEAN, STD, squares
-from prompt_pins.loss.weights import below, first, layers, linear, read, side
+from prompt_pins.loss.clip import MEAN, STD, colours, processed
+from prompt_pins.loss.weights import below, fill, first, layers, linear, read, side
 
 FILES = ("ImageReward.safetensors", "ImageReward.pt")
 SHIFT, SCALE = 0.16717362830052426, 1.0333394966054072
@@ -59,11 +59,14 @@ class ImageReward:
             max_position_embeddings=reader["embeddings.position_embeddings.weight"].shape[0], pad_token_id=0,
         )  # fmt: skip
         self._device, self._dtype = device, torch.float16 if device.type == "cuda" else torch.float32
-        self._eye = self._filled(BlipVisionModel(vision), {_seen(name): value for name, value in eye.items()})
-        self._reader = self._filled(BlipTextModel(text, add_pooling_layer=False), reader)
+        parts = (
+            (BlipVisionModel(vision), {_seen(name): value for name, value in eye.items()}),
+            (BlipTextModel(text, add_pooling_layer=False), reader),
+        )
+        self._eye, self._reader = (fill(*part).to(device, self._dtype).eval() for part in parts)
         self._head = linear(below(weights, "mlp."))
         self._tokenizer: Any = BertTokenizer(str(folder / "vocab.txt"))
-        self._mean, self._std = (torch.tensor(row, device=device).view(3, 1, 1) for row in (MEAN, STD))
+        self._mean, self._std = (colours(row, device) for row in (MEAN, STD))
 
     def marks(self, images: Tensor, text: str) -> Tensor:
         """Of N x 3 x H x W uint8 sRGB, for a text, of which the first 33 tokens count: N float32 on the CPU.
@@ -72,11 +75,9 @@ class ImageReward:
         """
         ids = self._tokenizer(text, truncation=True, max_length=MOST_TOKENS, return_tensors="pt")["input_ids"]
         ids, found = ids.to(self._device), []
-        for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK].permute(0, 2, 3, 1).cpu().numpy()
-            pixels = torch.from_numpy(squares(chunk, self.side)).to(self._device).permute(0, 3, 1, 2).float() / 255.0
+        for chunk in processed(images, self.side, self._mean, self._std):
             with torch.inference_mode():
-                seen = self._eye(((pixels - self._mean) / self._std).to(self._dtype)).last_hidden_state
+                seen = self._eye(chunk.to(self._dtype)).last_hidden_state
                 both = self._reader(
                     ids.expand(len(seen), -1), attention_mask=torch.ones_like(ids).expand(len(seen), -1),
                     encoder_hidden_states=seen,
@@ -87,13 +88,6 @@ class ImageReward:
         for weight, bias in self._head:
             values = values @ weight.T + bias
         return (values[:, 0] - SHIFT) / SCALE
-
-    def _filled(self, network: Any, weights: dict[str, Tensor]) -> Any:
-        """A network with these weights.  Raises `RuntimeError` where one is missing."""
-        told = network.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
-        if missing := [name for name in told.missing_keys if not name.endswith("position_ids")]:
-            raise RuntimeError(f"the file has no {missing[0]}")
-        return network.to(self._device, self._dtype).eval()
 
 
 @functools.lru_cache(maxsize=1)

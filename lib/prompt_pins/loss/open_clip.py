@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from prompt_pins.loss.weights import layers, read, side
+from prompt_pins.loss.weights import fill, layers, read, side
 
 FILES = tuple(f"HPS_v2{version}_compressed{kind}" for version in (".1", "") for kind in (".safetensors", ".pt"))
 TEXT_HEAD, IMAGE_HEAD = 64, 80
@@ -31,7 +31,8 @@ ENDS = {
     "visual.ln_post.weight": "vision_model.post_layernorm.weight",
     "visual.ln_post.bias": "vision_model.post_layernorm.bias",
 }
-TURNED = {"text_projection": "text_projection.weight", "visual.proj": "visual_projection.weight"}
+PROJECTION = "text_projection.weight"
+TURNED = {"text_projection": PROJECTION, "visual.proj": "visual_projection.weight"}
 PARTS = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj", "mlp.c_fc": "mlp.fc1",
          "mlp.c_proj": "mlp.fc2"}  # fmt: skip
 BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+?)[._](weight|bias)")
@@ -55,28 +56,24 @@ def model(path: Path) -> Any:
     made = CLIPModel(
         CLIPConfig(text_config=text, vision_config=vision, projection_dim=weights["text_projection"].shape[1])
     )
-    told = made.load_state_dict(renamed(weights), strict=False)
-    if missing := [name for name in told.missing_keys if not name.endswith("position_ids")]:
-        raise RuntimeError(f"{path.name} has no {missing[0]}")
-    return made
+    return fill(made, renamed(weights))
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """OpenCLIP's weights under transformers' names, float32."""
+    """OpenCLIP's weights under the names of transformers' `CLIPModel`; others are left out."""
     found: dict[str, Tensor] = {}
     for name, weight in weights.items():
-        value = weight.float()
         if name in ENDS:
-            found[ENDS[name]] = value
+            found[ENDS[name]] = weight
         elif name in TURNED:
-            found[TURNED[name]] = value.T.contiguous()
+            found[TURNED[name]] = weight.T.contiguous()
         elif block := BLOCK.fullmatch(name):
             place = f"{'vision' if block[1] else 'text'}_model.encoder.layers.{block[2]}."
             if block[3] == "attn.in_proj":
-                for letter, part in zip("qkv", value.chunk(3)):
+                for letter, part in zip("qkv", weight.chunk(3), strict=True):
                     found[f"{place}self_attn.{letter}_proj.{block[4]}"] = part.contiguous()
             else:
-                found[f"{place}{PARTS[block[3]]}.{block[4]}"] = value
+                found[f"{place}{PARTS[block[3]]}.{block[4]}"] = weight
     return found
 
 

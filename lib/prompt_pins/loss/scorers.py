@@ -120,10 +120,13 @@ def scores(name: str, images: Tensor, options: LossOptions) -> Tensor:
     except (PinError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # of whatever kind a file of somebody else's causes
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise OptionError(
-            "loss_objectives", name, f"the others: its files in {root} cannot be used ({words})"
-        ) from error
+        raise unusable(name, f"its files in {root}", error) from error
+
+
+def unusable(name: str, files: str, error: Exception) -> OptionError:
+    """What is said of an objective whose files are there and cause a fault.  files: they, in words."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return OptionError("loss_objectives", name, f"the others: {files} cannot be used ({words})")
 
 
 def score_losses(name: str, images: Tensor, options: LossOptions) -> Tensor:

@@ -28,6 +28,17 @@ def read(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
 
 
+def fill(network: Any, weights: Mapping[str, Tensor]) -> Any:
+    """A network with these weights, in its own precision; those that it lacks are left out.
+
+    Raises `RuntimeError` for one that is missing, or of another shape.
+    """
+    told = network.load_state_dict(weights, strict=False)
+    if missing := [name for name in told.missing_keys if not name.endswith("position_ids")]:
+        raise RuntimeError(f"the file has no {missing[0]}")
+    return network
+
+
 def below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Those whose names begin so, without it."""
     return {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}

@@ -45,26 +45,20 @@ class Clusters:
 
 def find(pairs: Distances, count: int) -> Clusters:
     """The clusters of (seeds, n (n - 1) / 2) distances."""
-    alone = [_leaves(row, count) for row in pairs]
-    labels = _largest_first(_pictures(pairs, alone, range(len(pairs)), count))
-    table = _mean(pairs, range(len(pairs)), count)
+    alone = [_leaves(squared(row, count)) for row in pairs]
+    table = _mean(pairs, count)
+    labels = _largest_first(pictures(table, _leaves(table), alone))
     number = int(labels.max(initial=-1)) + 1
     medoids = tuple(_medoid(table, np.flatnonzero(labels == cluster)) for cluster in range(number))
     return Clusters(labels, medoids, _stability(pairs, alone, labels, number))
 
 
-def _pictures(pairs: Distances, alone: Sequence[Labels], drawn: Sequence[int], count: int) -> Labels:
-    """Those of the mean over some seeds.  alone: the clusters of each seed by itself."""
-    table = _mean(pairs, drawn, count)
-    return pictures(table, leaves(table, _least(count), _least(count)), [alone[seed] for seed in drawn])
+def _mean(pairs: Distances, count: int) -> Table:
+    return squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))
 
 
-def _mean(pairs: Distances, drawn: Sequence[int], count: int) -> Table:
-    return squared(pairs[list(drawn)].mean(axis=0, dtype=np.float64), count) if len(drawn) else np.zeros((count, count))
-
-
-def _leaves(row: NDArray[np.floating], count: int) -> Labels:
-    return leaves(squared(row, count), _least(count), _least(count))
+def _leaves(table: Table) -> Labels:
+    return leaves(table, _least(len(table)), _least(len(table)))
 
 
 def pictures(table: Table, labels: Labels, alone: Sequence[Labels]) -> Labels:
@@ -187,7 +181,9 @@ def _stability(pairs: Distances, alone: Sequence[Labels], labels: Labels, number
     rng = np.random.Generator(np.random.PCG64(0))
     shared = np.zeros(number)
     for _ in range(RESAMPLES):
-        again = _pictures(pairs, alone, rng.integers(seeds, size=seeds).tolist(), len(labels))
+        drawn = rng.integers(seeds, size=seeds)
+        table = _mean(pairs[drawn], len(labels))
+        again = pictures(table, _leaves(table), [alone[seed] for seed in drawn])
         for cluster in range(number):
             found = again[labels == cluster]
             sizes = np.unique(found[found >= 0], return_counts=True)[1]

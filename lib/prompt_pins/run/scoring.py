@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Union
 
@@ -69,6 +69,12 @@ def loss_options(config: RunConfig) -> LossOptions:
 def uses_scorers(options: LossOptions) -> bool:
     """Whether an objective is a scorer, whose files are on this machine."""
     return any(name in SCORERS for name, _ in options.loss_objectives)
+
+
+def noted_normalisers(records: Iterable[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Those of a journal's first scored batch; an empty line, of an earlier version, is none."""
+    lines = (line["values"] for line in records if line["kind"] == "normalisers")
+    return next(filter(None, lines), None)
 
 
 def check_loss(config: RunConfig, host: Host) -> None:

@@ -39,10 +39,9 @@ def left_out(folder: RunFolder) -> tuple[LeftOut, ...]:
     known = value.get("payloads") if value.get("version") == VERSION else None
     found = []
     for number, one in (known if isinstance(known, dict) else {}).items():
-        gains = [] if fault(one, SHAPE) else one.get("gains", [])
-        if not number.isdecimal() or fault(one, SHAPE) or len(gains) not in (0, 3):
+        if not number.isdecimal() or fault(one, SHAPE) or len(one.get("gains", ())) not in (0, 3):
             return ()
-        rows = tuple((mean, low, high) for mean, low, high in gains)
+        rows = tuple((mean, low, high) for mean, low, high in one.get("gains", ()))
         found.append(LeftOut(int(number), one["run"], rows, tuple(one.get("images", ()))))
     return tuple(sorted(found, key=lambda one: one.number))
 

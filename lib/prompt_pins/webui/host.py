@@ -107,25 +107,6 @@ class WebuiHost:
 
     def describe(self) -> dict[str, Any]:
         """Name, versions, checkpoint and what a run does not choose itself: settings, files by their fingerprints."""
-        return self._described()
-
-    def expects(self, config: RunConfig) -> None:
-        """What a run needs beside the job's own: known before it begins, for `describe`."""
-        self.texts = config.every_text, config.every_negative
-        self.checkpoints = tuple(filter(None, config.checkpoints))
-
-    def check_begun(self, record: Record) -> None:
-        """Raises `OptionError` or `CheckpointError` where a run that goes on would be rendered with something else."""
-        known, config = record.host, RunConfig.from_record(record.config)
-        self.expects(config)
-        found = self._described()
-        for name in SAME:
-            hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
-            if not hashed and known.get(name, found[name]) != found[name]:
-                raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
-        assets.check(known, found)
-
-    def _described(self) -> dict[str, Any]:
         p = self.job.pristine
         said = {"template": self.job.template, "emphasis": overrides.emphasis_note(p)}
         return {
@@ -143,6 +124,22 @@ class WebuiHost:
             **assets.describe(p, *self.texts, self.checkpoints),
             **(self.merge.describe() if self.merge else {}),
         }
+
+    def expects(self, config: RunConfig) -> None:
+        """What a run needs beside the job's own: known before it begins, for `describe`."""
+        self.texts = config.every_text, config.every_negative
+        self.checkpoints = tuple(filter(None, config.checkpoints))
+
+    def check_begun(self, record: Record) -> None:
+        """Raises `OptionError` or `CheckpointError` where a run that goes on would be rendered with something else."""
+        known, config = record.host, RunConfig.from_record(record.config)
+        self.expects(config)
+        found = self.describe()
+        for name in SAME:
+            hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
+            if not hashed and known.get(name, found[name]) != found[name]:
+                raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
+        assets.check(known, found)
 
     def embeddings(self) -> tuple[str, ...]:
         """Names of the textual inversions that fit the loaded model."""
