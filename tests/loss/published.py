@@ -160,3 +160,36 @@ def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     heads = [part.unflatten(-1, (-1, 64)).transpose(1, 2) for part in (query, key, value)]
     shares = (heads[0] @ heads[1].transpose(-1, -2) / math.sqrt(64)).softmax(dim=-1)
     return (shares @ heads[2]).transpose(1, 2).flatten(2)
+
+
+class Danbooru(nn.Module):
+    """DeepDanbooru's network with a block of each kind: a way around that is widened, none, halved, halved at last."""
+
+    def __init__(self, tags: int) -> None:
+        super().__init__()
+        convolutions = [
+            (3, 6, 7),
+            (6, 8, 1), (6, 4, 1), (4, 4, 3), (4, 8, 1),
+            (8, 4, 1), (4, 4, 3), (4, 8, 1),
+            (8, 12, 1), (8, 6, 1), (6, 6, 3), (6, 12, 1),
+            (12, 6, 1), (6, 6, 3), (6, 12, 1), (12, 12, 1),
+            (12, 6, 1), (6, 6, 3), (6, 12, 1),
+        ]  # fmt: skip
+        halving = {0, 8, 10, 13, 15}
+        for number, (taken, given, side) in enumerate(convolutions):
+            made = nn.Conv2d(taken, given, side, 2 if number in halving else 1)
+            setattr(self, f"n_Conv_{number}", made)
+        setattr(self, f"n_Conv_{len(convolutions)}", nn.Conv2d(12, tags, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities of N x 3 x H x W in 0 to 1, its steps one by one."""
+        layer: Any = lambda number, x: getattr(self, f"n_Conv_{number}")(x)  # noqa: E731
+        same, halved = nn.ConstantPad2d(1, 0.0), nn.ConstantPad2d((0, 1, 0, 1), 0.0)
+        x = layer(0, nn.functional.pad(x, (2, 3, 2, 3))).relu()
+        x = nn.functional.max_pool2d(nn.functional.pad(x, (0, 1, 0, 1), value=-math.inf), 3, 2)
+        x = (layer(4, layer(3, same(layer(2, x).relu())).relu()) + layer(1, x)).relu()
+        x = (layer(7, layer(6, same(layer(5, x).relu())).relu()) + x).relu()
+        x = (layer(11, layer(10, halved(layer(9, x).relu())).relu()) + layer(8, x)).relu()
+        x = (layer(14, layer(13, halved(layer(12, x).relu())).relu()) + layer(15, x)).relu()
+        x = (layer(18, layer(17, same(layer(16, x).relu())).relu()) + x).relu()
+        return layer(19, x).mean(dim=(2, 3)).sigmoid()  # type: ignore[no-any-return]

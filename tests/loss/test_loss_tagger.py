@@ -1,4 +1,4 @@
-"""A tagger of the user's own: an ONNX file and its tags, as WD14's are published."""
+"""A tagger of the user's own: an ONNX file and its tags, as WD14's are published, or DeepDanbooru's file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError
@@ -15,6 +16,7 @@ from prompt_pins.run import pin
 from prompt_pins.store import Runs
 
 from tests.loss.onnx_file import network
+from tests.loss.published import Danbooru
 from tests.run.painter import Painter
 
 SIDE = 8
@@ -49,7 +51,7 @@ def wanted(image: np.ndarray) -> dict[str, float]:
 def test_each_tag_has_its_probability_by_both_names(root: Path, size: tuple[int, int]) -> None:
     pytest.importorskip("onnxruntime")
     images = np.random.default_rng(5).integers(0, 256, (3, *size, 3), dtype=np.uint8)
-    find = tagger.find(str(root))
+    find = tagger.find(str(root), "auto")
     assert find is not None
     for image, found in zip(images, find(images), strict=True):
         expected = wanted(image)
@@ -91,13 +93,66 @@ def test_what_is_missing_or_damaged_is_named(root: Path, name: str, content: byt
     pytest.importorskip("onnxruntime")
     (root / "tagger" / name).unlink() if content is None else (root / "tagger" / name).write_bytes(content)
     with pytest.raises(OptionError, match=f"(?s)loss_objectives.*tags.*{said}"):
-        tagger.find(str(root))
+        tagger.find(str(root), "auto")
 
 
 def test_a_folder_without_one_has_none_and_a_package_that_is_missing_is_named(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert tagger.find("") is None and tagger.find(str(tmp_path)) is None
+    assert tagger.find("", "auto") is None and tagger.find(str(tmp_path), "auto") is None
     monkeypatch.setattr(tagger, "find_spec", lambda name: None)
     with pytest.raises(OptionError, match="the package onnxruntime"):
-        tagger.find(str(root))
+        tagger.find(str(root), "auto")
+
+
+@pytest.fixture
+def danbooru(tmp_path: Path) -> tuple[Path, Danbooru]:
+    """A folder of scorers with a small DeepDanbooru, and its network."""
+    torch.manual_seed(4)
+    folder, made = tmp_path / "scorers" / "tagger", Danbooru(len(TAGS))
+    folder.mkdir(parents=True)
+    torch.save({**made.state_dict(), "tags": list(TAGS)}, folder / tagger.DEEPDANBOORU)
+    return folder.parent, made
+
+
+@pytest.mark.parametrize("height, width", [(512, 512), (24, 40), (40, 24), (700, 3)])
+def test_deepdanbooru_sees_the_image_between_its_repeated_edges(
+    danbooru: tuple[Path, Danbooru], height: int, width: int
+) -> None:
+    root, network = danbooru
+    image = np.random.default_rng(6).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    find = tagger.find(str(root), "cpu")
+    assert find is not None
+    longer = max(height, width)
+    size = (width * 512 // longer, height * 512 // longer)
+    scaled = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    rows, columns = (np.clip(np.arange(512) - (256 - side // 2), 0, side - 1) for side in size[::-1])
+    pixels = torch.from_numpy(scaled[np.ix_(rows, columns)].astype(np.float32) / 255.0)
+    with torch.no_grad():
+        expected = network(pixels.permute(2, 0, 1)[None])[0].tolist()
+    (found,) = find(image[None])
+    assert found["red hair"] == found["red_hair"]
+    assert [found[tag] for tag in TAGS] == pytest.approx(expected, abs=1e-5)
+    assert np.ptp(expected) > 0.01  # or it could not tell right from wrong
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"nothing", "cannot be used"),
+        ({"tags": list(TAGS)}, "tells 0 tags, and names 4"),
+        ({**Danbooru(3).state_dict(), "tags": list(TAGS)}, "tells 3 tags, and names 4"),
+        ({**Danbooru(4).state_dict(), "tags": lambda: None}, "cannot be used"),
+    ],
+)
+def test_a_file_that_is_no_deepdanbooru_is_said_so(tmp_path: Path, content: Any, said: str) -> None:
+    file = tmp_path / "tagger" / tagger.DEEPDANBOORU
+    file.parent.mkdir()
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        import cloudpickle
+
+        torch.save(content, file, pickle_module=cloudpickle)
+    with pytest.raises(OptionError, match=f"(?s)loss_objectives.*tags.*{said}"):
+        tagger.find(str(tmp_path), "auto")

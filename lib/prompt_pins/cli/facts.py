@@ -70,7 +70,7 @@ def scorers(
 
     console, root = Terminal(), Path(absolute(folder) or "FOLDER")
     rows = [(f"{one.name} ({one.label})", one.missing(root)) for one in SCORERS.values()]
-    for name, missing in [*rows, ("tags (a tagger as WD14)", tagger.missing(root))]:
+    for name, missing in [*rows, ("tags (WD14's taggers, DeepDanbooru)", tagger.missing(root))]:
         console.say(f"{'NO  ' if missing else 'ok  '}{name}: {f'needs {missing}' if missing else root}")
 
 

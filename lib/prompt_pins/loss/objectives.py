@@ -118,6 +118,12 @@ def scorer_objective(name: str, images: Tensor, context: Context) -> Tensor:
     return score_losses(name, _faded(images, context.mask), context.options)
 
 
+def named(tags: Sequence[str], values: Sequence[float] | NDArray[np.floating[Any]]) -> dict[str, float]:
+    """Probabilities by their tags, with blanks and as they are written, with underscores."""
+    found = {tag: float(value) for tag, value in zip(tags, values)}
+    return {**{tag.replace("_", " "): value for tag, value in found.items()}, **found}
+
+
 def _probability(answer: Mapping[str, float], tag: str) -> float:
     value = float(answer.get(tag, 0.0))
     if not 0.0 <= value <= 1.0:

@@ -1,7 +1,7 @@
-"""Taggers in the form that WD14's are published in: a network in an ONNX file, and its tags in a CSV file.
+"""Taggers: WD14's, a network in an ONNX file and its tags in a CSV file; and DeepDanbooru.
 
-Nothing is fetched: both are files that the user has.  Imports numpy and Pillow; the package onnxruntime when a tagger
-is asked for.  Form and steps: https://huggingface.co/SmilingWolf/wd-vit-tagger-v3.
+Nothing is fetched: all are files that the user has.  Imports numpy and Pillow; the package onnxruntime, or torch, when
+a tagger is asked for.  Form and steps of the first: https://huggingface.co/SmilingWolf/wd-vit-tagger-v3.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prompt_pins.errors import OptionError
-from prompt_pins.loss.objectives import Tagger
+from prompt_pins.loss.objectives import Tagger, named
+from prompt_pins.loss.scorers import unusable
 
 FOLDER, FILES = "tagger", ("model.onnx", "selected_tags.csv")
+DEEPDANBOORU = "model-resnet_custom_v3.pt"
 WHITE = (255, 255, 255)
 
 
-def find(scorers: str) -> Tagger | None:
-    """The tagger in a folder of scorers; None where there is none.
+def find(scorers: str, device: str) -> Tagger | None:
+    """The tagger in a folder of scorers; None where there is none.  device: as `LossOptions.device`.
 
     Raises `OptionError` for one that lacks a file or the package, or that cannot be read.
     """
@@ -34,20 +36,29 @@ def find(scorers: str) -> Tagger | None:
         return None
     if lacking := missing(Path(scorers)):
         raise OptionError("loss_objectives", "tags", f"the others, until there is {lacking}")
-    try:
-        return load(folder)
-    except Exception as error:  # of whatever kind a file of somebody else's causes
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise OptionError(
-            "loss_objectives", "tags", f"the others: the files in {folder} cannot be used ({words})"
-        ) from error
+    return opened(folder, device)
 
 
 def missing(scorers: Path) -> str:
     """What is not there, in words; "" if all of it is."""
+    folder = scorers / FOLDER
+    if (folder / DEEPDANBOORU).is_file():
+        return ""
     if find_spec("onnxruntime") is None:
         return "the package onnxruntime"
-    return next((str(scorers / FOLDER / name) for name in FILES if not (scorers / FOLDER / name).is_file()), "")
+    return next((str(folder / name) for name in FILES if not (folder / name).is_file()), "")
+
+
+def opened(folder: Path, device: str) -> Tagger:
+    """The tagger whose files a folder holds.  Raises `OptionError` where they cannot be used."""
+    from prompt_pins.loss import deepdanbooru
+    from prompt_pins.loss.score import chosen_device
+
+    danbooru = folder / DEEPDANBOORU
+    try:
+        return deepdanbooru.load(danbooru, chosen_device(device)) if danbooru.is_file() else load(folder)
+    except Exception as error:  # of whatever kind a file of somebody else's causes
+        raise unusable("tags", f"the files in {folder}", error) from error
 
 
 @functools.lru_cache(maxsize=1)
@@ -93,9 +104,3 @@ class OnnxTagger:
         canvas.paste(Image.fromarray(image), ((longer - width) // 2, (longer - height) // 2))
         scaled = canvas.resize((self._side, self._side), Image.Resampling.BICUBIC)
         return np.ascontiguousarray(np.asarray(scaled, dtype=np.float32)[..., ::-1])
-
-
-def named(tags: Sequence[str], values: Sequence[float] | NDArray[np.floating[Any]]) -> dict[str, float]:
-    """Probabilities by their tags, with blanks and as they are written, with underscores."""
-    found = {tag: float(value) for tag, value in zip(tags, values)}
-    return {**{tag.replace("_", " "): value for tag, value in found.items()}, **found}

@@ -78,7 +78,7 @@ def tagger(host: Host, options: LossOptions) -> Tagger | None:
     """
     if all(name != "tags" for name, _ in options.loss_objectives):
         return None
-    found = find_tagger(options.scorers) or host.tagger()
+    found = find_tagger(options.scorers, options.device) or host.tagger()
     if found is None:
         return None
 

@@ -1,53 +1,45 @@
-"""The WebUI's DeepDanbooru as an interrogator.  Imports the host's modules inside functions: a host may lack them."""
+"""The taggers that a WebUI's folder of models holds.  Imports the host's modules inside functions."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ..host import Tagger
-from ..loss.tagger import named
+from ..loss.tagger import DEEPDANBOORU, FILES, opened
 
-SIDE = 512
 MISSING = (
-    "the others: DeepDanbooru's weights are not in models/torch_deepdanbooru, where the WebUI fetches them when an "
-    "image is interrogated with it in img2img, and no other tagger is in models/scorers/tagger"
+    "the others: there is neither DeepDanbooru in models/torch_deepdanbooru, where the WebUI fetches it when an image "
+    "is interrogated with it in img2img, nor a tagger of WD14's kind that the extension wd14-tagger has fetched, nor "
+    "one in models/scorers/tagger"
 )
-"""What is said where tags are asked for and there is no interrogator."""
+"""What is said where tags are asked for and there is no tagger."""
 
 
 def find() -> Tagger | None:
-    """DeepDanbooru, where the host has it and its weights lie in the models folder: nothing is ever downloaded."""
+    """The tagger that the extension wd14-tagger has fetched last, else the WebUI's DeepDanbooru; None without.
+
+    Nothing is ever downloaded.  Raises `OptionError` where the files cannot be used.
+    """
+    models = Path(importlib.import_module("modules.paths").models_path)
+    fetched = [*_of_extension(models)] if find_spec("onnxruntime") else []
+    danbooru = models / "torch_deepdanbooru"
+    folders = [*reversed(fetched), *([danbooru] if (danbooru / DEEPDANBOORU).is_file() else [])]
+    return opened(folders[0], "auto") if folders else None
+
+
+def _of_extension(models: Path) -> Iterator[Path]:
+    """Folders with a WD14 tagger: those put there by hand, then those it notes when it fetches one, oldest first.
+
+    https://github.com/picobyte/stable-diffusion-webui-wd14-tagger: `tagger/utils.py`, `tagger/interrogator.py`.
+    """
+    found = sorted(path.parent for path in models.glob(f"TaggerOnnx/*/{FILES[0]}"))
     try:
-        deepbooru = importlib.import_module("modules.deepbooru")
-        paths = importlib.import_module("modules.paths")
-    except ImportError:
-        return None
-    if not any(Path(paths.models_path, "torch_deepdanbooru").glob("*.pt")):
-        return None
-    return lambda images: _tags(deepbooru.model, images)
-
-
-def _tags(interrogator: Any, images: np.ndarray) -> Sequence[Mapping[str, float]]:
-    """Every tag's probability for each image, named with underscores and with blanks."""
-    interrogator.start()
-    try:
-        return [named(interrogator.model.tags, _probabilities(interrogator.model, image)) for image in images]
-    finally:
-        interrogator.stop()
-
-
-def _probabilities(model: Any, image: np.ndarray) -> np.ndarray:
-    import torch
-    from modules.images import resize_image
-    from PIL import Image
-
-    pixels = np.asarray(resize_image(2, Image.fromarray(image), SIDE, SIDE), dtype=np.float32)[None] / 255
-    weights = next(model.parameters())
-    with torch.no_grad():
-        answer = model(torch.from_numpy(pixels).to(weights.device, weights.dtype))[0]
-    return answer.float().clamp(0.0, 1.0).cpu().numpy()
+        noted = json.loads((models / "interrogators" / "model.json").read_text("utf-8"))
+        found += [Path(one["model_path"]).parent for one in noted]
+    except (OSError, ValueError, TypeError, LookupError):
+        pass  # never used, or of another version
+    yield from (folder for folder in found if all((folder / name).is_file() for name in FILES))
