@@ -6,7 +6,6 @@
     const API = "prompt-pins/v1";
     const TABS = ["txt2img", "img2img"];
     const PLAN_DELAY = 600;
-    const TEXTS = ["vary_settings", "of_run"]; // that change a plan
 
     const byId = (id) => gradioApp().querySelector(`#${id}`);
     const control = (tab, name) => byId(`script_${tab}_prompt_pinning_${name}`);
@@ -53,8 +52,7 @@
         const chosen = {};
         for (const option of options) {
             const value = valueOf(control(tab, option.name));
-            const counts = ["number", "flag", "choice"].includes(option.kind) || TEXTS.includes(option.name);
-            if (counts && value !== undefined) chosen[option.name] = value;
+            if (option.kind !== "files" && value !== undefined) chosen[option.name] = value;
         }
         const question = JSON.stringify({
             prompt: valueOf(byId(`${tab}_prompt`)) || "",

@@ -181,6 +181,42 @@ def test_reloading_the_page_registers_nothing_twice(page: Any, webui: Webui) -> 
     assert page.locator(SCRIPT + "generations").count() == 1
 
 
+PAYLOADS = "--target 1\n--prompt 'a {piece} square, blue background' --target 2 --seed 9"
+
+
+@pytest.mark.parametrize("page", [(1280, "light"), (390, "dark")], indirect=True)
+def test_payloads_from_the_page(page: Any, webui: Webui, tmp_path: Path) -> None:
+    import base64
+
+    targets = [tmp_path / "red.png", tmp_path / "blue.png"]
+    for path, colour in zip(targets, ((220, 40, 40), (40, 75, 220)), strict=True):
+        path.write_bytes(base64.b64decode(encoded(colour)))
+    prepare(page, 2)
+    fill(page, "#txt2img_prompt textarea", "a {piece} circle, blue background")
+    group, box = SCRIPT + "group_payloads", SCRIPT + "payload textarea"
+    page.click(f"{group} > .label-wrap")
+    fill(page, box, "--prompt 'a cat'")
+    fill(page, SCRIPT + "piece textarea, " + SCRIPT + "piece input", "red blue")
+    page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('payload 1: prompt')")
+    fill(page, box, PAYLOADS)
+    page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('2 weights vary')")
+    assert "2 payloads × 2 images" in page.inner_text(SCRIPT + "plan")
+    assert page.locator(box).bounding_box()["width"] > 0.85 * page.locator(group).bounding_box()["width"]
+    keep(page, f"payloads-{page.viewport_size['width']}")
+    page.set_input_files(SCRIPT + "target input[type=file]", [str(path) for path in targets])
+    page.wait_for_timeout(3 * SETTLED)
+    page.click("#txt2img_generate")
+    logged(page, "Prompt pins run")
+    run = webui.runs()[0]
+    first = next(line for line in webui.journal(run) if line["kind"] == "candidate")
+    assert run["state"] == "finished" and len(first["prompts"]) == 2 and first["prompts"][1][0].endswith("background")
+    assert page.locator("#txt2img_gallery img").count() >= 4
+    open_tab(page)
+    page.click(f"#prompt_pins_runs tr[data-run='{run['tab']}/{run['run']}']")
+    page.frame_locator("#prompt_pins_report iframe").locator("h3:has-text('Payload 2')").first.wait_for()
+    keep(page, f"payloads-report-{page.viewport_size['width']}")
+
+
 MEASURE = "#script_txt2img_prompt_pinning_task input[type=radio]"
 
 

@@ -24,6 +24,8 @@ SORTS = ("newest", "oldest", "best loss", "improvement")
 STATES = ("all", "finished", "stopped", "interrupted", "running")
 TASKS = ("all", "pin", "words", "map")
 AT_REST = ("finished", "stopped")
+IMAGE = re.compile(r"(p\d{2,}-)?\d{5,}-\d+\.(png|jpg|webp)")
+"""An image of a candidate, or of one of its payloads."""
 RECENT = 8
 """How many of a folder's runs are looked at for their pace."""
 
@@ -137,7 +139,7 @@ def _thumbnails(folder: RunFolder, run: Mapping[str, Any]) -> list[str]:
         names = os.listdir(folder.inside(batch))
     except (OSError, StoreError):
         return []
-    return sorted(f"{batch}/{name}" for name in names if re.fullmatch(r"\d{5,}-\d+\.(png|jpg|webp)", name))
+    return sorted(f"{batch}/{name}" for name in names if IMAGE.fullmatch(name))
 
 
 def _matches(run: Mapping[str, Any], search: str) -> bool:

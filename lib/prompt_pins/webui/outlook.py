@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..config import AnalysisOptions, MapOptions, RunConfig
+from ..config.payloads import read
 from ..errors import OptionError
 from ..map import work as mapping
 from ..map.points import space_of
@@ -21,11 +23,13 @@ from ..words.parts import find, planned
 from ..words.result import PAIRS
 from . import compat, overrides, samplers
 from .arguments import read_arguments
-from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
+from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
 from .measuring import overview as words_overview
 from .progress import in_words, overview, planned_evaluations
 
 MAX_PROMPT = 20_000
+OF_TARGETS = frozenset({"target", "mask", "target_weights"})
+"""Said of images that a plan does not have."""
 
 
 class _Paper:
@@ -64,6 +68,9 @@ def outlook(question: Mapping[str, Any], pace: Callable[[int], float | None]) ->
     Raises `PinError`.
     """
     own, config, analysis, mapped, paper = _asked(question)
+    if own.get("task") == LEAVE_OUT:
+        number = str(own.get("of_run") or "").strip()
+        return f"run {number} of payloads, once more without each of them" if number else "Words of run: which one?", ""
     if own.get("task") == mapping.TASK:
         words, evaluations = _mapping(own, config, mapped, paper)
         tree = _tree(config)
@@ -121,6 +128,14 @@ def _tree(config: RunConfig) -> str:
     return ", ".join(parts)
 
 
+def _untargeted(line: str) -> str:
+    """A payload's line without its targets.  One that cannot be read stays: whoever reads all of them refuses it."""
+    try:
+        return dataclasses.replace(read(line), target=()).line()
+    except OptionError:
+        return line
+
+
 def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, AnalysisOptions, MapOptions, _Paper]:
     """The script's own options, the configuration, an analysis's options, a map's, and the host."""
     prompt = str(question.get("prompt", ""))
@@ -133,7 +148,9 @@ def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, Anal
     own = checked(ScriptOptions, {name: options[name] for name in SCRIPT if name in options})
     analysis = AnalysisOptions(**{name: options[name] for name in ANALYSIS if name in options})
     mapped = MapOptions(**{name: options[name] for name in MAP if name in options})
-    values = {name: value for name, value in options.items() if name not in SCRIPT | ANALYSIS | MAP}
+    values = {name: value for name, value in options.items() if name not in SCRIPT | ANALYSIS | MAP | OF_TARGETS}
+    if isinstance(values.get("payload"), list):
+        values["payload"] = [_untargeted(str(line)) for line in values["payload"]]
     values |= {name: question[name] for name in ("steps", "batch_size", "sampler", "cfg_scale") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}
     denoising = question.get("denoising_strength")

@@ -60,11 +60,24 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
         with gr.Accordion(title, open=False, elem_id=elem_id("group_" + title.lower().replace(" ", "_"))):
             if title == "Hyperbatch":
                 gr.HTML(value="", elem_id=elem_id("tree"), elem_classes=["prompt-pins-plan"])
-            for start in range(0, len(group), 3):
+            for names in _rows([options[name] for name in group]):
                 with gr.Row(elem_classes=[ROW]):
-                    add(group[start : start + 3])
+                    add(names)
     fields = [(made[o.name], _pasted(o)) for o in options.values() if o.kind != "files"]
     return [made[name] for name in options], fields
+
+
+def _rows(group: Iterable[Shown]) -> list[list[str]]:
+    """Names, three a row; a box with a line for each item has a row of its own."""
+    rows: list[list[str]] = [[]]
+    for option in group:
+        if option.lines > 1:
+            rows += [[option.name], []]
+        elif len(rows[-1]) == 3:
+            rows.append([option.name])
+        else:
+            rows[-1].append(option.name)
+    return list(filter(None, rows))
 
 
 def _control(option: Shown, value: Any, elem_id: str) -> Any:
