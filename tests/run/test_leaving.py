@@ -58,6 +58,6 @@ def test_a_file_that_does_not_fit_says_nothing(text: str, tmp_path: Path) -> Non
 def test_what_nothing_can_be_left_out_of(changes: dict[str, Any], tmp_path: Path) -> None:
     folder, record = ran(tmp_path, **changes)
     with pytest.raises(OptionError, match="a finished run of payloads that was checked"):
-        leaving.check_whole(folder, record)
+        leaving.parts(folder, record)
     with pytest.raises(OptionError, match="two payloads or more"):
         leaving.without(dataclasses.replace(RunConfig(**BASE), payload=()), 0)

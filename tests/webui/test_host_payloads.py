@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import threading
 import time
 from operator import ne
@@ -16,6 +17,7 @@ from PIL import Image
 
 from tests.patience import HUNG
 from tests.webui.client import Webui, encoded
+from tests.webui.test_host_words import opened
 
 SHORT = {"generations": 1, "lambda_": 3, "held_out": 2, "finalists": 0, "gifs": False, "plots": False}
 PIECE = {"piece": "red blue", "target": [encoded((220, 35, 40)), encoded((40, 75, 220))]}
@@ -35,7 +37,7 @@ def test_a_piece_is_pinned_on_prompts_of_two_sizes_with_targets_of_their_own(web
     assert first["prompts"] == [["a red blue circle", ""], ["a red blue square", "dim"]] and len(first["images"]) == 4
     assert first["shares"] == [1.0, 1.0] and first["images"][0] == "p01-00000-9.png"
     held = next(line for line in journal if line["kind"] == "held")
-    assert len(held["payload_gains"]) == 2
+    assert len(held["payload_gains"]) == 2 and len(run["thumbnails"]) == 4
     images = [_size(image) for image in answer["images"]]
     assert images[:4] == [(webui.pixels, webui.pixels)] * 2 + [(wide, webui.pixels)] * 2
     info = answer["info"]
@@ -58,6 +60,32 @@ def test_what_is_refused(webui: Webui, lines: str, said: str) -> None:
     status, answer = webui.pin([{**SHORT, **PIECE, "payload": lines}], prompt="a {piece}", steps=3, batch_size=2)
     assert status == 422 and said in str(answer)
     assert len(webui.runs()) == before
+
+
+QUESTION = {"prompt": "a {piece} circle", "steps": 4, "batch_size": 4, "sampler": "DPM++ 2M - Hyperbatch"}
+
+
+def test_the_plan_counts_payloads_and_leaves_their_targets_to_the_run(webui: Webui) -> None:
+    lines = "--target 2 --weight 2\n\n--prompt 'a {piece} square' --target 1 --target 2\n{piece}"
+    options = {"piece": "red blue", "payload": lines, "target_weights": "1, 2", "generations": 4, "lambda_": "5"}
+    status, answer = webui.call("/prompt-pins/v1/plan", {**QUESTION, "options": options})
+    assert status == 200, answer
+    assert "2 weights vary · 5 candidates × 4 generations × 3 payloads × 4 images" in answer["words"]
+
+
+@pytest.mark.parametrize(
+    "lines, said",
+    [
+        ("a cat", "payload 1: prompt: 'a cat'"),
+        ("--target 1\n--prompt '{piece}' --width 70", "payload 2: width"),
+        ("--target 1 --seed -1.5", "payload 1: seed"),
+        ("--target 1\n--prompt '{piece}", "payload 2: line"),
+    ],
+)
+def test_the_plan_names_the_payload_that_is_wrong(webui: Webui, lines: str, said: str) -> None:
+    options = {"piece": "red blue", "payload": lines}
+    status, answer = webui.call("/prompt-pins/v1/plan", {**QUESTION, "options": options})
+    assert status == 422 and said in answer["detail"], answer
 
 
 CAST = "a {piece} circle, blue background"
@@ -146,3 +174,73 @@ def _size(image: str) -> tuple[int, int]:
     with Image.open(io.BytesIO(base64.b64decode(image.partition(",")[2] or image))) as opened:
         found: Any = opened.size
     return (int(found[0]), int(found[1]))
+
+
+def begun(webui: Webui, **options: Any) -> dict[str, Any]:
+    """A finished run of two payloads with targets of their own."""
+    lines = "--target 1\n--prompt 'a {piece} square' --target 2 --seed 9"
+    settings = {**SHORT, **PIECE, "payload": lines, "start": "original", "generations": 2, **options}
+    status, answer = webui.pin([settings], **JOB)
+    assert status == 200, answer
+    run = webui.runs()[0]
+    assert run["state"] == "finished"
+    return run
+
+
+JOB = {"prompt": "a {piece} circle", "steps": 3, "batch_size": 2}
+
+
+def leave_out(webui: Webui, run: dict[str, Any]) -> tuple[int, Any]:
+    return webui.pin([{"task": "leave-out", "of_run": run["run"]}], **{**JOB, "prompt": "whatever stands there"})
+
+
+def test_each_payload_is_left_out_once_and_the_page_tells_what_came_of_it(webui: Webui) -> None:
+    run = begun(webui)
+    status, answer = leave_out(webui, run)
+    assert status == 200, answer
+    others = webui.runs()[:2]
+    assert [one["state"] for one in others] == ["finished"] * 2 and webui.runs()[2]["run"] == run["run"]
+    for other, lost in zip(others, (1, 0)):
+        head, first = (
+            next(line for line in webui.journal(other) if line["kind"] == kind) for kind in ("run", "target")
+        )
+        assert len(head["config"]["payload"]) == 1 and ("square" in head["config"]["payload"][0]) == (lost == 0)
+        kept = next(line for line in webui.journal(run) if line["kind"] == "target")["images"][1 - lost]
+        np.testing.assert_array_equal(webui.picture(other, first["images"][0]), webui.picture(run, kept))
+    comments = json.loads(answer["info"])["extra_generation_params"]["Prompt pins"]["comments"]
+    assert sum("on the others alone" in text for text in comments) == 2
+    page = opened(webui, f"runs/{run['tab']}/{run['run']}/index.html")
+    assert page.count("Pinned on the other payloads alone") == 2
+    status, answer = leave_out(webui, run)  # all is known
+    assert status == 200 and len(webui.runs()) and webui.runs()[0] == others[0]
+
+
+def test_leaving_out_goes_on_where_it_was_interrupted(webui: Webui) -> None:
+    run, ended = begun(webui), list[Any]()
+    job = threading.Thread(target=lambda: ended.append(leave_out(webui, run)))
+    job.start()
+    while job.is_alive() and (webui.runs()[0]["run"] == run["run"] or len(webui.journal(webui.runs()[0])) < 6):
+        time.sleep(0.05)
+    webui.call("/sdapi/v1/interrupt", {})
+    job.join(HUNG)
+    assert ended[0][0] == 200 and webui.runs()[0]["state"] == "stopped"
+    begun_first = webui.runs()[0]["run"]
+    assert leave_out(webui, run)[0] == 200
+    assert [one["state"] for one in webui.runs()[:2]] == ["finished"] * 2 and webui.runs()[1]["run"] == begun_first
+
+
+@pytest.mark.parametrize("number", ["", "x", "99999999", "../0"])
+def test_leaving_out_needs_the_number_of_a_run_of_payloads(webui: Webui, number: str) -> None:
+    plain = {**SHORT, "start": "original"}
+    assert webui.pin([plain], prompt="a red circle", steps=3, batch_size=2)[0] == 200
+    before = webui.runs()
+    for name in {number, before[0]["run"]}:
+        status, answer = leave_out(webui, {"run": name})
+        assert 400 <= status < 500 and "Traceback" not in str(answer), answer
+    assert webui.runs() == before
+
+
+def test_the_plan_of_leaving_out(webui: Webui) -> None:
+    question = {**QUESTION, "options": {"task": "leave-out", "of_run": "7"}}
+    status, answer = webui.call("/prompt-pins/v1/plan", question)
+    assert status == 200 and answer["words"].startswith("run 7 of payloads, once more without each of them")

@@ -13,6 +13,7 @@ from ..config import RunConfig
 from ..config.presets import chosen
 from ..options import declarations
 from ..store import Axis, Candidate, Generation, Held, Record
+from ..store.left_out import LeftOut
 from .stats import SIDES, BatchStats, Pairs
 
 Row = list[Any]
@@ -229,6 +230,17 @@ def unseen_of(gain: Sequence[float]) -> str:
     """`-50% [-61%, -38%]` of an improvement and the ends of its interval, or that nothing changed."""
     change, low, high = (_percent(-value) for value in (gain[0], gain[2], gain[1]))
     return "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
+
+
+def left_out_in_words(one: LeftOut) -> str:
+    """`payload 2, loss on unseen seeds: pinned on all -31.0% [-36.0%, -25.0%]; on the others alone …; …`."""
+    among, alone, brings = (
+        f"{-gain or 0.0:+.1%} [{-high or 0.0:+.1%}, {-low or 0.0:+.1%}]" for gain, low, high in one.gains
+    )
+    return (
+        f"payload {one.number}, loss on unseen seeds: pinned on all {among}; on the others alone {alone} "
+        f"(run {one.run}); from these to all {brings}"
+    )
 
 
 def _percent(share: float) -> str:

@@ -40,7 +40,7 @@ from .eye import Eye
 from .judge import Judge
 from .plan import Plan, make_plan
 from .rendering import tagger
-from .scoring import Scorer, check_loss, loss_options
+from .scoring import Scorer, check_loss, loss_options, noted_normalisers
 from .targets import Read, read_targets, ready_targets, target_line
 
 if TYPE_CHECKING:
@@ -49,16 +49,18 @@ if TYPE_CHECKING:
 Events = Iterator[events.Event]
 
 
-def start(config: RunConfig, host: Host, runs: Runs) -> Events:
+def start(config: RunConfig, host: Host, runs: Runs, targets: Read | None = None) -> Events:
     """Pin a prompt in a new run folder.
 
-    Everything is written to the run's journal before its event is yielded.  Raises `PinError` for input that cannot
-    be used, before a folder is made.
+    Everything is written to the run's journal before its event is yielded.  targets: of each payload, where they are
+    known, fitted to its size; else they are read.  Raises `PinError` for input that cannot be used, before a folder is
+    made.
     """
     plan = make_plan(config, host)
     for job in plan.panel.jobs if not config.by_eye else ():
         check_loss(job, host)
-    targets = tuple(read_targets(job, host) for job in plan.panel.jobs)
+    if targets is None:
+        targets = tuple(read_targets(job, host) for job in plan.panel.jobs)
     warm = beginning.warm_start(config, plan.space, runs)
     beginning.search(config, host, plan, warm)  # raises now what it would raise later
     return _events(config, host, runs.claim(), plan, warm, targets)
@@ -297,9 +299,7 @@ class _Run:
         return events.CandidateDone(candidate, self.evaluator.images.pop(candidate.id, None))
 
     def _normalisers(self) -> dict[str, float] | None:
-        """Those of the run's first scored batch, as written down; an empty line, of an earlier version, is none."""
-        lines = (line["values"] for line in self.journal.records if line["kind"] == "normalisers")
-        return next(filter(None, lines), None)
+        return noted_normalisers(self.journal.records)
 
     def _over_budget(self) -> StopReason | None:
         """By what the search has been told so far: a run that goes on has later candidates in its journal already."""

@@ -103,9 +103,7 @@ def ready_targets(
     if jobs[0].by_eye:
         return "", (), ((),)
     if record.target_source:
-        kept = iter(kept_targets(folder, record))
-        counts = record.target_counts or (len(record.target_images),)
-        return record.target_source, record.target_images, tuple(tuple(islice(kept, count)) for count in counts)
+        return record.target_source, record.target_images, each_kept(folder, record)
     found = [read_targets(job, host) for job in jobs] if given is None else list(given)
     sources = {"images" if targets else "batch" for targets in found}
     for index, job in enumerate(jobs):
@@ -125,6 +123,12 @@ def target_line(source: str, names: Sequence[str], targets: Read, many: bool) ->
     line: dict[str, Any] = {"kind": "target", "source": source, "images": list(names)}
     line |= {"weights": [target.weight for own in targets for target in own]}
     return line | ({"payloads": list(map(len, targets))} if many else {})
+
+
+def each_kept(folder: RunFolder, record: Record) -> Read:
+    """The targets of each payload that a run has kept.  Raises `TargetError` where one is missing."""
+    kept = iter(kept_targets(folder, record))
+    return tuple(tuple(islice(kept, count)) for count in record.target_counts or (len(record.target_images),))
 
 
 def kept_targets(folder: RunFolder, record: Record) -> tuple[Target, ...]:

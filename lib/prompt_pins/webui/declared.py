@@ -32,9 +32,10 @@ class ScriptOptions:
     task: str = option(
         "pin",
         label="Task",
-        choices=("pin", "words", "map"),
+        choices=("pin", "words", "map", "leave-out"),
         help="Pin: find the weights that bring the images to the target. Measure words: which words hold the image, "
-        "and which let it drift, each word alone at other weights. Map: which pictures lie near the prompt.",
+        "and which let it drift, each word alone at other weights. Map: which pictures lie near the prompt. Leave one "
+        "out: a run of payloads once more without each of them.",
     )
     pin_to_source: bool = option(
         False,
@@ -54,14 +55,18 @@ class ScriptOptions:
         "",
         label="Words of run",
         help="For measuring words: number of a finished run of this tab, whose pinned prompt is measured, against its "
-        "own target. For a map: of a run of this tab, whose candidates are mapped. Empty: the prompt above.",
+        "own target. For a map: of a run of this tab, whose candidates are mapped. Empty: the prompt above. To leave "
+        "one out: of a finished run of payloads, whose own options are used.",
     )
     cma_logging: bool = option(
         True, label="CMA Logging", help="Write each generation's loss and step size to the console."
     )
 
 
-TASKS: Mapping[str, str] = MappingProxyType({"pin": "Pin", "words": "Measure words", "map": "Map"})
+LEAVE_OUT = "leave-out"
+TASKS: Mapping[str, str] = MappingProxyType(
+    {"pin": "Pin", "words": "Measure words", "map": "Map", LEAVE_OUT: "Leave one out"}
+)
 """What the page calls them."""
 SCRIPT, ANALYSIS, MAP = (frozenset(declarations(cls)) for cls in (ScriptOptions, AnalysisOptions, MapOptions))
 """Names of the options that are none of a run's configuration."""

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,23 @@ from modules import processing
 
 from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
-from ..errors import HostError, MovedError, OptionError, StoreError, TargetError
+from ..errors import HostError, MovedError, OptionError, TargetError
 from ..loss import SCORERS
-from ..loss.tagger import find as onnx_tagger
+from ..loss.tagger import find as find_tagger
 from ..map import work
-from ..merge.sources import check_recorded
 from ..options import checked
-from ..report import LiveReport
-from ..report.merged_file import keep
 from ..report.view import verdict
 from ..run import pin
 from ..run.beginning import picture
-from ..run.plan import make_plan
-from ..store import Record, RunFolder, Runs, events
+from ..store import Record, RunFolder, Runs
 from ..words import analyze
-from . import blending, checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
+from . import checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
-from .declared import ANALYSIS, MAP, SCRIPT, ScriptOptions
-from .following import Ended, followed
+from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
+from .following import Ended
 from .host import Job, WebuiHost, read_job
 from .pictures import opened
-from .progress import Progress
+from .pinning import begun_earlier, left_one_out, pinned
 from .refusals import RunFailed, in_words
 
 RUN = re.compile("[0-9]{1,12}(/[0-9]{1,6})?")
@@ -59,13 +55,17 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     started = time.perf_counter()
     job = read_job(p)
     runs = Runs(compat.runs_folder(p, is_img2img))
+    console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
         if own.get("resume"):
             host = WebuiHost(job)
-            folder, failure = _resumed(str(own["resume"]), runs, host, own.get("cma_logging") is not False)
+            folder, failure = _resumed(str(own["resume"]), runs, host, console)
+        elif own.get("task") == LEAVE_OUT:
+            host = WebuiHost(job)
+            folder, failure = left_one_out(str(own.get("of_run") or ""), runs, host, console)
         else:
             try:
-                host, (folder, failure) = _begun(job, options, own, (analysis, mapped), runs, Path(inbox))
+                host, (folder, failure) = _begun(job, options, own, (analysis, mapped), runs, Path(inbox), console)
             except TargetError as error:
                 raise TargetError(str(error).replace(f"{inbox}{os.sep}", "")) from error
     if overrides.emphasis_note(p):
@@ -92,6 +92,7 @@ def _begun(
     more: tuple[Mapping[str, Any], Mapping[str, Any]],
     runs: Runs,
     inbox: Path,
+    console: bool,
 ) -> tuple[WebuiHost, Ended]:
     """A new run or, with that task, a new analysis or map.  more: the options of an analysis, and of a map."""
     words, mapped = (own.get("task") == task for task in (analyze.TASK, work.TASK))
@@ -112,7 +113,7 @@ def _begun(
         return host, measuring.begin(config, more[0], host, runs, targets)
     if mapped:
         return host, mapping.begin(config, more[1], host, runs, of_run)
-    return host, _pinned(lambda: pin.start(config, host, runs), config, host, own.get("cma_logging") is not False)
+    return host, pinned(lambda: pin.start(config, host, runs), config, host, console)
 
 
 def earlier_batch(own: Mapping[str, Any], runs: Runs) -> list[str]:
@@ -148,7 +149,8 @@ def make_config(
     if pin_to_source:
         targets += _source(job.pristine, inbox)
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
-    if any(str(name).partition(":")[0].strip() in (*SCORERS, "tags") for name in values.get("loss_objectives") or ()):
+    wanted = [str(name).partition(":")[0].strip() for name in values.get("loss_objectives") or ()]
+    if any(name in (*SCORERS, "tags") for name in wanted):
         values["scorers"] = str(compat.scorers_folder())
     values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
@@ -161,8 +163,7 @@ def make_config(
             if not name.isdecimal():
                 allowed = "the number of one of the target images, from 1"
                 raise OptionError(f"payload {number}: target", name, allowed)
-    wanted = [name.partition(":")[0].strip() for name in config.loss_objectives]
-    if "tags" in wanted and onnx_tagger(config.scorers) is None and tagger.find() is None:
+    if "tags" in wanted and find_tagger(config.scorers, config.device) is None and tagger.find() is None:
         raise OptionError("loss_objectives", "tags", tagger.MISSING)
     return config
 
@@ -177,53 +178,13 @@ def _source(p: Any, inbox: Path) -> list[str]:
 
 
 def _resumed(number: str, runs: Runs, host: WebuiHost, console: bool) -> Ended:
-    if not number.strip().isdecimal():
-        raise OptionError("resume", number, "the number of a run")
-    folder = runs.find(number.strip())
-    record = folder.record()
-    host.check_begun(record)
-    for name, value in host.job.options.items():
-        if record.config.get(name) != value:
-            raise OptionError(name, value, f"{record.config.get(name)!r}, as when run {number} began")
+    folder, record = begun_earlier("resume", number, runs, host)
     config = RunConfig.from_record(record.config)
     if record.task == analyze.TASK:
         return measuring.go_on(folder, config, host)
     if record.task == work.TASK:
         return mapping.go_on(folder, config, host)
-    return _pinned(lambda: pin.resume(folder, host), config, host, console, record)
-
-
-def _pinned(
-    begin: Callable[[], Iterator[events.Event]],
-    config: RunConfig,
-    host: WebuiHost,
-    console: bool,
-    record: Record | None = None,
-) -> Ended:
-    """A run to its end; of a merge also the merged file, and the model as it was.  record: of one that goes on."""
-    with checkpoints.several(config, host), blending.merged(config, host) as merge:
-        if merge is not None and record is not None:
-            check_recorded(record.host, merge.describe(), merge.sources.paths)
-        folder, failure = _listened(begin(), config, host, console)
-        if merge is not None and failure is None:
-            try:
-                for line in keep(folder, lambda: merge.sources):
-                    compat.comment(host.job.pristine, line)
-            except StoreError as error:
-                failure = error
-        return folder, failure
-
-
-def _listened(run: Iterator[events.Event], config: RunConfig, host: WebuiHost, console: bool) -> Ended:
-    """The run's folder, and why it failed, if it did; whatever happens, its report is written, its folder let go."""
-    progress = Progress(make_plan(config, host), config, host, console)
-    with LiveReport() as live:
-
-        def handle(event: events.Event) -> None:
-            live.handle(event)
-            progress.handle(event)
-
-        return followed(run, events.RunStarted, handle, "run")
+    return pinned(lambda: pin.resume(folder, host), config, host, console, record)
 
 
 def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:

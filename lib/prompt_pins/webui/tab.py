@@ -15,6 +15,7 @@ from ..store import RunFolder
 from ..store.pictures import pictures
 from ..words import compare as comparing
 from . import compat, infotext
+from .declared import LEAVE_OUT
 from .library import SORTS, STATES, TASKS
 from .routes import PAGE_KEY, library
 from .table import comparison, report, table
@@ -204,7 +205,8 @@ def _opened(selected: str) -> str:
 def _resumable(tab: str, folder: RunFolder) -> tuple[Any, ...]:
     """The buttons that bring a run's parameters back, to go on, to measure its words or to map its candidates.
 
-    Of a map: to pin to a picture, and to keep within it.  Those of the run's tab are shown.
+    Of payloads: to leave each out.  Of a map: to pin to a picture, and to keep within it.  Those of the run's tab are
+    shown.
     """
     record = folder.record()
     again = {"words": "Measure again", "map": "Map again"}.get(record.task, "Run again")
@@ -212,16 +214,20 @@ def _resumable(tab: str, folder: RunFolder) -> tuple[Any, ...]:
     is_map = record.task == "map"
     more = bool(pictures(folder)) if is_map else record.task == "pin" and record.state == "finished"
     names = ("Pin to this picture", "Keep within it") if is_map else ("Measure words", "Map")
+    if record.target_counts:
+        names, more = ("Leave one out", ""), more and len(record.target_counts) > 1 and record.held is not None
     tabs = ("txt2img", "img2img")
     resume = [gr.update(value=label, visible=tab == own) for own in tabs]
-    return (*resume, *(gr.update(value=name, visible=more and tab == own) for name in names for own in tabs))
+    shown = ((name, bool(name) and more and tab == own) for name in names for own in tabs)
+    return (*resume, *(gr.update(value=name, visible=visible) for name, visible in shown))
 
 
 def _infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str]:
     """Infotexts of a run: its pinned prompt, what goes on with it, what measures its words, what maps its candidates.
 
-    Of an analysis: the prompt, what goes on with it, and nothing.  Of a map: of picture `which`, what goes on with the
-    map, what pins to the picture, and what keeps within it.
+    Of payloads: the third leaves each out, and there is no fourth.  Of an analysis: the prompt, what goes on with it,
+    and nothing.  Of a map: of picture `which`, what goes on with the map, what pins to the picture, and what keeps
+    within it.
     """
     record = folder.record()
     own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
@@ -240,6 +246,9 @@ def _infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, st
     again = infotext.with_options(own, {**record.config, **number})
     if record.state != "finished":
         return pinned, again, "", ""
+    if record.target_counts:
+        leave = {**record.config, "task": LEAVE_OUT, "of_run": folder.path.name}
+        return pinned, again, infotext.with_options(own, leave), ""
     words = {**record.config, "vary_settings": [], "task": "words", "of_run": folder.path.name}
     candidates = {**record.config, "warm_start": "", "task": "map", "of_run": folder.path.name}
     return pinned, again, infotext.with_options(pinned, words), infotext.with_options(own, candidates)
