@@ -198,9 +198,10 @@ def test_payloads_from_the_page(page: Any, webui: Webui, tmp_path: Path) -> None
     fill(page, box, "--prompt 'a cat'")
     fill(page, SCRIPT + "piece textarea, " + SCRIPT + "piece input", "red blue")
     page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('payload 1: prompt')")
-    fill(page, box, PAYLOADS)
+    (tmp_path / "prompts.txt").write_text(PAYLOADS)
+    page.set_input_files(SCRIPT + "payload_file input[type=file]", str(tmp_path / "prompts.txt"))
     page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('2 weights vary')")
-    assert "2 payloads × 2 images" in page.inner_text(SCRIPT + "plan")
+    assert "2 payloads × 2 images" in page.inner_text(SCRIPT + "plan") and page.input_value(box) == PAYLOADS
     assert page.locator(box).bounding_box()["width"] > 0.85 * page.locator(group).bounding_box()["width"]
     keep(page, f"payloads-{page.viewport_size['width']}")
     page.set_input_files(SCRIPT + "target input[type=file]", [str(path) for path in targets])
@@ -215,6 +216,15 @@ def test_payloads_from_the_page(page: Any, webui: Webui, tmp_path: Path) -> None
     page.click(f"#prompt_pins_runs tr[data-run='{run['tab']}/{run['run']}']")
     page.frame_locator("#prompt_pins_report iframe").locator("h3:has-text('Payload 2')").first.wait_for()
     keep(page, f"payloads-report-{page.viewport_size['width']}")
+    assert page.inner_text("#prompt_pins_measure") == "Leave one out" and not page.is_visible("#prompt_pins_map")
+    page.click("#prompt_pins_measure")
+    page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
+    page.wait_for_timeout(3 * SETTLED)
+    page.wait_for_function(f"document.querySelector('{SCRIPT}plan').innerText.includes('once more without each')")
+    page.click("#txt2img_generate")
+    logged(page, "on the others alone")
+    keep(page, f"payloads-left-out-{page.viewport_size['width']}")
+    assert [one["state"] for one in webui.runs()[:2]] == ["finished"] * 2 and webui.runs()[2]["run"] == run["run"]
 
 
 MEASURE = "#script_txt2img_prompt_pinning_task input[type=radio]"

@@ -36,7 +36,7 @@ def test_every_option_has_one_control_with_its_label_and_default(webui: Webui, t
         elif option.kind != "files":
             assert str(control["value"] or "") == ("" if option.default is None else ", ".join(_listed(option.default)))
     left = [name for name in made if name.startswith(f"script_{tab}_prompt_pinning_")]
-    assert all(name.endswith(("_plan", "_tree")) or "_group_" in name for name in left)
+    assert all(name.endswith(("_plan", "_tree", "_payload_file")) or "_group_" in name for name in left)
 
 
 def _listed(value: Any) -> list[str]:

@@ -63,8 +63,25 @@ def build(elem_id: Callable[[str], str], is_img2img: bool) -> tuple[list[Any], l
             for names in _rows([options[name] for name in group]):
                 with gr.Row(elem_classes=[ROW]):
                     add(names)
+            if "payload" in group:
+                _file_into(made["payload"], elem_id("payload_file"))
     fields = [(made[o.name], _pasted(o)) for o in options.values() if o.kind != "files"]
     return [made[name] for name in options], fields
+
+
+def _file_into(box: Any, elem_id: str) -> None:
+    """A place for a text file, whose lines are put into a box."""
+    classes = ["prompt-pins-drop"]
+    file = gr.File(
+        label="Payloads from a text file", file_types=[".txt"], type="binary", elem_id=elem_id, elem_classes=classes
+    )
+    file.do_not_save_to_config = True
+    file.change(_text_of, inputs=[file], outputs=[box], show_progress=False)
+
+
+def _text_of(content: bytes | None) -> Any:
+    """What stands in a file that was handed in; one that was taken away changes nothing."""
+    return gr.update() if content is None else gr.update(value=bytes(content).decode("utf-8-sig", "replace"))
 
 
 def _rows(group: Iterable[Shown]) -> list[list[str]]:
