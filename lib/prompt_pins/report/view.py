@@ -232,11 +232,15 @@ def unseen_of(gain: Sequence[float]) -> str:
     return "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
 
 
+def change_in_tenths(gain: Sequence[float]) -> str:
+    """`-50.3% [-61.0%, -38.2%]` of an improvement and the ends of its interval; 0 has no sign."""
+    change, low, high = (f"{-value:+.1%}" for value in (gain[0], gain[2], gain[1]))
+    return f"{change} [{low}, {high}]".replace("+0.0%", "0.0%").replace("-0.0%", "0.0%")
+
+
 def left_out_in_words(one: LeftOut) -> str:
     """`payload 2, loss on unseen seeds: pinned on all -31.0% [-36.0%, -25.0%]; on the others alone …; …`."""
-    among, alone, brings = (
-        f"{-gain or 0.0:+.1%} [{-high or 0.0:+.1%}, {-low or 0.0:+.1%}]" for gain, low, high in one.gains
-    )
+    among, alone, brings = map(change_in_tenths, one.gains)
     return (
         f"payload {one.number}, loss on unseen seeds: pinned on all {among}; on the others alone {alone} "
         f"(run {one.run}); from these to all {brings}"

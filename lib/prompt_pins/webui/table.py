@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from ..report.view import change_in_tenths
+
 PREFIX = "prompt-pins/v1"
 """Relative to the page, which a reverse proxy may serve below another address."""
 HEADINGS = ("target", "pinned", "run", "prompt", "best", "unseen seeds", "state", "started", "images")
@@ -75,7 +77,7 @@ def _held(run: Mapping[str, Any]) -> str:
         return ""
     if held.get("told"):
         return html.escape(str(held["told"]))
-    return f"{-held['improvement']:+.1%} [{-held['high']:+.1%}, {-held['low']:+.1%}]".replace("-", "−")
+    return change_in_tenths([held["improvement"], held["low"], held["high"]]).replace("-", "−")
 
 
 def _state(run: Mapping[str, Any]) -> str:
