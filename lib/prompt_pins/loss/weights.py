@@ -23,9 +23,21 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Raises what safetensors and torch raise.
     """
-    loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    loaded: Any = load_file(path) if path.suffix == ".safetensors" else unpickled(path)
     loaded = loaded.get("state_dict", loaded)
     return {name.removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def unpickled(path: Path) -> Any:
+    """What a `.pt` or `.pth` holds, on the CPU: numbers and texts, never code.  Raises what torch raises.
+
+    In AUTOMATIC1111 torch.load is the WebUI's own (`modules/safe.py`): its second place is not torch's, and it gives
+    None for what it does not trust.
+    """
+    loaded = torch.load(str(path), map_location="cpu", weights_only=True)
+    if loaded is None:
+        raise ValueError(f"the WebUI does not trust {path.name}; its console says why")
+    return loaded
 
 
 def fill(network: Any, weights: Mapping[str, Tensor]) -> Any:

@@ -163,7 +163,7 @@ def make_config(
             if not name.isdecimal():
                 allowed = "the number of one of the target images, from 1"
                 raise OptionError(f"payload {number}: target", name, allowed)
-    if "tags" in wanted and find_tagger(config.scorers, config.device) is None and tagger.find() is None:
+    if "tags" in wanted and find_tagger(config.scorers, "auto") is None and tagger.find() is None:
         raise OptionError("loss_objectives", "tags", tagger.MISSING)
     return config
 
