@@ -2,14 +2,15 @@
 
 python -m benchmarks.map --json
 python -m benchmarks.map --prompts 2 --pins 2 --out FOLDER
-python -m benchmarks.map --fresh --json
+python -m benchmarks.map --set 2 --json
 python -m benchmarks.map --large 1000
 
 Embedded model.  The judge says of each image which colour and which place it shows.  `clear`: candidates all of whose
 images show the same.  `rand`: adjusted Rand index (Hubert and Arabie, 1985) of their clusters against what they show,
-those in no cluster being one more; `in_clusters`: without those.  `medoids`: of each cluster, the share of images on
-unseen seeds that show its medoid's picture when its prompt is rendered as it is.  `pinned`: of each cluster of the
-first `--pins` maps, the same after a quick run that pins to it.  `--fresh`: other prompts, on which nothing was chosen.
+those in no cluster being one more; `in_clusters`: without those.  `examples`: of each cluster, the share of images on
+unseen seeds that show its example's picture when its prompt is rendered as it is.  `pinned`: of each cluster of the
+first `--pins` maps, the same after a quick run that pins to it.  `--set`: other prompts and seeds; what decides was
+chosen with the first two sets in view.
 
 `--large`: so many candidates of four drawn images: seconds of the distances, of clustering and plane, and of the page,
 on one thread, and the page's bytes.
@@ -54,13 +55,18 @@ Shows = tuple[str, str]
 """(colour, place) of an image."""
 
 
-def prompts(count: int, fresh: bool = False) -> Iterator[str]:
-    """All words but the rivals are frozen.  fresh: other pairs of colours, and the grounds with the other places."""
-    rng = np.random.default_rng(11 if fresh else 3)
+SETS = ((3, 0, 0), (11, 2, 1), (29, 3, 3))
+"""Of each set: the seed that draws pairs of colours, and how far shapes and grounds are shifted against the places."""
+
+
+def prompts(count: int, chosen: int = 0) -> Iterator[str]:
+    """All words but the rivals are frozen.  chosen: the number of the set."""
+    drawn, shapes, grounds = SETS[chosen]
+    rng = np.random.default_rng(drawn)
     for index in range(count):
         first, second = (str(word) for word in rng.permutation(COLOURS)[:2])
         at, *rivals = PLACES[index % 2]
-        shape, ground = SHAPES[(index + 2 * fresh) % 5], ("white", "black")[(index + fresh) % 2]
+        shape, ground = SHAPES[(index + shapes) % 5], ("white", "black")[(index + grounds) % 2]
         yield f"(a:=1) {first} {second} ({shape} {at}:=1) {' '.join(rivals)}, ({ground} background:=1)"
 
 
@@ -89,7 +95,7 @@ def rand(left: Sequence[Any], right: Sequence[Any]) -> float:
 
 
 def measure(host: HeadlessHost, config: RunConfig, options: MapOptions, pins: bool, out: Path) -> dict[str, Any]:
-    """One prompt's map, its medoids on unseen seeds, and runs that pin to its clusters."""
+    """One prompt's map, its examples on unseen seeds, and runs that pin to its clusters."""
     list(work.start(config, options, host, Runs(out)))
     folder = Runs(out).find("0")
     found = work.drawn(folder)
@@ -104,9 +110,9 @@ def measure(host: HeadlessHost, config: RunConfig, options: MapOptions, pins: bo
     row["in_clusters"] = rand([seen[i][0] for i in inside], [labels[i] for i in inside])
     row["stability"] = [cluster.stability for cluster in found.clusters]
     row["names"] = [cluster.name for cluster in found.clusters]
-    wanted = [Counter(seen[cluster.medoid]).most_common(1)[0][0] for cluster in found.clusters]
-    row["medoids"] = [
-        _shown(host, config, found.places[cluster.medoid], picture) for cluster, picture in zip(found.clusters, wanted)
+    wanted = [Counter(seen[cluster.example]).most_common(1)[0][0] for cluster in found.clusters]
+    row["examples"] = [
+        _shown(host, config, found.places[cluster.example], picture) for cluster, picture in zip(found.clusters, wanted)
     ]
     if pins:
         row["pinned"] = [
@@ -125,8 +131,8 @@ def _shown(host: HeadlessHost, config: RunConfig, place: Place, wanted: Shows) -
 def _pinned(
     host: HeadlessHost, config: RunConfig, folder: RunFolder, number: int, wanted: Shows, places: Sequence[Place]
 ) -> float:
-    medoid = json.loads((folder.path / MAP).read_text("utf-8"))["clusters"][number]["medoid"]
-    target = (str(folder.path / places[medoid].folder),)
+    example = json.loads((folder.path / MAP).read_text("utf-8"))["clusters"][number]["example"]
+    target = (str(folder.path / places[example].folder),)
     runs = Runs(folder.path.parent)
     list(pin.start(dataclasses.replace(config, target=target, warm_start=f"0/{number + 1}"), host, runs))
     run = runs.find(str(max(runs.numbers())))
@@ -177,7 +183,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=128)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--pins", type=int, default=10, help="maps whose clusters are pinned to")
-    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--set", type=int, default=0, choices=range(len(SETS)))
     parser.add_argument("--large", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where the maps and runs are kept; none: nowhere")
     parser.add_argument("--json", action="store_true")
@@ -189,15 +195,15 @@ def main() -> None:
             print(json.dumps(large(args.large, Runs(out).claim())))
             return
         host, rows = open_host("", "cpu"), []
-        for index, prompt in enumerate(prompts(args.prompts, args.fresh)):
+        for index, prompt in enumerate(prompts(args.prompts, args.set)):
             options = MapOptions(map_candidates=args.candidates)
-            seed = 1000 + index if args.fresh else RunConfig.seed
+            seed = (RunConfig.seed, 1000 + index, 3000 + index)[args.set]
             config = RunConfig(prompt=prompt, seed=seed, steps=12, batch_size=args.images, cfg_scale=5.0)
             rows.append(measure(host, config, options, index < args.pins, out / f"{index:02d}"))
             print(json.dumps(rows[-1]) if args.json else rows[-1], flush=True)
     pinned = [share for row in rows for share in row.get("pinned", ())]
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("rand", "in_clusters")}
-    means["medoids"] = float(np.mean([share for row in rows for share in row["medoids"]]))
+    means["examples"] = float(np.mean([share for row in rows for share in row["examples"]]))
     print(json.dumps({**means, "pinned": float(np.mean(pinned)) if pinned else None, "pins": len(pinned)}))
 
 

@@ -46,7 +46,8 @@ def untimed(found: Map) -> dict[str, Any]:
 
 def test_the_four_pictures_are_four_clusters(whole: RunFolder) -> None:
     record = whole.record()
-    found = clusters.find(np.load(whole.path / DISTANCES), len(record.candidates))
+    weights = np.array([candidate.weights for candidate in record.candidates])
+    found = clusters.find(np.load(whole.path / DISTANCES), weights)
     seen = [picture(candidate.prompt) for candidate in record.candidates]
     of_label = [{seen[i] for i in np.flatnonzero(found.labels == label)} for label in range(4)]
     assert [len(pictures) for pictures in of_label] == [1] * 4 and len(set.union(*of_label)) == 4
@@ -75,7 +76,7 @@ def test_the_words_that_decide_name_a_cluster_and_its_ranges_steer_a_run(whole: 
     found = work.drawn(whole)
     assert found.state == "finished" and len(found.clusters) == 4
     for cluster in found.clusters:
-        red, left = picture(found.places[cluster.medoid].prompt)
+        red, left = picture(found.places[cluster.example].prompt)
         assert {word.label for word in cluster.words} <= {"red", "blue", "left", "right"}
         ups = {word.label for word in cluster.words if word.change > 0}
         assert not ups & {"blue" if red else "red", "right" if left else "left"}
@@ -175,28 +176,47 @@ def test_what_most_seeds_do_not_tell_apart_is_one_picture() -> None:
     """Two sizes that two seeds of four show are one picture; what three of four tell apart are two."""
     alike, apart = lots((0, 0), (0, 0), (1, 1)), lots((0, 0), (0, 0.3), (1, 1))
     two, three = np.stack([apart, alike, apart, alike]), np.stack([apart, alike, apart, apart])
-    found = clusters.find(two, 24)
+    weights = np.repeat(np.eye(3), 8, axis=0)
+    found = clusters.find(two, weights)
     assert found.labels.tolist() == [0] * 16 + [1] * 8 and min(found.stability) > 0.6  # type: ignore[type-var]
-    assert clusters.find(three, 24).labels.tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    assert clusters.find(three, weights).labels.tolist() == [0] * 8 + [1] * 8 + [2] * 8
     for alone in (alike, apart):
-        assert clusters.find(alone[None], 24).labels.max() == (1 if alone is alike else 2)
+        assert clusters.find(alone[None], weights).labels.max() == (1 if alone is alike else 2)
 
 
 def test_what_shows_one_picture_on_some_seeds_and_another_on_others_is_none() -> None:
     """A third lot that two seeds of four put to the first and two to the second, which are apart on all."""
     first, second = lots((0, 0), (0, 1), (0, 0)), lots((0, 0), (0, 1), (0, 1))
-    found = clusters.find(np.stack([first, second, first, second]), 24)
+    weights = np.repeat(np.eye(3), 8, axis=0)
+    found = clusters.find(np.stack([first, second, first, second]), weights)
     assert found.labels.tolist() == [0] * 8 + [1] * 8 + [-1] * 8
-    assert clusters.find(np.stack([first] * 4), 24).labels.tolist() == [0] * 8 + [1] * 8 + [0] * 8
+    assert clusters.find(np.stack([first] * 4), weights).labels.tolist() == [0] * 8 + [1] * 8 + [0] * 8
 
 
-def test_a_candidate_that_is_clearly_nearest_to_a_cluster_joins_it() -> None:
+def test_a_candidate_joins_the_cluster_that_its_images_and_its_neighbours_tell() -> None:
     at = np.array([0.0, 1, 2, 3, 10, 11, 12, 13, 5, 6.5])
     labels = np.array([1] * 4 + [0] * 4 + [-1] * 2)
-    found = clusters.adopted(np.abs(at[:, None] - at), labels)
-    assert found.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 1, -1]  # 3.5 from the mean one and 6.5; 5 and 5
-    assert clusters.adopted(np.abs(at[:, None] - at), np.where(labels == 0, -1, labels)).tolist() == [1] * 4 + [-1] * 6
-    assert clusters.adopted(np.zeros((3, 3)), np.full(3, -1)).tolist() == [-1] * 3
+    table = np.abs(at[:, None] - at)
+    joined = clusters.adopted(table, labels, clusters.neighbours(at[:, None]))
+    assert joined.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 1, -1]  # 3.5 from the mean one and 6.5; 5 and 5
+    elsewhere = np.where(at == 5, 12, at)  # its weights are among those of the other cluster
+    assert clusters.adopted(table, labels, clusters.neighbours(elsewhere[:, None])).tolist() == labels.tolist()
+    alone = np.where(labels == 0, -1, labels)
+    assert clusters.adopted(table, alone, clusters.neighbours(at[:, None])).tolist() == [1] * 4 + [-1] * 6
+    assert clusters.adopted(np.zeros((3, 3)), np.full(3, -1), np.ones((3, 3))).tolist() == [-1] * 3
+
+
+def test_the_surest_candidate_lies_deepest_among_the_weights_of_its_cluster() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.uniform(0.5, 1.5, (200, 3))
+    labels = np.where(weights[:, 0] > weights[:, 1], 0, 1)  # two rival words, and one that does nothing
+    around = clusters.neighbours(weights)
+    for cluster, sign in ((0, 1), (1, -1)):
+        chosen = clusters.surest(around, labels, cluster)
+        depth = sign * (weights[:, 0] - weights[:, 1])
+        assert labels[chosen] == cluster and (depth > depth[chosen]).sum() < 10
+    assert np.allclose(clusters.neighbours(3.0 * weights - 1.0), around) and np.allclose(np.diag(around), 1.0)
+    assert clusters.surest(np.ones((4, 4)), np.array([1, 0, 0, 1]), 0) == 1  # of equals the first
 
 
 def test_clustering_takes_no_more_than_the_square_of_the_candidates() -> None:
@@ -204,10 +224,10 @@ def test_clustering_takes_no_more_than_the_square_of_the_candidates() -> None:
     taken = {}
     for count in (200, 800):
         pairs = lots((0, 0), (0, 1), (1, 0), (1, 1), each=count // 4, spread=0.01)[None].repeat(2, axis=0)
-        tries = []
+        tries, weights = [], np.repeat(np.eye(4), count // 4, axis=0)
         for _ in range(3):
             before = time.process_time()
-            assert clusters.find(pairs, count).labels.max() == 3
+            assert clusters.find(pairs, weights).labels.max() == 3
             tries.append(time.process_time() - before)
         taken[count] = min(tries)
     assert taken[800] < 32 * taken[200]
@@ -231,7 +251,7 @@ def test_the_page_of_a_thousand_candidates_is_small(tmp_path: Path, whole: RunFo
 def test_what_is_all_alike_has_no_clusters() -> None:
     for count in (1, 2, 5, 40):
         pairs = np.zeros((2, count * (count - 1) // 2), np.float32)
-        assert clusters.find(pairs, count).labels.tolist() == [-1] * count
+        assert clusters.find(pairs, np.ones((count, 2))).labels.tolist() == [-1] * count
 
 
 @pytest.mark.parametrize(
@@ -294,7 +314,7 @@ def test_a_run_begins_at_a_cluster(tmp_path: Path, whole: RunFolder) -> None:
     space = build(RunConfig(prompt=PROMPT + " other"))
     warm = warm_start(RunConfig(prompt=PROMPT, warm_start="0/2"), space, runs)
     assert warm is not None
-    assert warm.mean.tolist() == [*found.places[found.clusters[1].medoid].weights, 1.0]
+    assert warm.mean.tolist() == [*found.places[found.clusters[1].example].weights, 1.0]
     assert 0.02 < warm.step_size < 0.5 and from_json(to_json(warm)).proven  # type: ignore[union-attr]
     for name in ("0/0", "0/5", f"{whole.path}/9"):
         with pytest.raises(OptionError, match="a cluster of map 00000000, 1 to 4"):

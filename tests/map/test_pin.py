@@ -28,13 +28,13 @@ def test_the_cluster_s_own_wording_is_tried_and_meets_the_finalists(
     """With fixed seeds it is one of the first candidates; where each generation has its own, it is in the contest."""
     found, runs = work.drawn(mapped), Runs(mapped.path.parent)
     for number, cluster in enumerate(found.clusters, 1):
-        medoid = found.places[cluster.medoid]
-        target = (str(mapped.path / medoid.folder),)
+        example = found.places[cluster.example]
+        target = (str(mapped.path / example.folder),)
         config = RunConfig(**{**SMALL, **options, "target": target, "warm_start": f"0/{number}"})  # type: ignore[arg-type]
         list(pin.start(config, Four(), runs))
         record = runs.find(str(max(runs.numbers()))).record()
-        own = next(candidate for candidate in record.candidates if candidate.weights == medoid.weights)
-        assert record.winner is not None and picture(record.winner.prompt) == picture(medoid.prompt)
+        own = next(candidate for candidate in record.candidates if candidate.weights == example.weights)
+        assert record.winner is not None and picture(record.winner.prompt) == picture(example.prompt)
         if record.choice is None:
             assert own.generation == 1 and (record.winner.loss or 0) <= (own.loss or 0)
         else:

@@ -41,8 +41,8 @@ def test_a_map_stands_beside_runs_and_a_run_pins_to_its_picture(webui: Webui) ->
     assert status == 200, answer
     pinned = webui.runs(task="pin")[0]
     head = webui.journal(pinned)[0]
-    medoid = next(row for row in webui.journal(run) if row.get("prompt") == found["pictures"][0]["prompt"])
-    assert head["warm"]["mean"] == medoid["weights"] and len(pinned["target"]["images"]) == 2
+    example = next(row for row in webui.journal(run) if row.get("prompt") == found["pictures"][0]["prompt"])
+    assert head["warm"]["mean"] == example["weights"] and len(pinned["target"]["images"]) == 2
     again = mapped(webui, {"of_run": pinned["run"]}, prompt="other words")
     mine = webui.journal(webui.runs(task="map")[0])
     assert mine[0]["of_run"] == pinned["run"] and again["state"] == "finished"

@@ -22,35 +22,63 @@ SMALLEST, SHARE = 3, 16
 ALIKE = 0.005
 """Mean ꟻLIP below which nobody sees a difference: what is nearer is alike."""
 RESAMPLES = 20
+FALL = 2.0
+"""How fast a neighbour counts less, by the mean square of the weights' differences."""
 Labels = NDArray[np.int64]
 """(n,) the cluster of each candidate, from 0, the largest first; -1 for one in none."""
 Table = NDArray[np.float64]
 """(n, n) distances."""
 PARTLY, MOSTLY = 0.25, 0.5
 """Shares of the seeds that hold two clusters to be one."""
-NEARER = 0.7
-"""Of the distance to the second nearest cluster: who is no further off the nearest belongs to it."""
+NEARER = 0.85
+"""Of the distance to the second nearest cluster: who is no further off the nearest may belong to it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Clusters:
-    """medoids: of each cluster the candidate nearest to all others of it.  stability: of each, how often two candidates
-    of it share a cluster when seeds are drawn anew, 0 to 1; None where there is one seed only.
+    """examples: of each cluster the candidate that shows its picture most surely.  stability: of each, how often two
+    candidates of it share a cluster when seeds are drawn anew, 0 to 1; None where there is one seed only.
     """
 
     labels: Labels
-    medoids: tuple[int, ...]
+    examples: tuple[int, ...]
     stability: tuple[float | None, ...]
 
 
-def find(pairs: Distances, count: int) -> Clusters:
-    """The clusters of (seeds, n (n - 1) / 2) distances."""
+def find(pairs: Distances, weights: NDArray[np.float64]) -> Clusters:
+    """The clusters of (seeds, n (n - 1) / 2) distances of candidates with these weights (n, N)."""
+    count, around = len(weights), neighbours(weights)
     alone = [_leaves(squared(row, count)) for row in pairs]
     table = _mean(pairs, count)
-    labels = _largest_first(pictures(table, _leaves(table), alone))
+    labels = _largest_first(pictures(table, _leaves(table), alone, around))
     number = int(labels.max(initial=-1)) + 1
-    medoids = tuple(_medoid(table, np.flatnonzero(labels == cluster)) for cluster in range(number))
-    return Clusters(labels, medoids, _stability(pairs, alone, labels, number))
+    examples = tuple(surest(around, labels, cluster) for cluster in range(number))
+    return Clusters(labels, examples, _stability(pairs, alone, labels, around, number))
+
+
+def neighbours(weights: NDArray[np.float64]) -> Table:
+    """(n, n): how much of a neighbour each candidate is to each, 1 to itself, by their weights (n, N).
+
+    It falls off with the squared distance, each weight in units of its deviation over the map.
+    """
+    if not weights.size:
+        return np.ones((len(weights),) * 2)
+    spread = weights.std(axis=0)
+    points = (weights - weights.mean(axis=0)) / np.where(spread > 1e-6, spread, 1.0)
+    lengths = (points**2).sum(axis=1)
+    away = np.maximum(lengths[:, None] + lengths - 2.0 * points @ points.T, 0.0)
+    return np.asarray(np.exp(-FALL * away / points.shape[1]))
+
+
+def surest(around: Table, labels: Labels, cluster: int) -> int:
+    """The candidate of a cluster among whose neighbours the most show its picture, too.
+
+    It lies deepest within the picture, where other seeds show it as well; the one whose images are nearest to all
+    others' may lie at its edge.
+    """
+    members = np.flatnonzero(labels == cluster)
+    rows = around[members]
+    return int(members[np.argmax(rows[:, members].sum(axis=1) / rows.sum(axis=1))])
 
 
 def _mean(pairs: Distances, count: int) -> Table:
@@ -61,13 +89,13 @@ def _leaves(table: Table) -> Labels:
     return leaves(table, _least(len(table)), _least(len(table)))
 
 
-def pictures(table: Table, labels: Labels, alone: Sequence[Labels]) -> Labels:
+def pictures(table: Table, labels: Labels, alone: Sequence[Labels], around: Table) -> Labels:
     """Clusters of candidates (n,) as pictures: some are one together, and some are none.
 
-    alone: the clusters of each seed by itself.  A seed holds two clusters to be one as far as it puts their candidates
-    together.  What half of the seeds hold to be one is one picture: on the others they differ in a size, say.  A
-    cluster that some seeds put to a second one, and some to a third, which are apart, shows one picture on these seeds
-    and another on those: a mixture, which is in no cluster.
+    alone: the clusters of each seed by itself; around: `neighbours`.  A seed holds two clusters to be one as far as it
+    puts their candidates together.  What half of the seeds hold to be one is one picture: on the others they differ in
+    a size, say.  A cluster that some seeds put to a second one, and some to a third, which are apart, shows one picture
+    on these seeds and another on those: a mixture, which is in no cluster.
     """
     number = int(labels.max(initial=-1)) + 1
     near = np.zeros((number, number))
@@ -80,7 +108,7 @@ def pictures(table: Table, labels: Labels, alone: Sequence[Labels]) -> Labels:
     for one, other in itertools.combinations(range(number), 2):
         if near[one, other] >= MOSTLY and not mixed[one] and not mixed[other]:
             found[found == found[labels == other][0]] = found[labels == one][0]
-    found = adopted(table, found)
+    found = adopted(table, found, around)
     found[np.isin(found, np.flatnonzero(mixed))] = -1
     return found
 
@@ -91,14 +119,16 @@ def _together(one: Labels, other: Labels) -> float:
     return float((one[:, None] == other).mean()) if one.size and other.size else 0.0
 
 
-def adopted(table: Table, labels: Labels) -> Labels:
-    """Those in no cluster put into one that they are clearly nearer to, in the mean, than to any other."""
+def adopted(table: Table, labels: Labels, around: Table) -> Labels:
+    """Those in no cluster put into one, where its images are the nearest by far and most neighbours are in it."""
     names, found = np.unique(labels[labels >= 0]), labels.copy()
     if len(names) < 2:
         return found
     away = np.stack([table[:, labels == name].mean(axis=1) for name in names])
+    beside = np.stack([around[:, labels == name].sum(axis=1) for name in names])
     nearest, next_one = np.partition(away, 1, axis=0)[:2]
-    clear = (labels < 0) & (nearest <= NEARER * next_one)
+    agreed = away.argmin(axis=0) == beside.argmax(axis=0)
+    clear = (labels < 0) & agreed & (nearest <= NEARER * next_one)
     found[clear] = names[away.argmin(axis=0)[clear]]
     return found
 
@@ -170,11 +200,9 @@ def _largest_first(labels: Labels) -> Labels:
     return found
 
 
-def _medoid(table: Table, members: NDArray[np.int64]) -> int:
-    return int(members[np.argmin(table[np.ix_(members, members)].sum(axis=1))])
-
-
-def _stability(pairs: Distances, alone: Sequence[Labels], labels: Labels, number: int) -> tuple[float | None, ...]:
+def _stability(
+    pairs: Distances, alone: Sequence[Labels], labels: Labels, around: Table, number: int
+) -> tuple[float | None, ...]:
     seeds = len(pairs)
     if seeds < 2 or not number:
         return (None,) * number
@@ -183,7 +211,7 @@ def _stability(pairs: Distances, alone: Sequence[Labels], labels: Labels, number
     for _ in range(RESAMPLES):
         drawn = rng.integers(seeds, size=seeds)
         table = _mean(pairs[drawn], len(labels))
-        again = pictures(table, _leaves(table), [alone[seed] for seed in drawn])
+        again = pictures(table, _leaves(table), [alone[seed] for seed in drawn], around)
         for cluster in range(number):
             found = again[labels == cluster]
             sizes = np.unique(found[found >= 0], return_counts=True)[1]

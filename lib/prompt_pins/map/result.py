@@ -34,14 +34,14 @@ class Word:
 class Cluster:
     """Candidates that show one picture.
 
-    name: `blue up, yellow down`.  medoid: the candidate nearest to all others of it.  stability: how often two of its
+    name: `blue up, yellow down`.  example: the candidate that shows it most surely.  stability: how often two of its
     candidates share a cluster when seeds are drawn anew; None with one seed.  outline: the corners of its hull.
     ranges: boxes round it, from the narrowest to the whole.
     """
 
     name: str
     size: int
-    medoid: int
+    example: int
     stability: float | None
     words: tuple[Word, ...]
     outline: tuple[int, ...]
@@ -131,9 +131,9 @@ def result(record: Record, pairs: Distances) -> Map:
     config, options = RunConfig.from_record(record.config), MapOptions.from_record(record.options)
     count = len(record.candidates)
     table = squared(pairs.mean(axis=0, dtype=np.float64), count) if count else np.zeros((0, 0))
-    found = clusters.find(pairs, count)
-    points = plane.scaled(table) if count else np.zeros((0, 2))
     weights = np.array([candidate.weights for candidate in record.candidates]).reshape(count, len(record.axes))
+    found = clusters.find(pairs, weights)
+    points = plane.scaled(table) if count else np.zeros((0, 2))
     places = tuple(
         Place(c.id, c.weights, c.prompt, c.negative_prompt, c.folder, float(x), float(y), int(label))
         for c, (x, y), label in zip(record.candidates, points.round(6), found.labels)
@@ -155,7 +155,7 @@ def result(record: Record, pairs: Distances) -> Map:
         round(float(table.sum() / max(1, count * (count - 1))), 6),
         record.evaluations,
         places,
-        tuple(_cluster(record, space, weights, points, found, number) for number in range(len(found.medoids))),
+        tuple(_cluster(record, space, weights, points, found, number) for number in range(len(found.examples))),
     )
 
 
@@ -189,7 +189,7 @@ def _cluster(
     return Cluster(
         name,
         len(own),
-        found.medoids[number],
+        found.examples[number],
         found.stability[number],
         tuple(rows),
         tuple(int(own[corner]) for corner in plane.hull(points[own])),

@@ -40,7 +40,7 @@ def build_map(root: Path) -> Path:
         ],
         "parts": [[p["text"], p["side"], p["axis"], p["weight"]] for p in value["parts"]],
         "axes": [[a["label"], a["original"], a["side"], a["scale"], a["decimals"]] for a in value["axes"]],
-        "clusters": [{name: c[name] for name in ("title", "outline", "medoid", "holds", "ranges")} for c in clusters],
+        "clusters": [{name: c[name] for name in ("title", "outline", "example", "holds", "ranges")} for c in clusters],
         "images": value["images"],
         "tile": tile,
         "columns": COLUMNS,
@@ -71,27 +71,27 @@ def build_map(root: Path) -> Path:
 def _cluster(root: Path, value: Mapping[str, Any], number: int, thumbs: Thumbs) -> dict[str, Any]:
     """What the card of a cluster shows."""
     cluster = value["clusters"][number]
-    medoid = value["places"][cluster["medoid"]]
-    names = [f"{medoid['folder']}/{name}" for name in value["images"][:SHOWN]]
+    example = value["places"][cluster["example"]]
+    names = [f"{example['folder']}/{name}" for name in value["images"][:SHOWN]]
     title = f"Picture {number + 1}"
     return {
         **cluster,
         "number": number + 1,
         "title": title,
         "holds": cluster["stability"] is None or cluster["stability"] >= HOLDS,
-        "prompt": medoid["prompt"],
-        "negative_prompt": medoid["negative_prompt"],
+        "prompt": example["prompt"],
+        "negative_prompt": example["negative_prompt"],
         "pictures": [
             {"src": name, "thumb": thumbs.get(name), "alt": f"{title}, image {i}"} for i, name in enumerate(names, 1)
         ],
-        "command": _pin(root, value["config"], value["host"], number, medoid["folder"]),
+        "command": _pin(root, value["config"], value["host"], number, example["folder"]),
         "ranges": [[r["share"], r["low"], r["high"], r["inside"], r["own"], r["prompt"], r["negative_prompt"]]
                    for r in cluster["ranges"]],
     }  # fmt: skip
 
 
 def _pin(root: Path, config: Mapping[str, Any], host: Mapping[str, Any], number: int, folder: str) -> str:
-    """The command line that pins the prompt to a cluster: its medoid's images, from its weights."""
+    """The command line that pins the prompt to a cluster: its example's images, from its weights."""
     own = {**config, "target": [str(root / folder)], "warm_start": f"{root}/{number + 1}"}
     return command(own, str(host.get("embeddings_folder", "")), str(host.get("loras_folder", "")))
 

@@ -12,7 +12,7 @@ MAPPED: Shape = {
     "images": tuple[INSIDE, ...],
     "axes": [{"label": str}],
     "places": [{"weights": WEIGHTS, "cluster": int, "prompt": str, "negative_prompt": str, "folder": INSIDE}],
-    "clusters": [{"name": str, "medoid": COUNT, "ranges": [{"prompt": str, "negative_prompt": str}]}],
+    "clusters": [{"name": str, "example": COUNT, "ranges": [{"prompt": str, "negative_prompt": str}]}],
 }
 """What is read of it."""
 
@@ -21,8 +21,8 @@ MAPPED: Shape = {
 class Picture:
     """A cluster of a map.
 
-    name: `blue up, yellow down`.  labels: of the axes.  weights: of its medoid; members: of each of its candidates.
-    folder: of the medoid's images, relative to the map's.  images: their names.  prompts: the medoid's.
+    name: `blue up, yellow down`.  labels: of the axes.  weights: of its example; members: of each of its candidates.
+    folder: of the example's images, relative to the map's.  images: their names.  prompts: the example's.
     kept: both prompts with the ranges of its whole box.
     """
 
@@ -45,15 +45,15 @@ def pictures(folder: RunFolder) -> tuple[Picture, ...]:
     places, found = value["places"], []
     for number, cluster in enumerate(value["clusters"]):
         members = tuple(tuple(place["weights"]) for place in places if place["cluster"] == number)
-        if not cluster["medoid"] < len(places) or not cluster["ranges"] or not members:
+        if not cluster["example"] < len(places) or not cluster["ranges"] or not members:
             return ()
-        medoid, box = places[cluster["medoid"]], cluster["ranges"][-1]
-        if any(len(row) != len(labels) for row in (*members, medoid["weights"])):
+        example, box = places[cluster["example"]], cluster["ranges"][-1]
+        if any(len(row) != len(labels) for row in (*members, example["weights"])):
             return ()
-        prompts, kept = ((one["prompt"], one["negative_prompt"]) for one in (medoid, box))
+        prompts, kept = ((one["prompt"], one["negative_prompt"]) for one in (example, box))
         found.append(
             Picture(
-                cluster["name"], labels, tuple(medoid["weights"]), members, medoid["folder"], tuple(value["images"]),
+                cluster["name"], labels, tuple(example["weights"]), members, example["folder"], tuple(value["images"]),
                 prompts, kept,
             )
         )  # fmt: skip

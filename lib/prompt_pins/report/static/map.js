@@ -177,9 +177,9 @@
     draw();
   }
   function show(number) {
-    const medoid = data.clusters[number].medoid;
+    const example = data.clusters[number].example;
     map.scrollIntoView({block: "nearest"});
-    tiles[medoid].focus({preventScroll: true});
+    tiles[example].focus({preventScroll: true});
   }
   document.querySelectorAll("[data-show]").forEach(function (button) {
     button.addEventListener("click", function () { show(Number(button.dataset.show)); });
