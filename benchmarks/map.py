@@ -2,15 +2,15 @@
 
 python -m benchmarks.map --json
 python -m benchmarks.map --prompts 2 --pins 2 --out FOLDER
-python -m benchmarks.map --set 2 --json
+python -m benchmarks.map --set 3 --json
 python -m benchmarks.map --large 1000
 
 Embedded model.  The judge says of each image which colour and which place it shows.  `clear`: candidates all of whose
 images show the same.  `rand`: adjusted Rand index (Hubert and Arabie, 1985) of their clusters against what they show,
 those in no cluster being one more; `in_clusters`: without those.  `examples`: of each cluster, the share of images on
 unseen seeds that show its example's picture when its prompt is rendered as it is.  `pinned`: of each cluster of the
-first `--pins` maps, the same after a quick run that pins to it.  `--set`: other prompts and seeds; what decides was
-chosen with the first two sets in view.
+first `--pins` maps, the same after a quick run that pins to it.  `--set`: other prompts and seeds; on the
+last nothing was chosen.
 
 `--large`: so many candidates of four drawn images: seconds of the distances, of clustering and plane, and of the page,
 on one thread, and the page's bytes.
@@ -55,7 +55,7 @@ Shows = tuple[str, str]
 """(colour, place) of an image."""
 
 
-SETS = ((3, 0, 0), (11, 2, 1), (29, 3, 3))
+SETS = ((3, 0, 0), (11, 2, 1), (29, 3, 3), (47, 4, 4))
 """Of each set: the seed that draws pairs of colours, and how far shapes and grounds are shifted against the places."""
 
 
@@ -197,7 +197,7 @@ def main() -> None:
         host, rows = open_host("", "cpu"), []
         for index, prompt in enumerate(prompts(args.prompts, args.set)):
             options = MapOptions(map_candidates=args.candidates)
-            seed = (RunConfig.seed, 1000 + index, 3000 + index)[args.set]
+            seed = (RunConfig.seed, 1000 + index, 3000 + index, 5000 + index)[args.set]
             config = RunConfig(prompt=prompt, seed=seed, steps=12, batch_size=args.images, cfg_scale=5.0)
             rows.append(measure(host, config, options, index < args.pins, out / f"{index:02d}"))
             print(json.dumps(rows[-1]) if args.json else rows[-1], flush=True)
