@@ -36,6 +36,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "Balanced, independent draws": {"preset": "Balanced", "draws": "independent"},
     "Balanced, without the simplest finalist": {"preset": "Balanced", "simplify": False},
     "Balanced, whole batches from the start": {"preset": "Balanced", "early_generations": 0},
+    "Balanced, half batches from the start": {"preset": "Balanced", "quarter_generations": 0},
     "Balanced, half batches for half of the generations": {"preset": "Balanced", "early_generations": 1000},
     "Balanced, step 0.15": {"preset": "Balanced", "initial_std": 0.15},
     "Balanced, fixed seeds": {"preset": "Balanced", "seed_policy": "fixed"},
@@ -103,11 +104,12 @@ def run_ours(world: World, batch: int, seed: int, options: Mapping[str, Any]) ->
     chosen = SearchOptions(cma_seed=seed, **searching)
     box = np.ones(world.size), np.zeros(world.size), np.full(world.size, 2.0)
     search = create(*box, chosen)
-    early, rotated = chosen.resolve(world.size).early_generations, chosen.seed_policy == "rotated"
+    resolved, rotated = chosen.resolve(world.size), chosen.seed_policy == "rotated"
+    early, quarter = resolved.early_generations, resolved.quarter_generations if batch >= 8 else 0
     cost, curve, told = 0, [], []
     while search.stop() is None:
         done = search.generation
-        part = batch // 2 if done < early else batch
+        part = batch // 4 if done < quarter else batch // 2 if done < early else batch
         first = 1000 * seed + (batch * done if rotated else 0)
         rows = np.round(search.ask(), 3)
         losses = [world.loss(weights, range(first, first + part)) for weights in rows]

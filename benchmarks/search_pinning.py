@@ -7,7 +7,8 @@
 Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with the seed's defaults, from a random
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
 `prompt_pins.run.pin` as a user would, on hyperbatches.  `original` is Balanced from the original, `start` only where it
-begins else, known before any image, `even` is Balanced on trees of one root, `whole` with whole batches throughout.
+begins else, known before any image, `even` is Balanced on trees of one root, `whole` with whole batches throughout,
+`half` without quarter batches.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
@@ -44,7 +45,7 @@ from prompt_pins.store import Runs
 from . import search_tasks
 from .search_tasks import RENDER, Task
 
-METHODS = ("deap", *reversed(PRESETS), "original", "start", "even", "whole", "random")
+METHODS = ("deap", *reversed(PRESETS), "original", "start", "even", "whole", "half", "random")
 PART_THREE = ("deap", "original", "Balanced")
 CURVE_SEEDS, HELD_SEEDS, MATTER_SEEDS = 16, 16, 32
 COMMON = 0  # the seed whose unseen seeds value every run
@@ -237,6 +238,7 @@ RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "start": run_start,
     "original": lambda bench: run_preset(bench, preset="Balanced", start="original"),
     "whole": lambda bench: run_preset(bench, preset="Balanced", early_generations=0),
+    "half": lambda bench: run_preset(bench, preset="Balanced", quarter_generations=0),
 }
 
 

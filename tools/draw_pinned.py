@@ -71,6 +71,7 @@ def evolution(run: Path) -> list[np.ndarray]:
     frames = []
     for folder, names, words in shown:
         images = read_images(folder, names[:SHOWN], SIDE)
+        images += [np.full((SIDE, SIDE, 3), 255, np.uint8)] * (SHOWN - len(images))
         line = np.hstack([target, np.full((SIDE, GAP, 3), 255, np.uint8), *images])
         frames.append(caption(line, f"target          {words}"))
     return frames

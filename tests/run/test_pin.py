@@ -108,8 +108,35 @@ def test_small_batches_and_those_with_fork_steps_are_never_halved(
     model: HeadlessHost, small: dict[str, Any], changes: dict[str, Any], early: tuple[int, int]
 ) -> None:
     plan = make_plan(RunConfig(**{**small, "batch_size": 4, **changes}), model)
-    assert (plan.early.size, plan.early_generations) == early
+    assert (plan.early.size, plan.early_generations) == early and plan.quarter_generations == 0
     assert len(plan.early.levels) == len(plan.batch.levels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes", "words"),
+    [
+        ({"generations": 20}, [2] * 4 + [4] * 4 + [8] * 12, "8 images (2 in the first 4, 4 in the next 4)"),
+        ({"generations": 5}, [2, 4, 8, 8, 8], "8 images (2 in the first 1, 4 in the next 1)"),
+        ({"generations": 3}, [4, 8, 8], "8 images (4 in the first 1)"),
+        ({"generations": 20, "batch_size": 7}, [4] * 8 + [7] * 12, "7 images (4 in the first 8)"),
+        (
+            {"generations": 20, "batch_size": 9},
+            [3] * 4 + [5] * 4 + [9] * 12,
+            "9 images (3 in the first 4, 5 in the next",
+        ),
+        ({"generations": 20, "early_generations": 0}, [8] * 20, "× 8 images"),
+        ({"generations": 20, "quarter_generations": 0}, [4] * 8 + [8] * 12, "8 images (4 in the first 8)"),
+    ],
+)
+def test_batches_grow_over_the_first_generations(
+    model: HeadlessHost, small: dict[str, Any], changes: dict[str, Any], sizes: list[int], words: str
+) -> None:
+    plan = make_plan(RunConfig(**{**small, "batch_size": 8, **changes}), model)
+    assert [plan.of(generation + 1).size for generation in range(len(sizes))] == sizes
+    assert plan.images == plan.rows * sum(sizes) and words in plan.in_words
+    assert {len(plan.of(generation).levels) for generation in (1, len(sizes))} == {len(plan.batch.levels)}
+    costs = [plan.of(generation + 1).evaluations for generation in range(len(sizes))]
+    assert plan.evaluations == plan.before + plan.rows * sum(costs) and costs == sorted(costs)
 
 
 def test_the_first_candidate_is_the_users_prompt(whole: RunFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import subprocess
@@ -228,25 +229,16 @@ def test_a_preset_is_read_back_from_its_resolved_values():
     assert RunConfig.from_record(old).patience == 9
 
 
-def test_a_journal_from_before_half_batches_goes_on_with_whole_ones():
+@pytest.mark.parametrize(
+    ("name", "now", "before"),
+    [("early_generations", 8, 0), ("quarter_generations", 4, 0), ("draws", "pairs", "independent"),
+     ("simplify", True, False)],
+)  # fmt: skip
+def test_a_journal_from_before_an_option_goes_on_as_it_began(name, now, before):
     config = RunConfig(prompt="a cat")
-    assert config.early_generations == 8
-    kept = {field: value for field, value in config.to_dict().items() if field != "early_generations"}
-    assert RunConfig.from_record(kept) == RunConfig(prompt="a cat", early_generations=0)
-
-
-def test_a_journal_from_before_pairs_goes_on_with_independent_draws():
-    config = RunConfig(prompt="a cat")
-    assert config.draws == "pairs"
-    kept = {field: value for field, value in config.to_dict().items() if field != "draws"}
-    assert RunConfig.from_record(kept) == RunConfig(prompt="a cat", draws="independent")
-
-
-def test_a_journal_from_before_the_simplest_finalist_goes_on_without_it():
-    config = RunConfig(prompt="a cat")
-    assert config.simplify
-    kept = {field: value for field, value in config.to_dict().items() if field != "simplify"}
-    assert not RunConfig.from_record(kept).simplify
+    assert getattr(config, name) == now
+    kept = {field: value for field, value in config.to_dict().items() if field != name}
+    assert RunConfig.from_record(kept) == dataclasses.replace(config, **{name: before})
 
 
 @pytest.mark.parametrize(
@@ -256,7 +248,8 @@ def test_half_batches_are_at_most_half_of_the_generations_and_need_seeds_of_thei
     early, generations, policy, expected
 ):
     options = SearchOptions(early_generations=early, generations=generations, seed_policy=policy)
-    assert options.resolve(4).early_generations == expected
+    resolved = options.resolve(4)
+    assert resolved.early_generations == expected and resolved.quarter_generations == expected // 2
 
 
 def test_a_covariance_matrix_of_the_users_own():

@@ -29,6 +29,7 @@ CLASSIC: Mapping[str, Any] = MappingProxyType(
         "min_progress": 0.0,
         "seed_policy": "fixed",
         "early_generations": 0,
+        "quarter_generations": 0,
     }
 )
 """The seed's defaults: plain CMA-ES from a random centroid, for its whole budget."""
@@ -45,12 +46,21 @@ BALANCED: Mapping[str, Any] = MappingProxyType(
         "min_progress": 0.002,
         "seed_policy": "rotated",
         "early_generations": 8,
+        "quarter_generations": 4,
     }
 )
 """From where the targets are likely, a step that reaches, new image seeds each generation, an end after no progress."""
 
 QUICK: Mapping[str, Any] = MappingProxyType(
-    {**BALANCED, "lambda_": 6, "patience": 6, "min_progress": 0.01, "seed_policy": "fixed", "early_generations": 0}
+    {
+        **BALANCED,
+        "lambda_": 6,
+        "patience": 6,
+        "min_progress": 0.01,
+        "seed_policy": "fixed",
+        "early_generations": 0,
+        "quarter_generations": 0,
+    }
 )
 """Small generations and little patience: a first answer for few images."""
 

@@ -25,6 +25,7 @@ class Resolved:
 
     generations: int
     early_generations: int
+    quarter_generations: int
     lambda_: int
     mu: int
     mo_mu: int
@@ -52,9 +53,11 @@ def resolve(options: Any, size: int) -> Resolved:
         raise OptionError("mo_mu", mo_mu, f"at most {MOST_NUMBERS // size**2} for {size} weights")
     limit = options.size_limit
     generations = options.generations or max(16, int(16 * math.floor(math.log(size))))
+    early = min(options.early_generations, generations // 2) if options.seed_policy == "rotated" else 0
     return Resolved(
         generations=generations,
-        early_generations=min(options.early_generations, generations // 2) if options.seed_policy == "rotated" else 0,
+        early_generations=early,
+        quarter_generations=min(options.quarter_generations, early // 2),
         lambda_=lambda_,
         mu=mu,
         mo_mu=mo_mu,

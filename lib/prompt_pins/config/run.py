@@ -177,7 +177,8 @@ class RunConfig(
     @classmethod
     def from_record(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration of a journal, with what an earlier version did where the journal does not say."""
-        known = {"preset": "Classic", "early_generations": 0, "simplify": False, "draws": "independent", **values}
+        before = {"early_generations": 0, "quarter_generations": 0, "simplify": False, "draws": "independent"}
+        known = {"preset": "Classic", **before, **values}
         if known.get("objectives") == 2:
             known["restarts"] = 0  # there were none, whatever was asked for
         return cls.from_dict(known)

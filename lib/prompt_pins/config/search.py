@@ -288,6 +288,16 @@ class SearchOptions:
         "preset's (Classic and Quick 0, Balanced 8).",
     )
 
+    quarter_generations: int = option(
+        None,
+        label="Generations of quarter batches",
+        low=0,
+        high=10**6,
+        by_preset=True,
+        help="Of the generations of half batches so many of the first, at most half of them, have a quarter of the "
+        "images (of 8 and more). 0: none. Empty: the preset's (Classic and Quick 0, Balanced 4).",
+    )
+
     def __post_init__(self) -> None:
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in checked(type(self), values).items():

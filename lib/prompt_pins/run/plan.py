@@ -11,8 +11,8 @@ from ..space import Space, build_all
 from . import likely
 from .panel import Panel
 
-LEAST_HALVED = 4
-"""Images of a batch whose half still has images to compare with each other."""
+LEAST = 2
+"""Images that can be compared with each other: half and quarter batches have at least so many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Plan:
     """population: candidates of a generation; generations: at most.
 
     rows: candidates that a generation renders at most, one more where the centre is scored in each (rotated seeds).
-    batch: of a candidate's payload; early: the same in the first `early_generations`.
+    batch: of a candidate's payload.  early, quarter: smaller ones of the first `early_generations`, and of the first
+    `quarter_generations` among these.
     before: denoiser evaluations before the first image, at most.
     """
 
@@ -57,6 +58,8 @@ class Plan:
     batch: BatchPlan
     early: BatchPlan
     early_generations: int
+    quarter: BatchPlan
+    quarter_generations: int
     before: int = 0
 
     @property
@@ -66,6 +69,8 @@ class Plan:
 
     def of(self, generation: int) -> BatchPlan:
         """The batches of a generation, from 1."""
+        if generation <= self.quarter_generations:
+            return self.quarter
         return self.early if generation <= self.early_generations else self.batch
 
     def images_of(self, generation: int) -> int:
@@ -75,24 +80,31 @@ class Plan:
     @property
     def images(self) -> int:
         """What the search renders at most, without the last centre."""
-        return self._sum(self.early.size, self.batch.size)
+        return self._sum(self.quarter.size, self.early.size, self.batch.size)
 
     @property
     def evaluations(self) -> int:
         """Denoiser evaluations of the search at most, without the last centre."""
-        return self.before + self._sum(self.early.evaluations, self.batch.evaluations)
+        return self.before + self._sum(self.quarter.evaluations, self.early.evaluations, self.batch.evaluations)
 
-    def _sum(self, early: int, later: int) -> int:
-        later_generations = self.generations - self.early_generations
-        return self.panel.size * self.rows * (self.early_generations * early + later_generations * later)
+    def _sum(self, quarter: int, early: int, later: int) -> int:
+        halved = self.early_generations - self.quarter_generations
+        whole = self.generations - self.early_generations
+        each = self.quarter_generations * quarter + halved * early + whole * later
+        return self.panel.size * self.rows * each
 
     @property
     def in_words(self) -> str:
-        """`11 candidates × 32 generations × 8 images (4 in the first 8)`."""
+        """`11 candidates × 32 generations × 8 images (2 in the first 4, 4 in the next 4)`."""
         payloads = f"{self.panel.size} payloads × " if self.panel.size > 1 else ""
-        early = f" ({self.early.size} in the first {self.early_generations})" if self.early_generations else ""
+        quarter, early = self.quarter_generations, self.early_generations
+        parts = (
+            (self.quarter.size, "first", quarter),
+            (self.early.size, "next" if quarter else "first", early - quarter),
+        )
+        smaller = ", ".join(f"{size} in the {which} {count}" for size, which, count in parts if count)
         candidates = f"{self.population} candidates × {self.generations} generations"
-        return f"{candidates} × {payloads}{self.batch.size} images{early}"
+        return f"{candidates} × {payloads}{self.batch.size} images" + f" ({smaller})" * bool(smaller)
 
     @property
     def before_in_words(self) -> str:
@@ -101,11 +113,12 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the journal, without the space."""
-        names = ("population", "generations", "early_generations", "before")
+        names = ("population", "generations", "early_generations", "quarter_generations", "before")
         return {
             **{name: getattr(self, name) for name in names},
             "batch_size": self.batch.size,
             "early_batch_size": self.early.size,
+            "quarter_batch_size": self.quarter.size,
             "evaluations": self.batch.evaluations,
             "plain_evaluations": self.batch.plain_evaluations,
             "levels": [list(level) for level in self.batch.levels],
@@ -120,14 +133,21 @@ def make_plan(config: RunConfig, host: Host) -> Plan:
     resolved = SearchOptions.resolve(config, space.size)
     batch = BatchPlan.build(config.batch_size, config, host)
     steps_named = config.fork_policy.lstrip()[:1].isdigit()  # one for each doubling of a whole batch
-    halved = resolved.early_generations if config.batch_size >= LEAST_HALVED and not steps_named else 0
+
+    def part(generations: int, share: int) -> tuple[BatchPlan, int]:
+        """Batches of a share of the images, for so many generations; whole ones for none where that is too few."""
+        if not generations or steps_named or config.batch_size < LEAST * share:
+            return batch, 0
+        size = (config.batch_size + share - 1) // share
+        return BatchPlan.build(size, config, host).deepened(len(batch.levels)), generations
+
     return Plan(
         panel,
         resolved.lambda_,
         resolved.lambda_ + (config.seed_policy == "rotated"),
         resolved.generations,
         batch,
-        BatchPlan.build((config.batch_size + 1) // 2, config, host).deepened(len(batch.levels)) if halved else batch,
-        halved,
+        *part(resolved.early_generations, 2),
+        *part(resolved.quarter_generations, 4),
         panel.size * likely.planned(config, space),
     )

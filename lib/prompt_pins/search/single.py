@@ -143,7 +143,8 @@ class SingleSearch:
         scored = [loss for loss in answer.full[drawn:] if loss is not None]
         self._failed_generations = 0 if scored else self._failed_generations + 1
         self._history.append(min(scored, default=math.inf))
-        if self.generation == self.resolved.early_generations:  # losses of half and whole batches are only about alike
+        if self.generation in (self.resolved.quarter_generations, self.resolved.early_generations):
+            # losses of batches of two sizes are only about alike
             self._centres, self._to_beat = [], math.inf
         self._conclude(scored)
 
