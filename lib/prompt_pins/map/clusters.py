@@ -10,14 +10,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .distances import Distances, squared
 
-SMALLEST, SHARE = 3, 14
-"""A cluster has at least so many candidates, and at least one in so many of them; half of that makes a place dense."""
+SMALLEST, SHARE = 3, 16
+"""A cluster has at least so many candidates, and at least one in so many of them; as many make a place dense."""
 ALIKE = 0.005
 """Mean ꟻLIP below which nobody sees a difference: what is nearer is alike."""
 RESAMPLES = 20
@@ -27,6 +28,8 @@ Labels = NDArray[np.int64]
 """(n,) the cluster of each candidate, from 0, the largest first; -1 for one in none."""
 Table = NDArray[np.float64]
 """(n, n) distances."""
+PARTLY, MOSTLY = 0.25, 0.5
+"""Shares of the seeds that hold two clusters to be one."""
 NEARER = 0.85
 """Of the distance to the second nearest cluster: who is no further off the nearest may belong to it."""
 
@@ -44,11 +47,13 @@ class Clusters:
 
 def find(pairs: Distances, weights: NDArray[np.float64]) -> Clusters:
     """The clusters of (seeds, n (n - 1) / 2) distances of candidates with these weights (n, N)."""
-    around = neighbours(weights)
-    labels = _largest_first(_found(pairs, around))
+    count, around = len(weights), neighbours(weights)
+    alone = [_leaves(squared(row, count)) for row in pairs]
+    table = _mean(pairs, count)
+    labels = _largest_first(pictures(table, _leaves(table), alone, around))
     number = int(labels.max(initial=-1)) + 1
     examples = tuple(surest(around, labels, cluster) for cluster in range(number))
-    return Clusters(labels, examples, _stability(pairs, labels, around, number))
+    return Clusters(labels, examples, _stability(pairs, alone, labels, around, number))
 
 
 def neighbours(weights: NDArray[np.float64]) -> Table:
@@ -76,12 +81,42 @@ def surest(around: Table, labels: Labels, cluster: int) -> int:
     return int(members[np.argmax(rows[:, members].sum(axis=1) / rows.sum(axis=1))])
 
 
-def _found(pairs: Distances, around: Table) -> Labels:
-    """The clusters of the mean over the seeds, in any order."""
-    count = len(around)
-    table = squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))
-    least = max(SMALLEST, math.ceil(count / SHARE))
-    return adopted(table, leaves(table, least, max(SMALLEST, least // 2)), around)
+def _mean(pairs: Distances, count: int) -> Table:
+    return squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))
+
+
+def _leaves(table: Table) -> Labels:
+    return leaves(table, _least(len(table)), _least(len(table)))
+
+
+def pictures(table: Table, labels: Labels, alone: Sequence[Labels], around: Table) -> Labels:
+    """Clusters of candidates (n,) as pictures: some are one together, and some are none.
+
+    alone: the clusters of each seed by itself; around: `neighbours`.  A seed holds two clusters to be one as far as it
+    puts their candidates together.  What half of the seeds hold to be one is one picture: on the others they differ in
+    a size, say.  A cluster that some seeds put to a second one, and some to a third, which are apart, shows one picture
+    on these seeds and another on those: a mixture, which is in no cluster.
+    """
+    number = int(labels.max(initial=-1)) + 1
+    near = np.zeros((number, number))
+    for one, other in itertools.combinations(range(number), 2):
+        near[one, other] = np.mean([_together(row[labels == one], row[labels == other]) for row in alone])
+    near += near.T
+    beside = [np.flatnonzero(row >= PARTLY) for row in near]
+    mixed = [any(near[pair] < PARTLY for pair in itertools.combinations(those, 2)) for those in beside]
+    found = labels.copy()
+    for one, other in itertools.combinations(range(number), 2):
+        if near[one, other] >= MOSTLY and not mixed[one] and not mixed[other]:
+            found[found == found[labels == other][0]] = found[labels == one][0]
+    found = adopted(table, found, around)
+    found[np.isin(found, np.flatnonzero(mixed))] = -1
+    return found
+
+
+def _together(one: Labels, other: Labels) -> float:
+    """Share of the pairs of candidates, each in some cluster, that are in the same one; 0 without any."""
+    one, other = one[one >= 0], other[other >= 0]
+    return float((one[:, None] == other).mean()) if one.size and other.size else 0.0
 
 
 def adopted(table: Table, labels: Labels, around: Table) -> Labels:
@@ -98,10 +133,14 @@ def adopted(table: Table, labels: Labels, around: Table) -> Labels:
     return found
 
 
-def leaves(table: Table, least: int, dense: int) -> Labels:
+def _least(count: int) -> int:
+    return max(SMALLEST, math.ceil(count / SHARE))
+
+
+def leaves(table: Table, least: int, neighbours: int) -> Labels:
     """The leaves of HDBSCAN's tree, with `least` candidates or more each, in any order.
 
-    dense: so many candidates near one another, itself counted, make a place dense.
+    neighbours: so many candidates near one another, itself counted, make a place dense.
     Components grow as the distance does; where two or more large ones become one, each that has not come about so
     itself was a leaf.  What happens at one distance, happens at once; scikit-learn's takes it in some order.
     """
@@ -109,7 +148,7 @@ def leaves(table: Table, least: int, dense: int) -> Labels:
     found = np.full(count, -1, dtype=np.int64)
     if count < 2 * least:
         return found
-    core = np.sort(table, axis=1)[:, dense - 1]
+    core = np.sort(table, axis=1)[:, neighbours - 1]
     reach = np.maximum(np.maximum(table, ALIKE), np.maximum(core[:, None], core))  # mutual reachability
     edges = _spanning_tree(reach)
     heights = reach[edges[:, 0], edges[:, 1]]
@@ -161,14 +200,18 @@ def _largest_first(labels: Labels) -> Labels:
     return found
 
 
-def _stability(pairs: Distances, labels: Labels, around: Table, number: int) -> tuple[float | None, ...]:
+def _stability(
+    pairs: Distances, alone: Sequence[Labels], labels: Labels, around: Table, number: int
+) -> tuple[float | None, ...]:
     seeds = len(pairs)
     if seeds < 2 or not number:
         return (None,) * number
     rng = np.random.Generator(np.random.PCG64(0))
     shared = np.zeros(number)
     for _ in range(RESAMPLES):
-        again = _found(pairs[rng.integers(seeds, size=seeds)], around)
+        drawn = rng.integers(seeds, size=seeds)
+        table = _mean(pairs[drawn], len(labels))
+        again = pictures(table, _leaves(table), [alone[seed] for seed in drawn], around)
         for cluster in range(number):
             found = again[labels == cluster]
             sizes = np.unique(found[found >= 0], return_counts=True)[1]
