@@ -193,6 +193,15 @@ def test_what_shows_one_picture_on_some_seeds_and_another_on_others_is_none() ->
     assert clusters.find(np.stack([first] * 4), weights).labels.tolist() == [0] * 8 + [1] * 8 + [0] * 8
 
 
+def test_what_shows_one_picture_on_some_seeds_and_a_rare_one_on_others_is_none() -> None:
+    """A small lot that is in a large one on two seeds of four, and far from all on the others."""
+    within, away = lots((0, 0), (0, 0), (0, 1), (0, 0)), lots((0, 0), (0, 0), (0, 1), (3, 3))
+    weights = np.repeat(np.eye(4), 8, axis=0)
+    found = clusters.find(np.stack([within, away, within, away]), weights)
+    assert found.labels.tolist() == [0] * 16 + [1] * 8 + [-1] * 8
+    assert clusters.find(np.stack([away] * 4), weights).labels.tolist() == [0] * 16 + [1] * 8 + [2] * 8
+
+
 def test_a_candidate_joins_the_cluster_that_its_images_and_its_neighbours_tell() -> None:
     at = np.array([0.0, 1, 2, 3, 10, 11, 12, 13, 5, 6.5])
     labels = np.array([1] * 4 + [0] * 4 + [-1] * 2)

@@ -30,6 +30,8 @@ Table = NDArray[np.float64]
 """(n, n) distances."""
 PARTLY, MOSTLY = 0.25, 0.5
 """Shares of the seeds that hold two clusters to be one."""
+BESIDE = 0.75
+"""Of the distance to the next cluster: two that are one picture are no further apart."""
 NEARER = 0.85
 """Of the distance to the second nearest cluster: who is no further off the nearest may belong to it."""
 
@@ -93,9 +95,11 @@ def pictures(table: Table, labels: Labels, alone: Sequence[Labels], around: Tabl
     """Clusters of candidates (n,) as pictures: some are one together, and some are none.
 
     alone: the clusters of each seed by itself; around: `neighbours`.  A seed holds two clusters to be one as far as it
-    puts their candidates together.  What half of the seeds hold to be one is one picture: on the others they differ in
-    a size, say.  A cluster that some seeds put to a second one, and some to a third, which are apart, shows one picture
-    on these seeds and another on those: a mixture, which is in no cluster.
+    puts their candidates together.  What half of the seeds hold to be one, and is nearer to each other than to any
+    third, is one picture: on the other seeds they differ in a size, say.  If it is not nearer, the smaller one shows
+    this picture on half of the seeds and a rare one on the others.  A cluster that some seeds put to a second one, and
+    some to a third, which are apart, shows one picture on these seeds and another on those.  Both are mixtures, which
+    are in no cluster.
     """
     number = int(labels.max(initial=-1)) + 1
     near = np.zeros((number, number))
@@ -104,10 +108,17 @@ def pictures(table: Table, labels: Labels, alone: Sequence[Labels], around: Tabl
     near += near.T
     beside = [np.flatnonzero(row >= PARTLY) for row in near]
     mixed = [any(near[pair] < PARTLY for pair in itertools.combinations(those, 2)) for those in beside]
+    groups = [np.flatnonzero(labels == name) for name in range(number)]
+    apart = np.array([[table[np.ix_(one, other)].mean() for other in groups] for one in groups])
     found = labels.copy()
     for one, other in itertools.combinations(range(number), 2):
-        if near[one, other] >= MOSTLY and not mixed[one] and not mixed[other]:
-            found[found == found[labels == other][0]] = found[labels == one][0]
+        if near[one, other] < MOSTLY or mixed[one] or mixed[other]:
+            continue
+        next_one = np.delete(apart[[one, other]], [one, other], axis=1).min(initial=np.inf)
+        if apart[one, other] <= BESIDE * next_one:
+            found[found == found[groups[other][0]]] = found[groups[one][0]]
+        else:
+            mixed[min(one, other, key=lambda name: len(groups[name]))] = True
     found = adopted(table, found, around)
     found[np.isin(found, np.flatnonzero(mixed))] = -1
     return found
