@@ -146,6 +146,8 @@ def called(words: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "parse_args", parsed)
         patch.setattr(sys, "argv", [module, *arguments])
+        if words[0] != "-m":
+            patch.syspath_prepend(str((ROOT / words[0]).parent))  # where Python looks first for a file that it runs
         with pytest.raises(Parsed):
             importlib.import_module(module).main()
 

@@ -22,6 +22,7 @@ RATES = ("deap", "tutorial")
 DRAWS = ("independent", "pairs")
 LIMITERS = ("penalty", "constraint")
 SEED_POLICIES = ("fixed", "rotated")
+GENERATIONS: Any = {"low": 0, "high": 10**6, "by_preset": True}
 
 
 @dataclass(frozen=True)
@@ -224,16 +225,13 @@ class SearchOptions:
     pthresh: float | None = option(
         None, label="pthresh", low=0.0, high=1.0, help="Threshold success rate. Empty: 0.44."
     )
-
     target_loss: float | None = option(
         None, label="Target loss", low=-1e9, high=1e9, help="Stop at a loss as low as this."
     )
     patience: int = option(
         None,
         label="Patience",
-        low=0,
-        high=10**6,
-        by_preset=True,
+        **GENERATIONS,
         help="Stop after this many generations without progress. 0: never. Empty: the preset's (Classic 0, Balanced "
         "12, Quick 6).",
     )
@@ -253,7 +251,6 @@ class SearchOptions:
         high=10.0,
         help="Weights are printed in steps of this; a search that moves by less is over. 0: not rounded.",
     )
-
     restarts: int = option(
         0,
         label="Restarts",
@@ -265,9 +262,7 @@ class SearchOptions:
     restart_growth: float = option(
         2.0, label="Growth at a restart", low=1.0, high=10.0, help="Factor of the population at each restart (IPOP)."
     )
-    restart_start: str = option(
-        "random", label="Start of a restart", choices=STARTS, help="Centre of a restart, as Start."
-    )
+    restart_start: str = option("random", label="Start of a restart", choices=STARTS, help="As Start, of a restart.")
     seed_policy: str = option(
         None,
         label="Image seeds",
@@ -280,22 +275,17 @@ class SearchOptions:
     early_generations: int = option(
         None,
         label="Generations of half batches",
-        low=0,
-        high=10**6,
-        by_preset=True,
+        **GENERATIONS,
         help="With new image seeds in each generation, the candidates of so many of the first generations, at most "
         "half of all, have half of the images (of 4 and more; not where Fork policy names steps). 0: none. Empty: the "
         "preset's (Classic and Quick 0, Balanced 8).",
     )
-
     quarter_generations: int = option(
         None,
         label="Generations of quarter batches",
-        low=0,
-        high=10**6,
-        by_preset=True,
-        help="Of the generations of half batches so many of the first, at most half of them, have a quarter of the "
-        "images (of 8 and more). 0: none. Empty: the preset's (Classic and Quick 0, Balanced 4).",
+        **GENERATIONS,
+        help="Of those of half batches the first so many, at most half, have a quarter of the images (of 8 and more). "
+        "0: none. Empty: the preset's (Classic and Quick 0, Balanced 4).",
     )
 
     def __post_init__(self) -> None:
