@@ -32,7 +32,7 @@ def put(folder: Path, *names: str) -> Path:
 
 def note(models: Path, content: Any) -> None:
     (models / "interrogators").mkdir(exist_ok=True)
-    (models / "interrogators" / "model.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    (models / "interrogators" / "model.json").write_text(json.dumps(content))
 
 
 def test_the_one_that_was_fetched_last_comes_before_others_and_before_deepdanbooru(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..store import RunFolder, Runs, events
+from ..store import RunFolder, Runs
 from ..store.left_out import left_out
 from .arguments import with_moved
 from .crew import Crew, again_as, with_workers
@@ -15,6 +14,7 @@ from .terminal import Terminal
 
 if TYPE_CHECKING:
     from ..config import RunConfig
+    from ..run.leaving import Begin
 
 
 @with_moved
@@ -37,9 +37,7 @@ def leave_out(crew: Crew, run: RunName, out: Out = OUT, **moved: str) -> None:
         images = sum(make_plan(config, host).images for config in configs)
         console.say(f"{len(configs)} runs, each without one payload: at most {images} images in their searches")
 
-        def follow(
-            number: int, config: RunConfig, begin: Callable[[], Iterator[events.Event]], _: RunFolder | None
-        ) -> None:
+        def follow(number: int, config: RunConfig, begin: Begin, _: RunFolder | None) -> None:
             console.say(f"without payload {number}")
             run_to_the_end(config, host, begin, again, moved)
 

@@ -262,7 +262,7 @@ class SearchOptions:
     restart_growth: float = option(
         2.0, label="Growth at a restart", low=1.0, high=10.0, help="Factor of the population at each restart (IPOP)."
     )
-    restart_start: str = option("random", label="Start of a restart", choices=STARTS, help="As Start, of a restart.")
+    restart_start: str = option("random", label="Start of a restart", choices=STARTS, help="Its centre, as Start.")
     seed_policy: str = option(
         None,
         label="Image seeds",

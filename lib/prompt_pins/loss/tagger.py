@@ -1,7 +1,7 @@
 """Taggers: WD14's, a network in an ONNX file and its tags in a CSV file; and DeepDanbooru.
 
-Nothing is fetched: all are files that the user has.  Imports numpy and Pillow; the package onnxruntime, or torch, when
-a tagger is asked for.  Form and steps of the first: https://huggingface.co/SmilingWolf/wd-vit-tagger-v3.
+Nothing is fetched: all are files that the user has.  Imports torch and Pillow; the package onnxruntime when one of
+the first is asked for, whose form and steps are: https://huggingface.co/SmilingWolf/wd-vit-tagger-v3.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prompt_pins.errors import OptionError
+from prompt_pins.loss import deepdanbooru
 from prompt_pins.loss.objectives import Tagger, named
+from prompt_pins.loss.score import chosen_device
 from prompt_pins.loss.scorers import unusable
 
 FOLDER, FILES = "tagger", ("model.onnx", "selected_tags.csv")
@@ -51,9 +53,6 @@ def missing(scorers: Path) -> str:
 
 def opened(folder: Path, device: str) -> Tagger:
     """The tagger whose files a folder holds.  Raises `OptionError` where they cannot be used."""
-    from prompt_pins.loss import deepdanbooru
-    from prompt_pins.loss.score import chosen_device
-
     danbooru = folder / DEEPDANBOORU
     try:
         return deepdanbooru.load(danbooru, chosen_device(device)) if danbooru.is_file() else load(folder)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .distances import Distances, squared
+from .distances import Distances, averaged, squared
 
 SMALLEST, SHARE = 3, 16
 """A cluster has at least so many candidates, and at least one in so many of them; as many make a place dense."""
@@ -51,7 +51,7 @@ def find(pairs: Distances, weights: NDArray[np.float64]) -> Clusters:
     """The clusters of (seeds, n (n - 1) / 2) distances of candidates with these weights (n, N)."""
     count, around = len(weights), neighbours(weights)
     alone = [_leaves(squared(row, count)) for row in pairs]
-    table = _mean(pairs, count)
+    table = averaged(pairs, count)
     labels = _largest_first(pictures(table, _leaves(table), alone, around))
     number = int(labels.max(initial=-1)) + 1
     examples = tuple(surest(around, labels, cluster) for cluster in range(number))
@@ -83,10 +83,6 @@ def surest(around: Table, labels: Labels, cluster: int) -> int:
     return int(members[np.argmax(rows[:, members].sum(axis=1) / rows.sum(axis=1))])
 
 
-def _mean(pairs: Distances, count: int) -> Table:
-    return squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))
-
-
 def _leaves(table: Table) -> Labels:
     return leaves(table, _least(len(table)), _least(len(table)))
 
@@ -102,13 +98,13 @@ def pictures(table: Table, labels: Labels, alone: Sequence[Labels], around: Tabl
     are in no cluster.
     """
     number = int(labels.max(initial=-1)) + 1
+    groups = [np.flatnonzero(labels == name) for name in range(number)]
     near = np.zeros((number, number))
     for one, other in itertools.combinations(range(number), 2):
-        near[one, other] = np.mean([_together(row[labels == one], row[labels == other]) for row in alone])
+        near[one, other] = np.mean([_together(row[groups[one]], row[groups[other]]) for row in alone])
     near += near.T
     beside = [np.flatnonzero(row >= PARTLY) for row in near]
     mixed = [any(near[pair] < PARTLY for pair in itertools.combinations(those, 2)) for those in beside]
-    groups = [np.flatnonzero(labels == name) for name in range(number)]
     apart = np.array([[table[np.ix_(one, other)].mean() for other in groups] for one in groups])
     found = labels.copy()
     for one, other in itertools.combinations(range(number), 2):
@@ -138,9 +134,9 @@ def adopted(table: Table, labels: Labels, around: Table) -> Labels:
     away = np.stack([table[:, labels == name].mean(axis=1) for name in names])
     beside = np.stack([around[:, labels == name].sum(axis=1) for name in names])
     nearest, next_one = np.partition(away, 1, axis=0)[:2]
-    agreed = away.argmin(axis=0) == beside.argmax(axis=0)
-    clear = (labels < 0) & agreed & (nearest <= NEARER * next_one)
-    found[clear] = names[away.argmin(axis=0)[clear]]
+    place = away.argmin(axis=0)
+    clear = (labels < 0) & (place == beside.argmax(axis=0)) & (nearest <= NEARER * next_one)
+    found[clear] = names[place[clear]]
     return found
 
 
@@ -221,7 +217,7 @@ def _stability(
     shared = np.zeros(number)
     for _ in range(RESAMPLES):
         drawn = rng.integers(seeds, size=seeds)
-        table = _mean(pairs[drawn], len(labels))
+        table = averaged(pairs[drawn], len(labels))
         again = pictures(table, _leaves(table), [alone[seed] for seed in drawn], around)
         for cluster in range(number):
             found = again[labels == cluster]

@@ -77,3 +77,8 @@ def squared(pairs: NDArray[np.floating], count: int) -> NDArray[np.float64]:
     table = np.zeros((count, count))
     table[np.triu_indices(count, 1)] = pairs
     return table + table.T
+
+
+def averaged(pairs: Distances, count: int) -> NDArray[np.float64]:
+    """(n, n) mean over the seeds; zeros where there is none."""
+    return squared(pairs.mean(axis=0, dtype=np.float64), count) if len(pairs) else np.zeros((count, count))

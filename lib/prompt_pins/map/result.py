@@ -14,7 +14,7 @@ from ..space import Space, build
 from ..space.text import Text
 from ..store import Record, RunFolder, events
 from . import clusters, naming, plane
-from .distances import Distances, squared
+from .distances import Distances, averaged
 from .naming import Ranges
 
 VERSION = 1
@@ -130,7 +130,7 @@ def result(record: Record, pairs: Distances) -> Map:
     """What a record tells so far; the same for the same record and distances.  Raises `StoreError`."""
     config, options = RunConfig.from_record(record.config), MapOptions.from_record(record.options)
     count = len(record.candidates)
-    table = squared(pairs.mean(axis=0, dtype=np.float64), count) if count else np.zeros((0, 0))
+    table = averaged(pairs, count)
     weights = np.array([candidate.weights for candidate in record.candidates]).reshape(count, len(record.axes))
     found = clusters.find(pairs, weights)
     points = plane.scaled(table) if count else np.zeros((0, 2))

@@ -84,8 +84,7 @@ def finish(
 
 def _others_targets(folder: RunFolder, record: Record, place: int) -> Read | None:
     """Those of the other payloads, as the run has kept them; None where they are first batches, to be rendered."""
-    config = RunConfig.from_record(record.config)
-    if record.target_source == "batch" and not config.mask:
+    if record.target_source == "batch" and not record.config.get("mask"):
         return None
     found = each_kept(folder, record)
     return (*found[:place], *found[place + 1 :])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ..config import RunConfig
 from ..errors import HostError, OptionError, StoreError
@@ -35,7 +35,7 @@ def begun_earlier(field: str, number: str, runs: Runs, host: WebuiHost) -> tuple
 
 
 def pinned(
-    begin: Callable[[], Iterator[events.Event]],
+    begin: leaving.Begin,
     config: RunConfig,
     host: WebuiHost,
     console: bool,
@@ -72,9 +72,7 @@ def left_one_out(number: str, runs: Runs, host: WebuiHost, console: bool) -> End
     folder, record = begun_earlier("of_run", number, runs, host)
     whole, failure = RunConfig.from_record(record.config), None
 
-    def follow(
-        number: int, config: RunConfig, begin: Callable[[], Iterator[events.Event]], on: RunFolder | None
-    ) -> None:
+    def follow(_: int, config: RunConfig, begin: leaving.Begin, on: RunFolder | None) -> None:
         host.expects(config)
         failed = pinned(begin, config, host, console, on.record() if on else None)[1]
         if failed is not None:
