@@ -260,6 +260,7 @@ def pinning_part(chosen: argparse.Namespace) -> int:
         render,
         chosen.checkpoint,
         chosen.jobs,
+        chosen.ends,
     )
     lines = search_curves.summary(rows)
     if chosen.plot is not None:
@@ -286,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=Path, default=None, help="these parts: a file to go on with, a row a run")
     parser.add_argument("--tasks", nargs="+", default=None, help="these parts: some of the tasks")
     parser.add_argument("--methods", nargs="+", default=None, help="these parts: some of the methods")
+    parser.add_argument("--ends", nargs="+", default=[], help="these parts: methods of which the end alone is valued")
     parser.add_argument("--checkpoint", default="", help="these parts: another model than the embedded one")
     parser.add_argument("--jobs", type=int, default=1, help="these parts: processes that share the work")
     parser.add_argument("--plot", type=Path, default=None, help="these parts: draw the curves into this file")

@@ -22,6 +22,8 @@ STYLES = {  # the colour-blind safe palette of Okabe and Ito
     "original": ("#E69F00", "--"),
     "even": ("#009E73", "-."),
     "whole": ("#CC79A7", "-."),
+    "half": ("#CC79A7", ":"),
+    "early": ("#009E73", "-"),
     "Quick": ("#0072B2", "-"),
 }
 GRID = 50

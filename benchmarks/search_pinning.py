@@ -8,7 +8,7 @@ Methods: `random` (uniform in the box), `deap` (plain `deap.cma.Strategy` with t
 centroid within 0.25, for int(16 floor(log N)) generations), both on independent batches, and the presets, each run by
 `prompt_pins.run.pin` as a user would, on hyperbatches.  `original` is Balanced from the original, `start` only where it
 begins else, known before any image, `even` is Balanced on trees of one root, `whole` with whole batches throughout,
-`half` without quarter batches.
+`half` without quarter batches, `early` broken off after 0.17 of plain DEAP's evaluations.
 Every method is given the original's batch first.
 
 A curve is the best candidate so far (by the method's own account) against the denoiser evaluations spent (images x
@@ -41,15 +41,17 @@ from prompt_pins.run.scoring import loss_options
 from prompt_pins.run.targets import read_targets
 from prompt_pins.search.individual import Individual, Loss
 from prompt_pins.store import Runs
+from prompt_pins.store.events import CandidateDone, GenerationDone
 
 from . import search_tasks
 from .search_tasks import RENDER, Task
 
-METHODS = ("deap", *reversed(PRESETS), "original", "start", "even", "whole", "half", "random")
+METHODS = ("deap", *reversed(PRESETS), "original", "start", "even", "whole", "half", "early", "random")
 PART_THREE = ("deap", "original", "Balanced")
 CURVE_SEEDS, HELD_SEEDS, MATTER_SEEDS = 16, 16, 32
 COMMON = 0  # the seed whose unseen seeds value every run
 DEAP_RADIUS, DEAP_STEP = 0.25, 0.05
+EARLY = 0.17  # of plain DEAP's evaluations
 
 Trace = list[tuple[int, float, tuple[float, ...]]]
 """(evaluations spent on it, its loss by the method's own measure, its weights) of every candidate, in order."""
@@ -189,15 +191,23 @@ def best_so_far(trace: Trace) -> Best:
     return [*found, (spent, found[-1][1])]
 
 
-def run_preset(bench: Bench, **changes: Any) -> tuple[Best, dict[str, Any]]:
-    """A run as a user's, without its pictures; the contest's evaluations count with its winner."""
+def run_preset(bench: Bench, share: float = math.inf, **changes: Any) -> tuple[Best, dict[str, Any]]:
+    """A run as a user's, without its pictures; the contest's evaluations count with its winner.
+
+    share: of plain DEAP's evaluations; the run is broken off after the first generation that ends beyond it.
+    """
     values = {**bench.config.to_dict(), "held_out": 0, "gifs": False, "plots": False}
     config = RunConfig.from_dict(
         {**{name: value for name, value in values.items() if name not in BY_PRESET}, **changes}
     )
     with tempfile.TemporaryDirectory() as out:
-        for _ in pin.start(config, bench.host, Runs(Path(out))):
-            pass
+        limit = share * deap_budget(bench.plan.space.size) * bench.config.batch_size * bench.config.steps
+        running = pin.start(config, bench.host, Runs(Path(out)))
+        spent = 0
+        for event in running:
+            spent += event.candidate.evaluations if isinstance(event, CandidateDone) else 0
+            if isinstance(event, GenerationDone) and spent > limit:
+                running.close()
         record = Runs(Path(out)).find("0").record()
     found: Best = []
     spent = 0
@@ -238,19 +248,27 @@ RUNNERS: dict[str, Callable[[Bench], tuple[Best, dict[str, Any]]]] = {
     "start": run_start,
     "original": lambda bench: run_preset(bench, preset="Balanced", start="original"),
     "whole": lambda bench: run_preset(bench, preset="Balanced", early_generations=0),
+    "early": lambda bench: run_preset(bench, EARLY, preset="Balanced"),
     "half": lambda bench: run_preset(bench, preset="Balanced", quarter_generations=0),
 }
 
 
 def row(
-    task: Task, seed: int, method: str, host: HeadlessHost, render: Mapping[str, Any] = RENDER, **changes: Any
+    task: Task,
+    seed: int,
+    method: str,
+    host: HeadlessHost,
+    render: Mapping[str, Any] = RENDER,
+    end_alone: bool = False,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """One run of a method, measured."""
+    """One run of a method, measured; its whole curve, or its end alone, which takes less time."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench.build(task, seed, host, Path(folder), **render)
         began = time.process_time()
         best, extra = run_preset(bench, **changes) if changes else RUNNERS[method](bench)
         seconds = time.process_time() - began
+        best = best[-1:] if end_alone else thinned(best)
         return {"task": task.name, "method": method, "seed": seed, **measured(bench, best, extra), "seconds": seconds}
 
 
@@ -266,7 +284,6 @@ def thinned(best: Best) -> Best:
 def measured(bench: Bench, best: Best, extra: dict[str, Any]) -> dict[str, Any]:
     """The curve, the end and the comparison with the original of a run."""
     spent, pinned = best[-1]
-    best = thinned(best)
     path = [(0, tuple(bench.plan.space.original)), *best]
     curve = [(cost, bench.unseen(vector, CURVE_SEEDS, seed=COMMON)[0]) for cost, vector in path]
     before, after = (bench.unseen(vector, HELD_SEEDS)[1] for vector in (bench.plan.space.original, pinned))
@@ -291,18 +308,25 @@ def measure(
     render: Mapping[str, Any] = RENDER,
     checkpoint: str = "",
     jobs: int = 1,
+    ends: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Every row, those of the file (one JSON object a line) first; each new one is written at once.
 
     Seeds are the outermost loop.  Rows of another checkpoint are left out.  jobs: processes that share the work.
+    ends: methods of which the end alone is valued.
     """
     begin(checkpoint)
     digest = _HOSTS[0].describe()["checkpoint_sha256"]
     kept = path.read_text().splitlines() if path is not None and path.exists() else []
     rows = [found for found in map(json.loads, kept) if found["checkpoint"] == digest]
     done = {(found["task"], found["method"], found["seed"]) for found in rows}
-    wanted = [(task, seed, method, render) for seed in range(1, count + 1) for task in tasks for method in methods]
-    wanted = [one for one in wanted if (one[0].name, one[2], one[1]) not in done]
+    wanted = [
+        (task, seed, method, render, method in ends)
+        for seed in range(1, count + 1)
+        for task in tasks
+        for method in methods
+        if (task.name, method, seed) not in done
+    ]
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, begin, (checkpoint,)) if jobs > 1 else contextlib.nullcontext() as pool:
         for found in pool.imap_unordered(_work, wanted) if pool else map(_work, wanted):
@@ -322,6 +346,6 @@ def begin(checkpoint: str) -> None:
     _HOSTS[:] = [HeadlessHost(checkpoint, precise=True)]
 
 
-def _work(wanted: tuple[Task, int, str, Mapping[str, Any]]) -> dict[str, Any]:
-    task, seed, method, render = wanted
-    return row(task, seed, method, _HOSTS[0], render)
+def _work(wanted: tuple[Task, int, str, Mapping[str, Any], bool]) -> dict[str, Any]:
+    task, seed, method, render, end_alone = wanted
+    return row(task, seed, method, _HOSTS[0], render, end_alone)

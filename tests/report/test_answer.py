@@ -12,7 +12,7 @@ import pytest
 from prompt_pins import report
 from prompt_pins.report import answer
 from prompt_pins.report.analysis import tightness
-from prompt_pins.report.view import change_in_tenths, series, standing
+from prompt_pins.report.view import series, standing, unseen_of
 from prompt_pins.store import (
     Axis,
     Candidate,
@@ -209,5 +209,5 @@ def test_where_the_candidates_tell_which_weights_matter_the_page_says_no_more(tm
 
 
 def test_a_change_in_tenths_of_a_percent_has_no_sign_at_zero() -> None:
-    assert change_in_tenths([0.503, 0.382, 0.61]) == "-50.3% [-61.0%, -38.2%]"
-    assert change_in_tenths([0.0004, -0.1, 0.0]) == "0.0% [0.0%, +10.0%]"
+    assert unseen_of([0.503, 0.382, 0.61], 1) == "-50.3% [-61.0%, -38.2%]"
+    assert unseen_of([0.0004, -0.1, 0.0], 1) == "0.0% [0.0%, +10.0%]"

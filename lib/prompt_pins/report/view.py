@@ -226,31 +226,25 @@ def unseen(held: Held) -> str:
     return f"fit {before:.3f} → {after:.3f}, {unseen_of((held.improvement, held.low, held.high))}"
 
 
-def unseen_of(gain: Sequence[float]) -> str:
+def unseen_of(gain: Sequence[float], decimals: int = 0) -> str:
     """`-50% [-61%, -38%]` of an improvement and the ends of its interval, or that nothing changed."""
-    change, low, high = (_percent(-value) for value in (gain[0], gain[2], gain[1]))
-    return "no change" if change == low == high == "0%" else f"{change} [{low}, {high}]"
-
-
-def change_in_tenths(gain: Sequence[float]) -> str:
-    """`-50.3% [-61.0%, -38.2%]` of an improvement and the ends of its interval; 0 has no sign."""
-    change, low, high = (f"{-value:+.1%}" for value in (gain[0], gain[2], gain[1]))
-    return f"{change} [{low}, {high}]".replace("+0.0%", "0.0%").replace("-0.0%", "0.0%")
+    change, low, high = (_percent(-value, decimals) for value in (gain[0], gain[2], gain[1]))
+    return "no change" if change == low == high == _percent(0.0, decimals) else f"{change} [{low}, {high}]"
 
 
 def left_out_in_words(one: LeftOut) -> str:
     """`payload 2, loss on unseen seeds: pinned on all -31.0% [-36.0%, -25.0%]; on the others alone …; …`."""
-    among, alone, brings = map(change_in_tenths, one.gains)
+    among, alone, brings = (unseen_of(gain, 1) for gain in one.gains)
     return (
         f"payload {one.number}, loss on unseen seeds: pinned on all {among}; on the others alone {alone} "
         f"(run {one.run}); from these to all {brings}"
     )
 
 
-def _percent(share: float) -> str:
-    """A share as signed whole percent; 0 has no sign."""
-    whole = round(100 * share)
-    return f"{whole:+d}%" if whole else "0%"
+def _percent(share: float, decimals: int = 0) -> str:
+    """A share as signed percent; 0 has no sign."""
+    percent = round(100 * share, decimals)
+    return f"{percent:+.{decimals}f}%" if percent else f"{0:.{decimals}f}%"
 
 
 def standing(progress: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from ..report.view import change_in_tenths
+from ..report.view import unseen_of
 
 PREFIX = "prompt-pins/v1"
 """Relative to the page, which a reverse proxy may serve below another address."""
@@ -77,7 +77,7 @@ def _held(run: Mapping[str, Any]) -> str:
         return ""
     if held.get("told"):
         return html.escape(str(held["told"]))
-    return change_in_tenths([held["improvement"], held["low"], held["high"]]).replace("-", "−")
+    return unseen_of([held["improvement"], held["low"], held["high"]], 1).replace("-", "−")
 
 
 def _state(run: Mapping[str, Any]) -> str:
