@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from prompt_pins.headless.engine import HeadlessHost
 
-from benchmarks import hyperbatch, progress, workers
+from benchmarks import hyperbatch, progress, search_curves, search_pinning, search_tasks, workers
 
 
 @pytest.mark.parametrize("sampler", ["DPM++ 2M", "DPM++ 2S a"])
@@ -43,3 +44,14 @@ def test_what_several_workers_are_worth():
     assert row["driver_ms_per_candidate"] > 0.0
     rng = np.random.default_rng(1)
     assert 3.0 < workers.predicted(10, 4, rng) < workers.predicted(32, 4, rng) <= 4.0
+
+
+def test_a_pinning_task_broken_off_early_and_its_end_alone():
+    host = HeadlessHost(precise=True)
+    task, smallest = search_tasks.TASKS[1], {**search_tasks.RENDER, "batch_size": 2, "steps": 2}
+    whole, alone = (search_pinning.row(task, 1, "early", host, smallest, end_alone) for end_alone in (False, True))
+    early = search_pinning.EARLY * search_pinning.deap_budget(3) * 2 * 2
+    assert early < whole["evaluations"] < 2 * early
+    assert [cost for cost, _ in alone["curve"]] == [0, whole["evaluations"]]
+    assert (whole["weights"], whole["curve"][-1]) == (alone["weights"], alone["curve"][-1])
+    assert len(whole["curve"]) > 3 and search_curves.hit([whole], whole["curve"][1][1]) == whole["curve"][1][0]
