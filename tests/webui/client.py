@@ -68,6 +68,10 @@ class Webui:
         assert self.log is not None
         return re.findall(r"Loading weights \[\w+\] from .*/(.+)", self.log.read_text(errors="replace"))
 
+    def forge(self) -> bool:
+        """Whether the host is Forge or one of its relatives."""
+        return bool(re.search(r"Version: (f|classic)", self.render(steps=1, batch_size=1).info["infotexts"][0]))
+
     def render(self, tab: str = "txt2img", **values: Any) -> Rendered:
         """One job; it must succeed."""
         status, answer = self.call(f"/sdapi/v1/{tab}", {**SMALL, **self.size, **PLAIN, **values})

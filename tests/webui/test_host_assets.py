@@ -74,7 +74,7 @@ def root(webui: Webui) -> Path:
 def real(webui: Webui, forge: bool = True) -> Path:
     if not webui.real:
         pytest.skip("the stand-in has none")
-    if not forge and "Version: f" in webui.render(**QUICK).info["infotexts"][0]:
+    if not forge and webui.forge():
         pytest.skip("another list, and other files, in Forge")
     return root(webui)
 

@@ -104,8 +104,13 @@ def test_two_checkpoints_are_loaded_once_a_generation_and_the_users_own_is_there
     webui: Webui, other: Path
 ) -> None:
     before, chosen = own_images(webui), webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"]
-    loaded = len(webui.loads())
+    loaded, known = len(webui.loads()), len(webui.runs())
     status, answer = webui.pin([two_checkpoints(webui, other)], prompt=CAST, steps=3, batch_size=2)
+    if webui.forge():  # it loads checkpoints in a way of its own
+        assert status == 422 and "payload 2: checkpoint: " in answer["detail"], answer
+        assert len(webui.runs()) == known
+        np.testing.assert_array_equal(own_images(webui), before)
+        return
     assert status == 200, answer
     loads = webui.loads()[loaded:]
     run = webui.runs()[0]
@@ -126,6 +131,8 @@ def test_two_checkpoints_are_loaded_once_a_generation_and_the_users_own_is_there
 
 
 def test_a_run_of_two_checkpoints_that_is_interrupted_goes_on_to_the_same_end(webui: Webui, other: Path) -> None:
+    if webui.forge():
+        pytest.skip("Forge refuses payloads with checkpoints of their own")
     before, options = own_images(webui), two_checkpoints(webui, other)
     values = {"prompt": CAST, "steps": 3, "batch_size": 2}
     assert webui.pin([options], **values)[0] == 200
@@ -155,12 +162,15 @@ def test_a_checkpoint_chosen_meanwhile_is_for_what_comes_after_the_run(webui: We
     while job.is_alive() and (len(webui.runs()) == known or len(webui.journal(webui.runs()[0])) < 4):
         time.sleep(0.05)
     webui.call(setting, {"sd_model_checkpoint": webui.title(other)})
-    job.join(HUNG)
-    assert ended[0][0] == 200 and webui.runs()[0]["state"] == "finished"
-    assert webui.loads()[loaded:] in ([], [other.name])
-    assert webui.call(setting)[1]["sd_model_checkpoint"] == webui.title(other)
-    assert not np.array_equal(own_images(webui), before)
-    webui.call(setting, {"sd_model_checkpoint": chosen})
+    try:
+        job.join(HUNG)
+        assert ended[0][0] == 200 and webui.runs()[0]["state"] == "finished"
+        assert webui.loads()[loaded:] in ([], [other.name])
+        # Forge keeps the title as it was before the file's hash was known
+        assert webui.title(other).startswith(webui.call(setting)[1]["sd_model_checkpoint"])
+        assert not np.array_equal(own_images(webui), before)
+    finally:
+        webui.call(setting, {"sd_model_checkpoint": chosen})
     np.testing.assert_array_equal(own_images(webui), before)
 
 
