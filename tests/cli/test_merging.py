@@ -125,6 +125,16 @@ def test_the_grid_ranks_every_preset_on_common_seeds(command: Command, other: Pa
     means = [sum(row["fits"]) / 2 for row in rows]
     assert means == sorted(means) and all(row["better"][1] <= row["better"][0] <= row["better"][2] for row in rows)
     assert Path("grid/merge-grid.png").is_file()
+    # a second objective, of next to no weight, changes neither the order nor what is nearer than what
+    code, _, errors = command(
+        *words, "--target", "target.png", "--loss-objectives", "flip", "--loss-objectives", "colour:0.000001"
+    )
+    assert code == 0, errors
+    again = json.loads(Path("grid/merge-grid.json").read_text())
+    assert [row["name"] for row in again] == [row["name"] for row in rows]
+    for one, other in zip(rows, again):
+        assert one["better"] == pytest.approx(other["better"], abs=1e-4)
+    assert "payload: " in command.refused(*words, "--piece", "red", "--payload", "a {piece} circle")
 
 
 def test_a_grid_that_cannot_be_written_or_is_interrupted_renders_no_more(command: Command, other: Path) -> None:

@@ -83,6 +83,7 @@ def test_each_payload_left_out_of_a_run_of_its_own(command: Command) -> None:
     assert command("pin", "--piece", "yellow blue", *lines, *TINY, "--held-out", "2", "--out", "runs")[0] == 0
     code, printed, _ = command.interrupted(4, "leave-out", "0", "--out", "runs")
     assert code == 1 and "2 runs, each without one payload" in printed and "without payload 2" not in printed
+    assert printed.rstrip().splitlines()[-1] == "to go on: prompt-pins leave-out runs/00000000"
     code, printed, errors = command("leave-out", "0", "--out", "runs")
     assert code == 0, errors
     assert [folder.name for folder in sorted(Path("runs").glob("0*"))] == ["00000000", "00000001", "00000002"]

@@ -26,8 +26,8 @@ from ..words.result import Analysis, AnalysisDone, AnalysisStarted, Event
 from . import threads
 from .arguments import MODEL, complete, given_values, own_options, placed
 from .crew import Here, again_as, fresh
-from .running import FAILED, built, flags, signals
-from .terminal import Terminal, complain, emit, quoted, shown
+from .running import FAILED, built, flags, say_how, signals
+from .terminal import Terminal, complain, emit, shown
 
 if TYPE_CHECKING:
     from .crew import Engine
@@ -141,7 +141,7 @@ def measure_to_the_end(
     if failure is not None:
         complain(failure)
     if failure is not None or received or (told is not None and told.state != "finished"):
-        console.say(f"to go on: prompt-pins resume {' '.join([quoted(folder.path), *map(quoted, flags(again))])}")
+        say_how(console, ["resume", folder.path, *flags(again)])
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 

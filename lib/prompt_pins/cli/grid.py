@@ -12,7 +12,7 @@ import numpy as np
 from ..config import RunConfig
 from ..errors import OptionError
 from ..host import Host, Recipe
-from ..loss import score_batch
+from ..loss import BatchLoss, score_batch
 from ..merge.blocks import as_list, weights_of
 from ..merge.presets import PRESETS, preset
 from ..store.files import check_place, write_text
@@ -51,18 +51,21 @@ class Row:
 def grid(config: RunConfig, host: Host, folder: Path, console: Terminal) -> None:
     """Render, rank, print; `PICTURE` and `TABLE` in a folder.
 
-    Raises `OptionError` without a target, `StoreError`, `HostInterrupted`.
+    Raises `OptionError` without a target and for payloads, `StoreError`, `HostInterrupted`.
     """
     from ..report.gif import caption
     from ..run.contest import improvement
-    from ..run.rendering import render
+    from ..run.rendering import render, tagger
     from ..run.scoring import loss_options
     from ..run.seeds import contest_seeds
     from ..run.targets import read_targets
 
     for name in (PICTURE, TABLE):
         check_place(folder / name)
-    targets = read_targets(config, host)
+    if config.many:
+        raise OptionError("payload", f"{len(config.payloads)} payloads", "none with --grid, which renders one prompt")
+    options = loss_options(config)
+    interrogator, targets = tagger(host, options), read_targets(config, host)
     if not targets:
         raise OptionError("target", "", "an image, for --grid ranks by how near a merge's images are to it")
     names, seeds = tuple(weights_of(host.settings(config))), contest_seeds(config.seed, config.contest_seeds)
@@ -70,16 +73,18 @@ def grid(config: RunConfig, host: Host, folder: Path, console: Terminal) -> None
     merges = {name: dict.fromkeys(names, weight) for name, weight in flat.items()}
     merges |= {name: preset(name, names) for name in PRESETS}
     rows, pictures = list[Row](), dict[str, np.ndarray]()
-    base: tuple[float, ...] = ()
+    base: BatchLoss | None = None
     for place, (name, weights) in enumerate(merges.items(), 1):
         recipe = Recipe(config.prompt, config.negative_prompt, tuple(weights.items()))
         images = np.concatenate([
             render(host, recipe, seeds[start : start + config.batch_size], config, forked=False).images
             for start in range(0, len(seeds), config.batch_size)
         ])  # fmt: skip
-        fits = tuple(fit for fit, _ in score_batch(images, targets, None, loss_options(config)).per_image)
-        base = base or fits
-        rows.append(Row(name, as_list(weights), fits, improvement(base, fits, config.cma_seed)))
+        known = base.normalisers if base else None
+        scored = score_batch(images, targets, None, options, normalisers=known, tagger=interrogator)
+        base = base or scored
+        even, fits = (tuple(fit for fit, _ in one.per_image) for one in (base, scored))
+        rows.append(Row(name, as_list(weights), fits, improvement(even, fits, config.cma_seed)))
         pictures[name] = np.concatenate(list(images[:SHOWN]), axis=1)
         console.say(f"{place}/{len(merges)}  {name}: fit {rows[-1].fit:.3f}")
     rows.sort(key=lambda row: row.fit)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from ..store import RunFolder, Runs
 from ..store.left_out import left_out
 from .arguments import with_moved
 from .crew import Crew, again_as, with_workers
 from .parameters import OUT, Out, RunName
-from .running import built, run_to_the_end
+from .running import FAILED, built, flags, run_to_the_end, say_how, signals
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -37,11 +40,18 @@ def leave_out(crew: Crew, run: RunName, out: Out = OUT, **moved: str) -> None:
         images = sum(make_plan(config, host).images for config in configs)
         console.say(f"{len(configs)} runs, each without one payload: at most {images} images in their searches")
 
+        to_go_on: list[Path | str] = ["leave-out", folder.path]
+        received: list[int] = []
+
         def follow(number: int, config: RunConfig, begin: Begin, _: RunFolder | None) -> None:
             console.say(f"without payload {number}")
-            run_to_the_end(config, host, begin, again, moved)
+            run_to_the_end(config, host, begin, again, moved, to_go_on)
 
-        leaving.finish(folder, record, host, follow)
+        with signals(host, received):
+            done = leaving.finish(folder, record, host, follow)
+        if not done:
+            say_how(console, [*to_go_on, *flags(again)])
+            raise typer.Exit(128 + received[0] if received else FAILED)
     for one in left_out(folder):
         console.say(left_out_in_words(one))
     console.say(f"report: {built(folder)}")

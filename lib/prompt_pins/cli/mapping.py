@@ -19,8 +19,8 @@ from ..store import RunFolder, Runs, events
 from . import threads
 from .arguments import MODEL, complete, given_values, own_options, placed
 from .crew import Here, again_as, fresh
-from .running import FAILED, flags, signals
-from .terminal import Terminal, complain, quoted
+from .running import FAILED, flags, say_how, signals
+from .terminal import Terminal, complain
 
 if TYPE_CHECKING:
     from .crew import Engine
@@ -85,7 +85,7 @@ def map_to_the_end(running: Iterator[Event], host: Engine, again: Mapping[str, o
     if failure is not None:
         complain(failure)
     if failure is not None or received or folder.record().state != "finished":
-        console.say(f"to go on: prompt-pins resume {' '.join([quoted(folder.path), *map(quoted, flags(again))])}")
+        say_how(console, ["resume", folder.path, *flags(again)])
         raise typer.Exit(128 + received[0] if received else FAILED)
 
 

@@ -32,10 +32,12 @@ def run_to_the_end(
     begin: Callable[[], Iterator[Event]],
     again: Mapping[str, object] = MappingProxyType({}),
     moved: Mapping[str, str] = MappingProxyType({}),
+    to_go_on: Sequence[Path | str] = (),
 ) -> None:
     """Run to the end, with a live screen and a live report; never leaves without the report.
 
-    again: options that are needed to go on, where they are not empty.  moved: as in `crew.again_as`.
+    again: options that are needed to go on, where they are not empty.  moved: as in `crew.again_as`.  to_go_on: the
+    command's words before these options, where it is not to resume the run.
     """
     from ..report import LiveReport
     from ..run.plan import make_plan
@@ -65,7 +67,8 @@ def run_to_the_end(
         finally:
             screen.close()
     if folder is not None:
-        _close(console, folder, received, failure or live.failed or _merged(console, folder, moved), flags(again))
+        failure = failure or live.failed or _merged(console, folder, moved)
+        _close(console, folder, received, failure, [*(to_go_on or ("resume", folder.path)), *flags(again)])
 
 
 def _merged(console: Terminal, folder: RunFolder, moved: Mapping[str, str]) -> Exception | None:
@@ -94,7 +97,7 @@ def flags(given: Mapping[str, object]) -> list[str]:
 
 
 def _close(
-    console: Terminal, folder: RunFolder, received: list[int], failure: Exception | None, again: Sequence[str] = ()
+    console: Terminal, folder: RunFolder, received: list[int], failure: Exception | None, to_go_on: Sequence[Path | str]
 ) -> None:
     """The end of a run: the index, a summary, and how to go on where it is not whole."""
     from ..report import build_index
@@ -124,9 +127,13 @@ def _close(
         complain(failure)
     if received or failure is not None or record.state != "finished":
         if moved is None:
-            named: list[Path | str] = [folder.path, *again]
-            console.say(f"to go on: prompt-pins resume {' '.join(map(quoted, named))}")
+            say_how(console, to_go_on)
         raise typer.Exit(128 + received[0] if received else FAILED)
+
+
+def say_how(console: Terminal, to_go_on: Sequence[Path | str]) -> None:
+    """The command line that goes on with what has stopped."""
+    console.say(f"to go on: prompt-pins {' '.join(map(quoted, to_go_on))}")
 
 
 def built(folder: RunFolder) -> Path:
@@ -154,7 +161,7 @@ def draw_again(folder: RunFolder, again: Mapping[str, object], moved: Mapping[st
     console.say(f"this {what} is finished; its report is drawn again")
     built(folder)
     if task == "pin":
-        _close(console, folder, [], _merged(console, folder, moved), flags(again))
+        _close(console, folder, [], _merged(console, folder, moved), ["resume", folder.path, *flags(again)])
 
 
 @contextlib.contextmanager

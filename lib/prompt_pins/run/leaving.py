@@ -1,7 +1,8 @@
 """Leave one out: what a run's piece is on a payload that had no part in finding it.
 
 Each payload is left out of a run of its own, with all other options alike and the targets that the run of all payloads
-has kept; its piece is then rendered on that payload's unseen seeds, where the run of all payloads was checked, too.
+has kept; its piece is then rendered on that payload's unseen seeds, where the run of all payloads was checked, too.  It
+has no warm start, for what an earlier run learnt may be of the payload that is left out.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from contextlib import AbstractContextManager
 from typing import NoReturn, Optional
 
 from ..config import RunConfig
-from ..errors import HostError, OptionError, StoreError
+from ..errors import HostError, HostInterrupted, OptionError, StoreError
 from ..host import Host
+from ..space import Space, Text
 from ..store import Candidate, Record, RunFolder, Runs, events
 from ..store.journal import read_journal
 from ..store.left_out import LeftOut, left_out, note
@@ -56,9 +58,13 @@ def finish(
 ) -> bool:
     """Do what is not done yet, and write it down: each run without a payload, and its piece on that payload.
 
-    around: what the host needs to render the run of all payloads.  False where the user stopped it.  Raises `PinError`.
+    around: what the host needs to render the run of all payloads.  False where the user stopped it.  Raises `PinError`,
+    and before anything is rendered `OptionError` where other words would vary without a payload.
     """
     runs = Runs(folder.path.parent)
+    with around():
+        for place in range(len(RunConfig.from_record(record.config).payloads)):
+            carried(RunConfig.from_record(record.config), host, place)
     for place, config in enumerate(parts(folder, record)):
         known = _known(folder, place)
         if known is not None and known.gains:
@@ -77,8 +83,11 @@ def finish(
             return False
         if found.best is None:
             raise HostError(f"the run {other.path.name} has no prompt: all of its candidates failed")
-        with around():
-            note(folder, valued(folder, record, host, other.path.name, found.best, place))
+        try:
+            with around():
+                note(folder, valued(folder, record, host, other.path.name, found.best, place))
+        except HostInterrupted:
+            return False
     return True
 
 
@@ -120,7 +129,34 @@ def without(config: RunConfig, payload: int) -> RunConfig:
     if len(config.payloads) < 2:
         raise OptionError("run", f"{len(config.payloads)} payload", "a run of two payloads or more")
     lines = tuple(line for place, line in enumerate(config.payload) if place != payload)
-    return dataclasses.replace(config, payload=lines)
+    return dataclasses.replace(config, payload=lines, warm_start="")
+
+
+def carried(config: RunConfig, host: Host, payload: int) -> list[int]:
+    """Which axis of the run of all payloads each axis of the run without one (counted from 0) is.
+
+    Raises `OptionError` where a word varies without it that stands still in the run of all.
+    """
+    spaces, less = make_plan(config, host).panel.spaces, make_plan(without(config, payload), host).panel.spaces
+    found: dict[int, int] = {}
+    for mine, theirs in zip(less, (*spaces[:payload], *spaces[payload + 1 :]), strict=True):
+        for one, other in zip(_text(mine).units, _text(theirs).units, strict=True):
+            if one.axis is not None and other.axis is None:
+                allowed = (
+                    f"a run whose words alone vary without payload {payload + 1}, too; there {one.unit.text!r} would"
+                )
+                raise OptionError("run", f"{len(spaces)} payloads", f"{allowed}: put the words into a piece")
+            if one.axis is not None and other.axis is not None:
+                found[one.axis] = other.axis
+    settings = zip(range(len(_text(less[0]).axes), less[0].size), range(len(_text(spaces[0]).axes), spaces[0].size))
+    found.update(settings)
+    return [found[axis] for axis in range(less[0].size)]
+
+
+def _text(space: Space) -> Text:
+    text = space.groups[0]
+    assert isinstance(text, Text)
+    return text
 
 
 def valued(folder: RunFolder, record: Record, host: Host, run: str, piece: Candidate, payload: int) -> LeftOut:
@@ -133,8 +169,9 @@ def valued(folder: RunFolder, record: Record, host: Host, run: str, piece: Candi
     assert held is not None
     plan = make_plan(config, host)
     panel, space = plan.panel, plan.space
-    weights = dict(zip(make_plan(without(config, payload), host).space.labels, piece.weights, strict=True))
-    vector = [weights.get(label, start) for label, start in zip(space.labels, space.original, strict=True)]
+    vector = list(space.original)
+    for axis, weight in zip(carried(config, host, payload), piece.weights, strict=True):
+        vector[axis] = weight
     texts = tuple((one.prompt, one.negative_prompt) for one in panel.recipes(vector))
     _, _, targets = ready_targets(panel.jobs, host, folder, record, _no_batch)
     normalisers, interrogator = noted_normalisers(read_journal(folder.journal_path)), tagger(host, loss_options(config))
