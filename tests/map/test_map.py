@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 import time
@@ -200,6 +201,19 @@ def test_what_shows_one_picture_on_some_seeds_and_a_rare_one_on_others_is_none()
     found = clusters.find(np.stack([within, away, within, away]), weights)
     assert found.labels.tolist() == [0] * 16 + [1] * 8 + [-1] * 8
     assert clusters.find(np.stack([away] * 4), weights).labels.tolist() == [0] * 16 + [1] * 8 + [2] * 8
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations(range(3))))
+def test_pictures_are_the_same_however_the_clusters_are_numbered(names: tuple[int, int, int]) -> None:
+    """Half of the seeds hold the first and the second to be one, and others the first and the third, which is far."""
+    blocks = np.repeat([0, 1, 2], [3, 4, 5])
+    at = np.array([0.0, 0.1, 0.6])[blocks]
+    table = np.abs(at[:, None] - at) + 0.01 * (1 - np.eye(12))
+    alone = [np.array(row)[blocks] for row in ([0, 0, 1], [0, 0, 1], [0, 0, 0], [0, 1, 0])]
+    found = clusters.pictures(table, np.array(names)[blocks], alone, np.ones((12, 12)))
+    assert [len(set(found[blocks == block])) for block in range(3)] == [1, 1, 1]
+    first, second, third = (int(found[blocks == block][0]) for block in range(3))
+    assert (first, second >= 0, third >= 0, second != third) == (-1, True, True, True)
 
 
 def test_a_candidate_joins_the_cluster_that_its_images_and_its_neighbours_tell() -> None:

@@ -104,20 +104,25 @@ def pictures(table: Table, labels: Labels, alone: Sequence[Labels], around: Tabl
         near[one, other] = np.mean([_together(row[groups[one]], row[groups[other]]) for row in alone])
     near += near.T
     beside = [np.flatnonzero(row >= PARTLY) for row in near]
-    mixed = [any(near[pair] < PARTLY for pair in itertools.combinations(those, 2)) for those in beside]
+    mixed = np.array([any(near[pair] < PARTLY for pair in itertools.combinations(those, 2)) for those in beside])
     apart = np.array([[table[np.ix_(one, other)].mean() for other in groups] for one in groups])
+    pairs = [pair for pair in itertools.combinations(range(number), 2) if near[pair] >= MOSTLY]
+    far = [pair for pair in pairs if not mixed[list(pair)].any() and not _beside(apart, *pair)]
+    for one, other in far:
+        mixed[min(one, other, key=lambda name: len(groups[name]))] = True
     found = labels.copy()
-    for one, other in itertools.combinations(range(number), 2):
-        if near[one, other] < MOSTLY or mixed[one] or mixed[other]:
-            continue
-        next_one = np.delete(apart[[one, other]], [one, other], axis=1).min(initial=np.inf)
-        if apart[one, other] <= BESIDE * next_one:
+    for one, other in pairs:
+        if not mixed[[one, other]].any():
             found[found == found[groups[other][0]]] = found[groups[one][0]]
-        else:
-            mixed[min(one, other, key=lambda name: len(groups[name]))] = True
     found = adopted(table, found, around)
     found[np.isin(found, np.flatnonzero(mixed))] = -1
     return found
+
+
+def _beside(apart: Table, one: int, other: int) -> bool:
+    """Whether two clusters are near each other, measured by the third that is nearest to one of them."""
+    next_one = np.delete(apart[[one, other]], [one, other], axis=1).min(initial=np.inf)
+    return bool(apart[one, other] <= BESIDE * next_one)
 
 
 def _together(one: Labels, other: Labels) -> float:
