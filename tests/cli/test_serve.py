@@ -25,7 +25,13 @@ from tests.patience import HUNG
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root") / "runs"
-    for name in ("index.html", "00000001/index.html", "00000001/a b.png", "analysis/00000000/index.html"):
+    for name in (
+        "index.html",
+        "00000001/index.html",
+        "00000001/a b.png",
+        "00000001/merged.txt",
+        "analysis/00000000/index.html",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     for name in ("notes.html", "00000001/.hidden.html", "00000001/journal.lock", "other/index.html", "../secret.html"):
@@ -65,6 +71,7 @@ def ask(port: int, address: str, method: str = "GET", **headers: str) -> tuple[i
         ("/00000001/", "text/html; charset=utf-8"),
         ("/00000001/a%20b.png", "image/png"),
         ("/analysis/00000000/index.html", "text/html; charset=utf-8"),
+        ("/00000001/merged.txt", "text/plain; charset=utf-8"),
     ],
 )
 def test_what_is_shown(port: int, address: str, kind: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from prompt_pins.loss.ldrflip import mean_errors
 from prompt_pins.map import clusters, plane, work
 from prompt_pins.map.result import Map, MapDone
 from prompt_pins.report import build_index, build_map
+from prompt_pins.report.mapped import _pin
 from prompt_pins.run.beginning import from_json, to_json, warm_start
 from prompt_pins.space import build
 from prompt_pins.store import Journal, RunFolder, Runs, read_journal
@@ -357,3 +359,13 @@ def test_a_head_whose_points_do_not_fit_its_axes_is_refused(whole: RunFolder) ->
     assert Checker().fault(head) == ""
     head["points"][3].append(1.0)
     assert "points has not a row of" in Checker().fault(head)
+
+
+@pytest.mark.parametrize("own", [{"loss_objectives": ["taste"]}, {"mask": "m.png"}, {"target_weights": [1.0, 2.0]}])
+def test_the_command_that_pins_to_a_cluster_is_one_that_is_taken(tmp_path: Path, own: dict[str, Any]) -> None:
+    """Whatever the map's own run or file says of targets and how they are judged."""
+    config = {**RunConfig(prompt="a red circle").to_dict(), **own}
+    words = shlex.split(_pin(tmp_path, config, {}, 1, "places/0003"))
+    assert words[words.index("--target") + 1] == str(tmp_path / "places/0003")
+    assert words[words.index("--warm-start") + 1] == f"{tmp_path}/2"
+    assert not {"taste", "--mask", "--target-weights", "--target-weight"} & set(words)

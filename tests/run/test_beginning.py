@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from prompt_pins.config import RunConfig
 from prompt_pins.errors import PinError
 from prompt_pins.headless.engine import HeadlessHost
-from prompt_pins.run import pin
+from prompt_pins.run import beginning, pin
 from prompt_pins.run.beginning import injected
 from prompt_pins.run.panel import Panel
+from prompt_pins.run.plan import make_plan
 from prompt_pins.space import build
 from prompt_pins.store import Runs, read_journal
 
+from tests.run.painter import Painter
 from tests.run.test_pin import Killed, Watched, content, finish
 
 SHORT = {"generations": 1, "finalists": 0, "held_out": 0}
@@ -116,3 +119,32 @@ def test_a_beginning_that_does_not_fit_leaves_nothing_behind(
     with pytest.raises(PinError):
         finish(pin.start(RunConfig(**{**small, **wrong}), model, Runs(tmp_path / "pins")))
     assert not (tmp_path / "pins").exists()
+
+
+def test_patience_begins_after_the_small_batches_that_there_are() -> None:
+    """Batches of 3 are never halved; the search of an earlier version's run waited for the options' generations."""
+
+    def generations(counted: bool, **changes: Any) -> int:
+        values = {"batch_size": 3, "steps": 1, "preset": "Balanced", "patience": 3, **changes}
+        config = RunConfig(prompt="a red blue circle", **values)
+        plan = make_plan(config, Painter())
+        found = beginning.search(config, Painter(), plan, None, counted)
+        while found.stop() is None:
+            asked = found.ask()
+            found.tell([1.0 + 0.01 * row for row in range(len(asked))], asked)
+        return found.generation
+
+    assert generations(True) == generations(False, early_generations=0, quarter_generations=0)
+    assert generations(False) > generations(True)
+
+
+def test_a_budget_of_images_counts_the_candidates_that_a_restart_doubles(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"batch_size": 1, "steps": 1, "preset": "Quick", "plots": False, "finalists": 0}
+    values |= {"restarts": 2, "patience": 1, "min_progress": 0.9, "held_out": 0, "max_images": 25}
+    for _ in pin.start(RunConfig(prompt="a red blue circle", **values), Painter(), Runs(tmp_path)):
+        pass
+    record = Runs(tmp_path).find("0").record()
+    sizes = Counter(candidate.generation for candidate in record.candidates)
+    assert "images" in record.reason and sum(sizes.values()) <= 25
+    # one more of the first size would have fitted, and one of the restart's does not; the last is the search's answer
+    assert len(record.generations) == 3 and list(sizes.values()) == [6, 6, 6, 1]

@@ -74,6 +74,7 @@ def test_it_learns_what_the_user_likes_and_ends_the_same_wherever_it_was_cut(tmp
         assert content(folder) == whole, count
     shown = report.build(folder).read_text("utf-8")
     assert "Pinned chosen 5 times" in shown and "failed" not in shown.split("<main>")[0]
+    assert "Which words hold the image" in shown and "analyze --run" not in shown  # which wants a target
 
 
 def test_killed_while_it_waits_and_answered_at_rest_it_goes_on_without_rendering_again(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_each_checkpoint_is_rendered_with_once_a_generation(tmp_path: Path) -> N
 def test_the_plan_and_the_budget_count_the_images_of_all(tmp_path: Path) -> None:
     plan = make_plan(RunConfig(**BASE), Recording())
     assert plan.images == 3 * 2 * 2 * plan.rows and "3 payloads × 2 images" in plan.in_words
-    record = ran(tmp_path, max_images=2 * plan.images_of(1), generations=50, finalists=0, held_out=0)[1]
+    record = ran(tmp_path, max_images=2 * plan.images_of(1, plan.rows), generations=50, finalists=0, held_out=0)[1]
     assert "images" in record.reason and len(record.generations) == 2
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import MapOptions
+from ..config.presets import is_by_eye
 from ..errors import StoreError
 from ..options import declarations, defaults
 from ..store.files import inside, write_text
@@ -91,8 +92,14 @@ def _cluster(root: Path, value: Mapping[str, Any], number: int, thumbs: Thumbs) 
 
 
 def _pin(root: Path, config: Mapping[str, Any], host: Mapping[str, Any], number: int, folder: str) -> str:
-    """The command line that pins the prompt to a cluster: its example's images, from its weights."""
+    """The command line that pins the prompt to a cluster: its example's images, from its weights.
+
+    What says of other targets how they count, or that there are none, is left out.
+    """
     own = {**config, "target": [str(root / folder)], "warm_start": f"{root}/{number + 1}"}
+    own |= {"target_weights": [], "mask": ""}
+    if is_by_eye(config.get("loss_objectives") or ()):
+        own["loss_objectives"] = None
     return command(own, str(host.get("embeddings_folder", "")), str(host.get("loras_folder", "")))
 
 

@@ -158,11 +158,18 @@ def injected(config: RunConfig, panel: Panel, embeddings: Collection[str]) -> li
     return found
 
 
-def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None) -> ScaledSearch:
-    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt."""
+def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None, counted: bool = True) -> ScaledSearch:
+    """The search of a run as it begins.  Raises `OptionError` for options that do not fit the prompt.
+
+    counted: whether it knows how many generations of smaller batches the plan has.  The runs of earlier versions went
+    by the options' numbers, also where batches were too small to be halved.
+    """
     space = plan.space
     own = injected(config, plan.panel, host.embeddings())
     options = search_options(config)
+    if counted:
+        smaller = {"quarter_generations": plan.quarter_generations, "early_generations": plan.early_generations}
+        options = dataclasses.replace(options, **smaller)
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     known = [] if warm is None or not warm.proven else [(warm.mean * space.scale).tolist()]
     found.inject([*known, *own])

@@ -173,7 +173,8 @@ class _Run:
                     yield events.LikelyDone(found)
             self.seconds += found.seconds.get("wall", 0.0) if found else 0.0
             self.warm = likely.start(found)
-        self.search = beginning.search(self.config, self.host, self.plan, self.warm)
+        counted = "quarter_generations" in self.record.plan
+        self.search = beginning.search(self.config, self.host, self.plan, self.warm, counted)
 
     def _generation(self, number: int) -> Events:
         started = time.perf_counter()
@@ -304,4 +305,5 @@ class _Run:
     def _over_budget(self) -> StopReason | None:
         """By what the search has been told so far: a run that goes on has later candidates in its journal already."""
         told = [c for c in self.candidates if c.generation <= self.search.generation]
-        return progress.over_budget(self.config, told, self.seconds, self.plan.images_of(self.search.generation + 1))
+        ahead = self.plan.images_of(self.search.generation + 1, len(self.search.ask()))
+        return progress.over_budget(self.config, told, self.seconds, ahead)

@@ -73,9 +73,9 @@ class Plan:
             return self.quarter
         return self.early if generation <= self.early_generations else self.batch
 
-    def images_of(self, generation: int) -> int:
-        """What a whole generation renders at most."""
-        return self.rows * self.panel.size * self.of(generation).size
+    def images_of(self, generation: int, rows: int) -> int:
+        """What a whole generation of so many candidates renders at most."""
+        return rows * self.panel.size * self.of(generation).size
 
     @property
     def images(self) -> int:
