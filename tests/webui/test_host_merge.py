@@ -72,6 +72,25 @@ def test_an_interrupted_merge_leaves_the_model_as_it_was(webui: Webui, other: Pa
     np.testing.assert_array_equal(images(webui), own)
 
 
+@pytest.mark.parametrize("override", [False, True])
+def test_a_merge_is_of_the_jobs_own_checkpoint_whatever_is_loaded(webui: Webui, other: Path, override: bool) -> None:
+    if webui.forge():
+        pytest.skip("Forge refuses merges")
+    (own,) = {one for one in map(webui.title, other.parent.parent.glob("*.safetensors")) if "faded" not in one}
+    first, second = (webui.title(other), own) if override else (own, webui.title(other))
+    asked = {"override_settings": {"sd_model_checkpoint": first}} if override else {}
+    webui.render(steps=1, override_settings={"sd_model_checkpoint": second})  # it stays loaded
+    options = {**SMALL, "merge_with": second, "merge_axes": "one"}
+    status, answer = webui.pin([options], prompt=WORDS, steps=4, batch_size=2, sampler_name="DPM++ 2M", **asked)
+    assert status == 200, answer
+    (head, *lines) = webui.journal(webui.runs()[0])
+    assert Path(second.split(" [")[0]).name == head["host"]["merge_with_name"]
+    assert all(line["loss"] is not None for line in lines if line["kind"] == "candidate")
+    refiner = {"refiner_checkpoint": second, "refiner_switch_at": 0.5}
+    status, answer = webui.pin([options], prompt=WORDS, steps=4, batch_size=2, **asked, **refiner)
+    assert status == 422 and "refiner_checkpoint: " in answer["detail"], answer
+
+
 def test_what_is_no_checkpoint_of_the_hosts_is_refused(webui: Webui) -> None:
     status, answer = webui.pin([{**SMALL, "merge_with": "/etc/passwd"}], prompt=WORDS)
     assert status == 422 and "merge_with" in str(answer), answer

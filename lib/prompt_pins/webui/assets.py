@@ -109,8 +109,13 @@ def _job(p: Any) -> dict[str, Any]:
     return {
         name: value if isinstance(value, plain) and value != math.inf else str(value)
         for name, value in values
-        if value not in UNSAID and not str(value).startswith("Use same ")
+        if not is_unsaid(value)
     }
+
+
+def is_unsaid(value: Any) -> bool:
+    """Whether a field of a job says nothing of its own."""
+    return value in UNSAID or str(value).startswith("Use same ")
 
 
 def _files(p: Any, texts: list[tuple[str, bool]]) -> Iterator[tuple[str, str | None]]:

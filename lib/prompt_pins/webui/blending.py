@@ -20,7 +20,7 @@ from ..errors import HostError, OptionError
 from ..merge.blocks import UNET
 from ..merge.holding import Holding, Put
 from ..merge.sources import FIELDS, PRECISIONS, Sources, check_unlike
-from . import compat
+from . import assets, compat
 
 VAE = "first_stage_model."
 CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
@@ -105,10 +105,18 @@ class LoadedMerge(Holding):
 
 @contextlib.contextmanager
 def merged(config: RunConfig, host: Any) -> Iterator[LoadedMerge | None]:
-    """While it lasts, a host's recipes may set block weights, where a configuration merges."""
+    """While it lasts, a host's recipes may set block weights, where a configuration merges.
+
+    Raises `OptionError` for a job that has another checkpoint loaded for a part of its steps.
+    """
     if not config.merge_with and not config.merge_minus:
         yield None
         return
+    p = host.job.pristine
+    others = ("refiner_checkpoint", *(("hr_checkpoint_name",) if getattr(p, "enable_hr", False) else ()))
+    for name in others:
+        if not assets.is_unsaid(value := getattr(p, name, None)):
+            raise OptionError(name, value, "none with merge_with: the merge is in the loaded model's weights")
     host.merge = merge = LoadedMerge(config)
     try:
         yield merge

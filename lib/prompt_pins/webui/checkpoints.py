@@ -47,6 +47,20 @@ def title(q: Any, name: str, own: str) -> str:
     return str(compat.checkpoint_info("checkpoint", name).title)
 
 
+def load(p: Any) -> None:
+    """Load what a job is rendered with, as the host would with its first image: a job before may have left another one.
+
+    Its textual inversions are words of the prompts, and its weights are what a merge changes.
+    """
+    if not compat.weights_in_place(shared.sd_model):
+        return
+    own = None
+    with contextlib.suppress(OptionError):  # the host leaves out a name that it does not know
+        own = compat.checkpoint_info(SETTING, p.override_settings.get(SETTING))
+    with contextlib.suppress(FileNotFoundError), _setting_kept():  # without any checkpoint the host says so itself
+        compat.module("modules.sd_models").reload_model_weights(info=own)
+
+
 @contextlib.contextmanager
 def in_force(title: str) -> Iterator[None]:
     """While it lasts the host renders with this checkpoint; "" is the one that it would load itself.

@@ -54,6 +54,7 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     mapped = checked(MapOptions, {name: options.pop(name) for name in MAP if name in options})
     started = time.perf_counter()
     job = read_job(p)
+    checkpoints.load(p)
     runs = Runs(compat.runs_folder(p, is_img2img))
     console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
