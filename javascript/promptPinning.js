@@ -71,6 +71,7 @@
         const headers = {"Content-Type": "application/json"};
         const answer = await fetch(`${API}/plan`, {method: "POST", headers, body: question});
         const {words, tree, detail} = await answer.json();
+        if (planned[tab] !== question) return; // a later question may be answered sooner
         write(line, answer.ok ? words : String(detail));
         write(control(tab, "tree"), tree || "");
         line.classList.toggle("prompt-pins-problem", !answer.ok);
@@ -79,7 +80,7 @@
     function watchPlans(options) {
         setInterval(() => {
             if (document.visibilityState !== "visible") return;
-            for (const tab of TABS) plan(tab, options).catch(() => {});
+            for (const tab of TABS) plan(tab, options).catch(() => { planned[tab] = ""; }); // and asks again
         }, PLAN_DELAY);
     }
 
