@@ -66,6 +66,9 @@ def both(webui: Webui, headless: HeadlessHost, prompt: str, negative: str = "") 
     ],
 )
 def test_images_are_the_hosts(webui: Webui, headless: HeadlessHost, tags: str) -> None:
+    forge = webui.forge()
+    if forge and (tags.count(NAME) > 1 or tags.endswith(":1:1:1>")):
+        pytest.skip("Forge adds a file that is named twice up, and knows no ranks")
     own, theirs = both(webui, headless, WORDS + tags)
     errors = flip_pairs(own.images, np.stack(theirs.images).astype(np.uint8))
     plain = headless.render(Recipe(WORDS), SEEDS, JOB, False).images
@@ -74,7 +77,8 @@ def test_images_are_the_hosts(webui: Webui, headless: HeadlessHost, tags: str) -
     assert (changed.min() > NEAR) == bool(tags)
     texts = (own.infotexts[0], theirs.info["infotexts"][0])
     hashes = {text.partition('Lora hashes: "')[2].partition('"')[0] for text in texts}
-    assert len(hashes) == 1 and bool(hashes.pop()) == bool(tags)
+    assert len(hashes) == 1 + (forge and bool(tags))  # Forge hashes files in another way
+    assert all(bool(one) == bool(tags) for one in hashes)
 
 
 def test_a_negative_prompts_tags_are_words(webui: Webui, headless: HeadlessHost) -> None:
