@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -192,6 +193,74 @@ def test_a_candidate_that_nobody_can_render_has_failed_and_the_workers_stay() ->
             with pytest.raises(HostError, match="no numbers"):
                 host.render(bad, (3, 4), JOB, True)
         assert host.news() == []
+
+
+def ended(work: Callable[[], Any]) -> Any:
+    """What it returns or raises, if it does not hang."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(HUNG)
+    assert found, "it hangs"
+    return found[0]
+
+
+def test_what_the_only_worker_of_its_kind_refuses_another_kind_renders() -> None:
+    refusing = threading.Event()
+
+    def fault(call: int) -> None:
+        if refusing.is_set():
+            raise HostError("out of memory")
+
+    host = pool(Moody(fault), Moody(pause=0.1), kinds="AB")
+    host.ahead(requests())
+    taken(host)  # both speeds are known: the rows of seeds go to A
+    refusing.set()
+    host.ahead(requests())
+    assert {batch.worker for batch in ended(lambda: taken(host))} == {"w1"}
+
+
+def test_what_all_that_are_left_refuse_has_failed_also_when_another_one_goes() -> None:
+    never = threading.Event()
+    host = pool(raising(HostError("no numbers")), Moody(gate=never), patience=Patience(first=0.3, least=0.3))
+    found = ended(lambda: host.render(RECIPES[0], (3, 4), JOB, True))
+    assert isinstance(found, HostError) and "no numbers" in str(found)
+    never.set()
+
+
+@pytest.mark.parametrize("error", [HostError("HTTP 503"), ValueError("nonsense")])
+def test_a_worker_that_cannot_say_how_it_is_is_not_well(error: Exception) -> None:
+    class Unwell(Moody):
+        def check(self) -> None:
+            raise error
+
+    host = pool(Unwell(raising(WorkerFault("gone")).fault), Moody(pause=0.01))
+    host.ahead(requests())
+    assert {batch.worker for batch in ended(lambda: taken(host))} == {"w1"}
+    alone = pool(Unwell(raising(WorkerFault("gone")).fault))
+    assert isinstance(ended(lambda: alone.render(RECIPES[0], (3, 4), JOB, True)), WorkersError)
+
+
+def test_what_comes_after_an_interruption_is_not_taken() -> None:
+    """A WebUI that is interrupted answers with images that are half done."""
+    for _ in range(5):
+        gate = threading.Event()
+
+        class Obeying(Moody):
+            def interrupt(self) -> None:
+                self.gate.set()
+
+        host = pool(Obeying(gate=gate))
+        host.ahead(requests())
+        threading.Timer(0.05, host.interrupt).start()
+        assert isinstance(ended(functools.partial(taken, host)), HostInterrupted)
 
 
 def test_a_question_waits_for_a_worker_that_is_gone_for_a_moment() -> None:

@@ -140,7 +140,7 @@ class ApiHost:
         """Raises `WorkerFault` where it cannot be used."""
         try:
             name, sha256 = loaded(self.client.get("/sdapi/v1/options", {}))
-        except OptionError as error:
+        except (OptionError, HostError) as error:
             raise WorkerFault(str(error)) from error
         if name != self.facts.checkpoint or (sha256 and self.facts.sha256 and sha256 != self.facts.sha256):
             raise WorkerFault(f"it has the checkpoint {name or 'none'} now, not {self.facts.checkpoint}")

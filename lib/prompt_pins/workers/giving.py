@@ -122,7 +122,7 @@ class Book:
         if worker.name in task.refusals:
             return False
         kind = self._kinds.get(task.request.seeds, worker.kind)
-        return kind == worker.kind or all(other.kind != kind for other in workers)
+        return kind == worker.kind or all(other.kind != kind or other.name in task.refusals for other in workers)
 
     def _late(self, task: Task, worker: Worker, workers: Sequence[Worker], now: float) -> bool:
         """Whether a worker would be done sooner than the one that has it, or that one is overdue."""

@@ -216,9 +216,10 @@ class Pool(Asking):
             worker.images, worker.answers = worker.images + len(task.request.seeds), worker.answers + 1
             worker.seconds, worker.slowest = worker.seconds + seconds, max(worker.slowest, seconds)
             worker.faults = worker.refused = 0
-            if not task.done:  # the first answer counts
+            # the first answer counts, and none after an interruption: a WebUI then answers with what is half done
+            if not task.done and not self._stop.is_set():
                 task.batch = dataclasses.replace(batch, worker=worker.name, seconds=seconds)
-                if task.request.keep is not None and not self._stop.is_set():
+                if task.request.keep is not None:
                     task.keeping = self._keeping.submit(task.request.keep, task.batch)
                 self._useful, self._ended = self._useful + seconds, time.monotonic()
             self._freed(worker, task)
@@ -228,15 +229,28 @@ class Pool(Asking):
         with self._changed:
             worker.refused += 1
             task.refusals[worker.name] = error
-            others = [other for other in self._left() if other.name not in task.refusals]
-            if not task.done and (at_once or len(task.refusals) > 1 or not others):
-                task.error = error
-                for other in self.workers:
-                    other.refused = 0 if other.name in task.refusals else other.refused
+            if at_once or len(task.refusals) > 1:
+                self._given_up(task)
+            self._settle()
             self._freed(worker, task)
             alone = worker.refused >= self.patience.tries and len(self._left()) > 1
         if alone:
             self._leave(worker, " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": "))
+
+    def _settle(self) -> None:
+        """Give up what every worker that is left refuses.  Holds the lock."""
+        left = self._left()
+        for task in self._book.tasks.values():
+            if left and task.refusals and all(worker.name in task.refusals for worker in left):
+                self._given_up(task)
+
+    def _given_up(self, task: Task) -> None:
+        """Its fault is its own, and no worker's."""
+        if task.done:
+            return
+        task.error = list(task.refusals.values())[-1]
+        for worker in self.workers:
+            worker.refused = 0 if worker.name in task.refusals else worker.refused
 
     def _failed(self, worker: Worker, task: Task, words: str) -> None:
         """Its request goes elsewhere; it rests until it is well again, and is left out after the patience."""
@@ -251,7 +265,7 @@ class Pool(Asking):
                 return
             try:
                 getattr(worker.host, "check", bool)()
-            except WorkerFault as fault:
+            except Exception as fault:  # whatever it is, it is not well
                 words = str(fault)
             else:
                 return
@@ -268,6 +282,7 @@ class Pool(Asking):
                 worker.lost = reason
                 left = len(self._left())
                 self._news.append(f"worker {worker.name} is left out: {reason} ({left} left)")
+                self._settle()
             self._changed.notify_all()
 
     def _watch(self, now: float) -> None:
