@@ -42,6 +42,19 @@ def test_five_generations_with_each_sampler(webui: Webui, name: str) -> None:
     assert len(answer["images"]) == 2
 
 
+@pytest.mark.parametrize("what", ["txt2img", "hires fix", "img2img"])
+def test_sides_that_are_no_multiple_of_8(webui: Webui, what: str) -> None:
+    hires = {"enable_hr": True, "hr_scale": 1.3, "hr_upscaler": "Latent", "hr_additional_modules": ["Use same choices"]}
+    source = {"init_images": [encoded((200, 30, 30), (77, 101))]}
+    more: dict[str, Any] = {"txt2img": {}, "hires fix": hires, "img2img": source}[what]
+    sides = {} if what == "hires fix" else {"width": webui.pixels + 4, "height": webui.pixels + 7}
+    options = {**SHORT, "target": [encoded((30, 60, 220))]}
+    tab = "img2img" if what == "img2img" else "txt2img"
+    status, answer = webui.pin([options], tab, **QUICK, **more, **sides)
+    assert status == 200, answer
+    assert webui.runs()[0]["state"] == "finished" and None not in losses(webui)
+
+
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
 def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
     more: dict[str, Any] = (

@@ -19,7 +19,7 @@ from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, blending, checkpoints, compat, likelihood, neighbours, overrides, samplers, tagger
+from . import assets, blending, checkpoints, compat, extent, likelihood, neighbours, overrides, samplers, tagger
 from .parsing import spared
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def read_job(p: Any) -> Job:
     options = {
         "sampler": p.sampler_name,
         "scheduler": _schedule(p),
-        "steps": compat.rendered_steps(p),
+        "steps": extent.rendered_steps(p),
         "batch_size": p.batch_size,
         "cfg_scale": p.cfg_scale,
         "seed": int(p.subseed if p.subseed_strength else p.seed),
@@ -116,7 +116,7 @@ class WebuiHost:
             "prompt_pins": __version__,
             "checkpoint": str(getattr(shared.opts, "sd_model_checkpoint", "") or ""),
             "scheduler": str(getattr(p, "scheduler", "") or ""),
-            "size": list(compat.image_size(p)),
+            "size": list(extent.image_size(p)),
             "image_to_image": bool(getattr(p, "init_images", None)),
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
@@ -151,7 +151,7 @@ class WebuiHost:
         Raises `OptionError` where the job says more of sizes than these: in img2img, and with hires fix.
         """
         p = self.job.pristine
-        width, height = compat.image_size(p)
+        width, height = extent.image_size(p)
         if (job.width or job.height) and (getattr(p, "init_images", None) or getattr(p, "enable_hr", False)):
             raise OptionError("width", job.width or job.height, "none in img2img and with hires fix")
         return job.width or width, job.height or height
@@ -166,7 +166,7 @@ class WebuiHost:
     def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
         """Images x steps of the first pass, as a tree, and of a second pass, which never forks."""
         first = fork_schedule(batch_size, job.steps, self.forks(job, forked).policy).cost
-        return first + batch_size * compat.hires_steps(self.job.pristine)
+        return first + batch_size * extent.hires_steps(self.job.pristine)
 
     def settings(self, job: RenderOptions) -> dict[str, float]:
         """The CFG scale and, in img2img, the denoising strength: not where the fork policy names steps.
@@ -202,7 +202,7 @@ class WebuiHost:
             raise OptionError("seeds", list(seeds), "at least one")
         q = self._copy(recipe, list(seeds), job, forked)
         if recipe.settings:  # a denoising strength of its own takes steps of its own
-            job = dataclasses.replace(job, steps=compat.rendered_steps(q))
+            job = dataclasses.replace(job, steps=extent.rendered_steps(q))
         neighbours.prepare(q)
         started = time.perf_counter()
         processed = self._processed(q, job.checkpoint)

@@ -66,13 +66,27 @@ class StableDiffusionProcessing:
     def init(self) -> None:
         """Before the first batch."""
 
+    def finished(self, image: Image.Image) -> Image.Image:
+        """An image as the job gives it back."""
+        return image
+
 
 class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     """Text to image, with a second pass."""
 
     def calculate_target_resolution(self) -> None:
-        """Of the second pass."""
-        self.hr_upscale_to_x, self.hr_upscale_to_y = (int(side * self.hr_scale) for side in (self.width, self.height))
+        """Of the second pass; to sides of another shape it is enlarged until both are reached, and cut."""
+        x, y, self.truncate_x, self.truncate_y = self.hr_resize_x, self.hr_resize_y, 0, 0
+        if not x and not y:
+            x, y = int(self.width * self.hr_scale), int(self.height * self.hr_scale)
+            self.hr_upscale_to_x, self.hr_upscale_to_y = x, y
+            return
+        if not y or (x and self.width / self.height < x / y):
+            self.hr_upscale_to_x, self.hr_upscale_to_y = x, x * self.height // self.width
+        else:
+            self.hr_upscale_to_x, self.hr_upscale_to_y = y * self.width // self.height, y
+        if x and y:
+            self.truncate_x, self.truncate_y = (self.hr_upscale_to_x - x) // 8, (self.hr_upscale_to_y - y) // 8
 
     def sample(self) -> Tensor:
         """B x 4 x h x w."""
@@ -82,7 +96,10 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.calculate_target_resolution()
         shape = (self.hr_upscale_to_y // 8, self.hr_upscale_to_x // 8)
         large = torch.nn.functional.interpolate(latents, shape, mode="bilinear")
-        self.rng = ImageRNG((4, *shape), self.seeds, self.subseeds, self.subseed_strength)
+        rows, columns = (slice(cut // 2, side - (cut + 1) // 2)
+                         for cut, side in zip((self.truncate_y, self.truncate_x), shape, strict=True))  # fmt: skip
+        large = large[:, :, rows, columns]
+        self.rng = ImageRNG(tuple(large.shape[1:]), self.seeds, self.subseeds, self.subseed_strength)
         self.is_hr_pass = True
         shared.state.nextjob()
         sampler = sd_samplers.create_sampler(self.sampler_name, shared.sd_model)
@@ -95,14 +112,20 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
 
 
 class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
-    """Image to image, and inpainting of the white part of a mask."""
+    """Image to image, and inpainting of the white part of a mask: of the whole image, or of that part alone."""
+
+    paste_to: tuple[int, int, int, int] | None = None
 
     def init(self) -> None:
         """The source's latents."""
-        source = self.init_images[0].convert("RGB").resize((self.width, self.height))
+        source, mask = self.init_images[0].convert("RGB"), self.image_mask and self.image_mask.convert("L")
+        if mask is not None and self.inpaint_full_res:
+            self.paste_to = mask.getbbox()
+            mask, source = (image.crop(self.paste_to) for image in (mask, source)) if self.paste_to else (None, source)
+        source = source.resize((self.width, self.height))
         self.init_latent = shared.sd_model.encode(source).repeat(self.batch_size, 1, 1, 1)
-        if self.image_mask is not None:
-            small = self.image_mask.convert("L").resize((self.width // 8, self.height // 8))
+        if mask is not None:
+            small = mask.resize((self.width // 8, self.height // 8))
             white = torch.from_numpy(np.asarray(small, np.float32) / 255)[None].repeat(4, 1, 1)
             self.mask, self.nmask = 1 - white, white
 
@@ -114,6 +137,15 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         if self.mask is not None:
             latents = latents * self.nmask + self.init_latent * self.mask
         return latents
+
+    def finished(self, image: Image.Image) -> Image.Image:
+        """With the source around it, where only the masked part was painted."""
+        if self.paste_to is None or not shared.opts.overlay_inpaint:
+            return image
+        x1, y1, x2, y2 = self.paste_to
+        whole = self.init_images[0].convert("RGB")
+        whole.paste(image.resize((x2 - x1, y2 - y1)), (x1, y1))
+        return whole
 
 
 class Processed:
@@ -182,7 +214,7 @@ def _processed(p: Any) -> Processed:
         p.seeds, p.subseeds = p.all_seeds[rows], p.all_subseeds[rows]
         p.rng = ImageRNG((4, p.height // 8, p.width // 8), p.seeds, p.subseeds, p.subseed_strength)
         p.setup_conds()
-        made = shared.sd_model.decode(p.sample())
+        made = [p.finished(image) for image in shared.sd_model.decode(p.sample())]
         texts += [_infotext(p, row, image.size) for row, image in enumerate(made)]
         images += made
         shared.state.nextjob()
