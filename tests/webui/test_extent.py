@@ -1,4 +1,4 @@
-"""What is said of a job's size, before anything is rendered, by what the stand-in then renders."""
+"""What is said of a job's steps and size before anything is rendered, by what the stand-in then does."""
 
 from __future__ import annotations
 
@@ -46,3 +46,31 @@ def test_the_size_of_the_images_is_known_before_they_are_rendered(webui: Any, na
     host, options = webui.host.WebuiHost(ready), RenderOptions(**ready.options)
     width, height = host.size(options)
     assert host.render(Recipe("a circle"), [5], options, forked=False).images.shape == (1, height, width, 3)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "values"),
+    [
+        ("Euler", {}),
+        ("Euler - Hyperbatch", {}),
+        ("Euler", {"image": SOURCE, "denoising_strength": 0.5}),
+        ("Euler", HIRES),
+        ("Euler - Hyperbatch", HIRES),
+        ("Euler", {**HIRES, "hr_second_pass_steps": 3}),
+        ("Euler", {**HIRES, "denoising_strength": 0.0}),
+    ],
+)
+def test_the_evaluations_of_a_batch_are_those_that_are_made(
+    webui: Any, monkeypatch: pytest.MonkeyPatch, sampler: str, values: dict[str, Any]
+) -> None:
+    own, rows = webui.sd_samplers_kdiffusion.CFGDenoiser.forward, []
+
+    def counted(self: Any, x: Any, *more: Any, **named: Any) -> Any:
+        rows.append(len(x))
+        return own(self, x, *more, **named)
+
+    monkeypatch.setattr(webui.sd_samplers_kdiffusion.CFGDenoiser, "forward", counted)
+    ready = webui.host.read_job(job(webui, steps=6, sampler_name=sampler, **{**values, "batch_size": 2}))
+    host, options = webui.host.WebuiHost(ready), RenderOptions(**ready.options)
+    batch = host.render(Recipe("a circle"), [5, 6], options, forked=True)
+    assert sum(rows) == batch.evaluations == host.evaluations(2, options, forked=True)

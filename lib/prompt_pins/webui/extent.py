@@ -20,11 +20,10 @@ def rendered_steps(p: Any) -> int:
 
 
 def hires_steps(p: Any) -> int:
-    """Steps of the second pass; 0 without one."""
-    if not getattr(p, "enable_hr", False):
+    """Steps of the second pass, which takes all that it is given, unlike image to image; 0 without one."""
+    if not getattr(p, "enable_hr", False) or not p.denoising_strength:
         return 0
-    steps = int(getattr(p, "hr_second_pass_steps", 0) or p.steps)
-    return steps if compat.setting("img2img_fix_steps", False) else int(min(p.denoising_strength, 0.999) * steps) + 1
+    return int(getattr(p, "hr_second_pass_steps", 0) or p.steps)
 
 
 def image_size(p: Any) -> tuple[int, int]:

@@ -105,8 +105,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         sampler = sd_samplers.create_sampler(self.sampler_name, shared.sd_model)
         blank = torch.zeros(self.batch_size, 5, 1, 1)
         steps = self.hr_second_pass_steps or self.steps
-        entered = int(min(self.denoising_strength, 0.999) * steps)
-        refined = sampler.sample_img2img(self, large, self.rng.next(), (self.c, self.uc), blank, entered + 1)
+        refined = sampler.sample_img2img(self, large, self.rng.next(), (self.c, self.uc), blank, steps)
         self.is_hr_pass = False
         return refined  # type: ignore[no-any-return]
 
