@@ -291,6 +291,19 @@ def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
     assert len(places) == len(set(places)) > 1
 
 
+@pytest.mark.parametrize("what", ["txt2img", "hires fix", "img2img"])
+def test_a_run_goes_on_under_another_denoising_strength_only_where_it_has_none(webui: Webui, what: str) -> None:
+    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "hr_additional_modules": ["Use same choices"]}
+    source = {"init_images": [encoded((200, 30, 30))]}
+    more: dict[str, Any] = {"txt2img": {}, "hires fix": hires, "img2img": source}[what]
+    tab, small = "img2img" if what == "img2img" else "txt2img", {**SHORT, "generations": 1, "held_out": 0}
+    assert webui.pin([small], tab, **QUICK, **more, denoising_strength=0.75)[0] == 200
+    again = {**QUICK, **more, "denoising_strength": 0.9}
+    status, answer = webui.pin([{"resume": webui.runs()[0]["run"]}], tab, **again)
+    assert status == 422
+    assert ("denoising_strength: 0.9" if more else "this run is finished") in str(answer)
+
+
 def test_a_run_leaves_the_host_as_it_was(webui: Webui) -> None:
     before = webui.call("/sdapi/v1/options")[1]
     fresh = webui.render(**QUICK)

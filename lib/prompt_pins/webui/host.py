@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 MAX_COMMENTS = 8
 KEPT = "\ue000"
 """Stands for what no extension may expand: a character that no prompt has."""
-SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
-"""What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too."""
+SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "hires_fix", "denoising_strength")
+"""What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too.
+
+A denoising strength counts where something is denoised: in image to image, and with hires fix.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +138,8 @@ class WebuiHost:
         known, config = record.host, RunConfig.from_record(record.config)
         self.expects(config)
         found = self.describe()
-        for name in SAME:
+        denoises = found["image_to_image"] or found["hires_fix"]
+        for name in SAME if denoises else SAME[:-1]:
             hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
             if not hashed and known.get(name, found[name]) != found[name]:
                 raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
