@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from prompt_pins.config import RenderOptions
 from prompt_pins.loss.tagger import DEEPDANBOORU
 
@@ -70,6 +73,21 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
     page = f"{webui.url}/prompt-pins/v1/runs/{tab}/{run['run']}/index.html"
     with urllib.request.urlopen(page, timeout=HUNG) as opened:
         assert "<html" in opened.read().decode().lower()
+
+
+def test_a_transparent_source_is_laid_on_the_hosts_colour_as_target(webui: Webui) -> None:
+    source = Image.new("RGBA", (webui.pixels, webui.pixels), (200, 30, 30, 255))
+    source.paste((10, 20, 30, 0), (0, 0, webui.pixels // 2, webui.pixels))
+    out = io.BytesIO()
+    source.save(out, "PNG")
+    more: dict[str, Any] = {"init_images": [base64.b64encode(out.getvalue()).decode()]}
+    more["override_settings"] = {"img2img_background_color": "#1e3cdc"}
+    options = {**SHORT, "generations": 1, "held_out": 0, "finalists": 0, "pin_to_source": True}
+    status, answer = webui.pin([options], "img2img", **QUICK, **more)
+    assert status == 200, answer
+    run = webui.runs()[0]
+    target = webui.picture(run, run["target"]["images"][0])
+    assert [tuple(target[5, column]) for column in (5, -5)] == [(30, 60, 220), (200, 30, 30)]
 
 
 @pytest.mark.parametrize(

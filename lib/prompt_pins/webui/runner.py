@@ -173,7 +173,7 @@ def _source(p: Any, inbox: Path) -> list[str]:
     if not images:
         raise OptionError("pin_to_source", True, "false in txt2img, where no image is redrawn")
     path = inbox / "source.png"
-    images[0].convert("RGB").save(path)
+    host_images.flatten(images[0], compat.setting_of(p, "img2img_background_color", "#ffffff")).save(path)
     return [str(path)]
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import sd_samplers, shared
+from .images import flatten
 from .infotext_utils import quote
 from .rng import ImageRNG
 
@@ -117,7 +118,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
 
     def init(self) -> None:
         """The source's latents."""
-        source, mask = self.init_images[0].convert("RGB"), self.image_mask and self.image_mask.convert("L")
+        source, mask = self._source(), self.image_mask and self.image_mask.convert("L")
         if mask is not None and self.inpaint_full_res:
             self.paste_to = mask.getbbox()
             mask, source = (image.crop(self.paste_to) for image in (mask, source)) if self.paste_to else (None, source)
@@ -142,9 +143,12 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         if self.paste_to is None or not shared.opts.overlay_inpaint:
             return image
         x1, y1, x2, y2 = self.paste_to
-        whole = self.init_images[0].convert("RGB")
+        whole = self._source()
         whole.paste(image.resize((x2 - x1, y2 - y1)), (x1, y1))
         return whole
+
+    def _source(self) -> Image.Image:
+        return flatten(self.init_images[0], shared.opts.img2img_background_color)
 
 
 class Processed:
