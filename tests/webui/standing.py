@@ -35,7 +35,7 @@ def importable() -> Iterator[None]:
 @contextlib.contextmanager
 def loaded(*parts: str) -> Iterator[Any]:
     """While it lasts: the stand-in with its model and our samplers, and these parts of the extension by their names."""
-    own = ("model", "processing", "sd_samplers", "sd_samplers_kdiffusion", "shared")
+    own = ("model", "processing", "sd_samplers", "sd_samplers_kdiffusion", "shared", "styles")
     with importable():
         found = {name: importlib.import_module(f"modules.{name}") for name in own}
         found |= {name: importlib.import_module(f"prompt_pins.webui.{name}") for name in parts}

@@ -36,13 +36,13 @@ JOBS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def webui() -> Iterator[Any]:
     """The stand-in's modules, and the extension's host on them."""
-    with loaded("host") as found:
+    with loaded("host", "job") as found:
         yield found
 
 
 @pytest.mark.parametrize("name", JOBS)
 def test_the_size_of_the_images_is_known_before_they_are_rendered(webui: Any, name: str) -> None:
-    ready = webui.host.read_job(job(webui, steps=2, **{**JOBS[name], "batch_size": 1}))
+    ready = webui.job.read_job(job(webui, steps=2, **{**JOBS[name], "batch_size": 1}))
     host, options = webui.host.WebuiHost(ready), RenderOptions(**ready.options)
     width, height = host.size(options)
     assert host.render(Recipe("a circle"), [5], options, forked=False).images.shape == (1, height, width, 3)
@@ -70,7 +70,7 @@ def test_the_evaluations_of_a_batch_are_those_that_are_made(
         return own(self, x, *more, **named)
 
     monkeypatch.setattr(webui.sd_samplers_kdiffusion.CFGDenoiser, "forward", counted)
-    ready = webui.host.read_job(job(webui, steps=6, sampler_name=sampler, **{**values, "batch_size": 2}))
+    ready = webui.job.read_job(job(webui, steps=6, sampler_name=sampler, **{**values, "batch_size": 2}))
     host, options = webui.host.WebuiHost(ready), RenderOptions(**ready.options)
     batch = host.render(Recipe("a circle"), [5, 6], options, forked=True)
     assert sum(rows) == batch.evaluations == host.evaluations(2, options, forked=True)

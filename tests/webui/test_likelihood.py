@@ -47,7 +47,7 @@ HEADLESS = HeadlessHost()
 @pytest.fixture(scope="module")
 def webui() -> Iterator[Any]:
     """The stand-in's modules, and the part of the extension that runs on them; neither is left to other tests."""
-    with loaded("host", "likelihood") as found:
+    with loaded("host", "job", "likelihood") as found:
         yield found
 
 
@@ -58,7 +58,7 @@ def job(webui: Any, image: Image.Image | None = None, **values: Any) -> Any:
 
 def looked(webui: Any, p: Any, masks: Any = (None, None), views: Any = VIEWS, recipes: Any = RECIPES) -> Any:
     """What the WebUI's host says."""
-    ready = webui.host.read_job(p)
+    ready = webui.job.read_job(p)
     options = RenderOptions(**ready.options)
     return webui.host.WebuiHost(ready).misfits(recipes, IMAGES, masks, views, options)
 

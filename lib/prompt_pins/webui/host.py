@@ -20,75 +20,17 @@ from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
 from . import assets, blending, checkpoints, compat, extent, likelihood, neighbours, overrides, samplers, tagger
+from .job import Job
 from .parsing import spared
 
 log = logging.getLogger(__name__)
 
 MAX_COMMENTS = 8
-KEPT = "\ue000"
-"""Stands for what no extension may expand: a character that no prompt has."""
 SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "hires_fix", "denoising_strength")
 """What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too.
 
 A denoising strength counts where something is denoised: in image to image, and with hires fix.
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """The user's job, made ready for a run.
-
-    pristine: the host's processing object; it is copied and never rendered itself.
-    options: what `RenderOptions` says of it, as plain values.
-    positive, negative: its prompts, with styles applied.
-    template: what the user wrote, where another extension made the prompt of it.
-    """
-
-    pristine: Any
-    options: dict[str, Any]
-    positive: str
-    negative: str
-    template: str = ""
-
-    def expanded(self, keep: str = "") -> Job:
-        """With its templates expanded, by the extension that does it, but for `keep`.  Raises `OptionError`."""
-        hidden = (text.replace(keep, KEPT) if keep else text for text in (self.positive, self.negative))
-        found = neighbours.expanded(self.pristine, *hidden)
-        positive, negative = (text.replace(KEPT, keep) if keep else text for text in found)
-        template = "" if positive == self.positive else self.positive
-        return dataclasses.replace(self, positive=positive, negative=negative, template=template)
-
-
-def read_job(p: Any) -> Job:
-    """A job from a processing object that was never rendered.  Raises `OptionError`."""
-    for name in ("prompt", "negative_prompt"):
-        if isinstance(getattr(p, name), list):
-            raise OptionError(name, f"a list of {len(getattr(p, name))}", "one prompt")
-    if len(getattr(p, "init_images", None) or []) > 1:
-        raise OptionError("init_images", f"{len(p.init_images)} images", "one image")
-    overrides.check(p)
-    compat.fix_names(p)
-    processing.fix_seed(p)
-    if isinstance(p.seed, list):
-        raise OptionError("seed", p.seed, "one seed")
-    styles = list(p.styles or [])
-    positive = shared.prompt_styles.apply_styles_to_prompt(p.prompt, styles)
-    negative = shared.prompt_styles.apply_negative_styles_to_prompt(p.negative_prompt or "", styles)
-    options = {
-        "sampler": p.sampler_name,
-        "scheduler": _schedule(p),
-        "steps": extent.rendered_steps(p),
-        "batch_size": p.batch_size,
-        "cfg_scale": p.cfg_scale,
-        "seed": int(p.subseed if p.subseed_strength else p.seed),
-    }
-    return Job(p, options, positive, negative)
-
-
-def _schedule(p: Any) -> str:
-    """The schedule in the words of `RenderOptions`, which knows two; a run of a WebUI never reads it back."""
-    name = f"{compat.schedule_name(p)} {p.sampler_name}"
-    return "karras" if "karras" in name.lower() or "automatic" in name.lower() else "normal"
 
 
 class WebuiHost:
@@ -124,7 +66,7 @@ class WebuiHost:
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
             "hires_fix": bool(getattr(p, "enable_hr", False)),
-            **assets.describe(p, *self.texts, self.checkpoints),
+            **assets.describe(self.job.copy(), *self.texts, self.checkpoints),
             **(self.merge.describe() if self.merge else {}),
         }
 
@@ -251,8 +193,8 @@ class WebuiHost:
     def _copy(self, recipe: Recipe, seeds: list[int], job: RenderOptions, forked: bool) -> Any:
         """The user's job with this recipe and these seeds.  Variation seeds vary where the user gave a strength."""
         p = self.job.pristine
-        q = compat.fresh_copy(p)
-        q.prompt, q.negative_prompt, q.styles = recipe.prompt, recipe.negative_prompt, []
+        q = self.job.copy()
+        q.prompt, q.negative_prompt = recipe.prompt, recipe.negative_prompt
         values = checked_settings(recipe, self.settings(job))
         blocks = weights_of({**self.settings(job), **values})
         for name, value in values.items():

@@ -25,7 +25,8 @@ from ..words.parts import AUTO
 from ..words.result import AnalysisStarted, Event, result
 from . import compat
 from .following import Ended, followed
-from .host import Job, WebuiHost
+from .host import WebuiHost
+from .job import Job
 from .progress import PANEL, in_words
 
 

@@ -33,7 +33,8 @@ from . import checkpoints, compat, infotext, map_result, mapping, measuring, ove
 from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
 from .following import Ended
-from .host import Job, WebuiHost, read_job
+from .host import WebuiHost
+from .job import Job, read_job
 from .pictures import opened
 from .pinning import begun_earlier, left_one_out, pinned
 from .refusals import RunFailed, in_words

@@ -20,7 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "prompt": "", "negative_prompt": "", "styles": [], "seed": -1, "subseed": -1, "subseed_strength": 0.0,
     "sampler_name": "Euler", "scheduler": None, "batch_size": 1, "n_iter": 1, "steps": 20, "cfg_scale": 7.0,
     "width": 64, "height": 64, "denoising_strength": 0.75, "enable_hr": False, "hr_scale": 2.0,
-    "hr_second_pass_steps": 0, "hr_resize_x": 0, "hr_resize_y": 0, "init_images": [], "mask": None,
+    "hr_second_pass_steps": 0, "hr_resize_x": 0, "hr_resize_y": 0, "hr_prompt": "", "hr_negative_prompt": "",
+    "init_images": [], "mask": None,
     "outpath_samples": None, "do_not_save_samples": False, "do_not_save_grid": False,
     "inpainting_fill": 0, "inpaint_full_res": True,
 }  # fmt: skip
@@ -89,6 +90,15 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         if x and y:
             self.truncate_x, self.truncate_y = (self.hr_upscale_to_x - x) // 8, (self.hr_upscale_to_y - y) // 8
 
+    def second_conds(self) -> tuple[Any, Any]:
+        """Of the second pass's own prompts, with styles as the first pass's have them."""
+        known, count = shared.prompt_styles, self.batch_size
+        own = [known.apply_styles_to_prompt(self.hr_prompt, self.styles)] * count
+        negative = [known.apply_negative_styles_to_prompt(self.hr_negative_prompt, self.styles)] * count
+        calls = sd_samplers.all_samplers_map[self.sampler_name].total_steps(self.hr_second_pass_steps or self.steps)
+        texts = own if self.hr_prompt else self.prompts, negative if self.hr_negative_prompt else self.negative_prompts
+        return shared.sd_model.conditionings(*texts, calls)  # type: ignore[no-any-return]
+
     def sample(self) -> Tensor:
         """B x 4 x h x w."""
         latents = self.first_latents()
@@ -103,6 +113,8 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.rng = ImageRNG(tuple(large.shape[1:]), self.seeds, self.subseeds, self.subseed_strength)
         self.is_hr_pass = True
         shared.state.nextjob()
+        if self.hr_prompt or self.hr_negative_prompt:
+            self.c, self.uc = self.second_conds()
         sampler = sd_samplers.create_sampler(self.sampler_name, shared.sd_model)
         blank = torch.zeros(self.batch_size, 5, 1, 1)
         steps = self.hr_second_pass_steps or self.steps
@@ -197,6 +209,9 @@ def _processed(p: Any) -> Processed:
     p.all_prompts = list(p.all_prompts)
     negative = p.negative_prompt
     p.all_negative_prompts = negative if isinstance(negative, list) else [negative] * count
+    known = shared.prompt_styles
+    p.all_prompts = [known.apply_styles_to_prompt(text, p.styles) for text in p.all_prompts]
+    p.all_negative_prompts = [known.apply_negative_styles_to_prompt(text, p.styles) for text in p.all_negative_prompts]
     apart = 0 if p.subseed_strength else 1
     p.all_seeds = p.seed if isinstance(p.seed, list) else [p.seed + apart * index for index in range(count)]
     p.all_subseeds = p.subseed if isinstance(p.subseed, list) else [p.subseed + index for index in range(count)]
