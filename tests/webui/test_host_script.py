@@ -179,6 +179,15 @@ def test_options_may_be_text_or_come_by_position(webui: Webui) -> None:
         ([{"pin_to_source": True}], "pin_to_source"),
         ([{"resume": "../../etc"}], "resume"),
         ([{"resume": "99999999"}], "99999999"),
+        ([{"resume": 10**400}], "resume: "),
+        ([{"of_run": 10**400, "task": "words"}], "of_run: "),
+        ([{"of_run": 10**400, "task": "map"}], "of_run: "),
+        ([{"of_run": 10**400, "task": "leave-out"}], "of_run: "),
+        ([{"pin_to_run": 10**400}], "pin_to_run: "),
+        ([{"warm_start": 10**400}], "warm_start: "),
+        ([{"loss_objectives": 5}], "loss_objectives: "),
+        ([{"loss_objectives": [5]}], "loss_objectives: "),
+        ([{"target": "True"}], "target: "),
         ([{"cma_logging": "yes"}], "cma_logging"),
         ([{"warm_start": "/etc"}], "warm_start"),
         ([{"pin_to_run": "/etc"}], "pin_to_run"),
@@ -197,6 +206,13 @@ def test_bad_input_is_one_message_and_the_host_goes_on(webui: Webui, options: li
     assert said in text and "Traceback" not in text
     assert len(webui.runs()) == before
     assert webui.call("/sdapi/v1/progress")[1]["state"]["job"] == ""
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [[["x"]]]])
+def test_no_option_takes_values_of_any_kind(webui: Webui, value: Any) -> None:
+    for option in webui.call("/prompt-pins/v1/options")[1]["options"]:
+        status, answer = webui.pin([{option["name"]: value}], **QUICK)
+        assert status == 422 and f"{option['name']}: " in str(answer), answer
 
 
 def test_tags_come_from_deepdanbooru_and_are_refused_at_once_without_it(webui: Webui) -> None:
@@ -366,3 +382,12 @@ def test_the_plan_in_words(webui: Webui) -> None:
         {"batch_size": 1e99},
     ):
         assert webui.call("/prompt-pins/v1/plan", {**question, **wrong})[0] == 422
+
+
+def test_the_plan_of_a_size_that_there_is_not(webui: Webui) -> None:
+    assert webui.pin([{**SHORT, "generations": 1, "held_out": 0}], **QUICK)[0] == 200  # whose pace is known
+    question = {"prompt": "a red circle", "steps": 20, "batch_size": 8, "width": 64, "height": 64}
+    for name in ("width", "height", "denoising_strength"):
+        for value in ("wide", 1e308, [5]):
+            assert webui.call("/prompt-pins/v1/plan", {**question, name: value})[0] == 200, (name, value)
+    assert webui.call("/prompt-pins/v1/plan", {**question, "width": 10**400})[0] == 422
