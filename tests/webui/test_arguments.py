@@ -66,8 +66,10 @@ def test_what_is_refused_is_named(values: list[Any], names: str) -> None:
         read_arguments(values)
 
 
+HUGE = 10**400
+"""No float holds it."""
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    st.none() | st.booleans() | st.floats() | st.integers() | st.just(HUGE) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
@@ -81,6 +83,15 @@ def test_any_value_is_taken_or_refused_in_words(value: Any, name: str) -> None:
         RunConfig.from_dict({"prompt": "-", **read})
     except PinError as error:
         assert str(error).strip()
+
+
+def test_a_text_may_come_as_a_number() -> None:
+    assert read_arguments([{"resume": 3, "piece": 0.5, "of_run": 4.0}]) == {
+        "resume": "3",
+        "piece": "0.5",
+        "of_run": "4",
+    }
+    assert read_arguments([{"piece": HUGE}]) == {"piece": str(HUGE)}
 
 
 def test_a_number_that_may_be_left_out_comes_as_text() -> None:

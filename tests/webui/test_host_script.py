@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from prompt_pins.config import RenderOptions
 from prompt_pins.loss.tagger import DEEPDANBOORU
 
@@ -42,6 +45,19 @@ def test_five_generations_with_each_sampler(webui: Webui, name: str) -> None:
     assert len(answer["images"]) == 2
 
 
+@pytest.mark.parametrize("what", ["txt2img", "hires fix", "img2img"])
+def test_sides_that_are_no_multiple_of_8(webui: Webui, what: str) -> None:
+    hires = {"enable_hr": True, "hr_scale": 1.3, "hr_upscaler": "Latent", "hr_additional_modules": ["Use same choices"]}
+    source = {"init_images": [encoded((200, 30, 30), (77, 101))]}
+    more: dict[str, Any] = {"txt2img": {}, "hires fix": hires, "img2img": source}[what]
+    sides = {} if what == "hires fix" else {"width": webui.pixels + 4, "height": webui.pixels + 7}
+    options = {**SHORT, "target": [encoded((30, 60, 220))]}
+    tab = "img2img" if what == "img2img" else "txt2img"
+    status, answer = webui.pin([options], tab, **QUICK, **more, **sides)
+    assert status == 200, answer
+    assert webui.runs()[0]["state"] == "finished" and None not in losses(webui)
+
+
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
 def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
     more: dict[str, Any] = (
@@ -57,6 +73,21 @@ def test_a_whole_run_and_its_files(webui: Webui, tab: str) -> None:
     page = f"{webui.url}/prompt-pins/v1/runs/{tab}/{run['run']}/index.html"
     with urllib.request.urlopen(page, timeout=HUNG) as opened:
         assert "<html" in opened.read().decode().lower()
+
+
+def test_a_transparent_source_is_laid_on_the_hosts_colour_as_target(webui: Webui) -> None:
+    source = Image.new("RGBA", (webui.pixels, webui.pixels), (200, 30, 30, 255))
+    source.paste((10, 20, 30, 0), (0, 0, webui.pixels // 2, webui.pixels))
+    out = io.BytesIO()
+    source.save(out, "PNG")
+    more: dict[str, Any] = {"init_images": [base64.b64encode(out.getvalue()).decode()]}
+    more["override_settings"] = {"img2img_background_color": "#1e3cdc"}
+    options = {**SHORT, "generations": 1, "held_out": 0, "finalists": 0, "pin_to_source": True}
+    status, answer = webui.pin([options], "img2img", **QUICK, **more)
+    assert status == 200, answer
+    run = webui.runs()[0]
+    target = webui.picture(run, run["target"]["images"][0])
+    assert [tuple(target[5, column]) for column in (5, -5)] == [(30, 60, 220), (200, 30, 30)]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +179,15 @@ def test_options_may_be_text_or_come_by_position(webui: Webui) -> None:
         ([{"pin_to_source": True}], "pin_to_source"),
         ([{"resume": "../../etc"}], "resume"),
         ([{"resume": "99999999"}], "99999999"),
+        ([{"resume": 10**400}], "resume: "),
+        ([{"of_run": 10**400, "task": "words"}], "of_run: "),
+        ([{"of_run": 10**400, "task": "map"}], "of_run: "),
+        ([{"of_run": 10**400, "task": "leave-out"}], "of_run: "),
+        ([{"pin_to_run": 10**400}], "pin_to_run: "),
+        ([{"warm_start": 10**400}], "warm_start: "),
+        ([{"loss_objectives": 5}], "loss_objectives: "),
+        ([{"loss_objectives": [5]}], "loss_objectives: "),
+        ([{"target": "True"}], "target: "),
         ([{"cma_logging": "yes"}], "cma_logging"),
         ([{"warm_start": "/etc"}], "warm_start"),
         ([{"pin_to_run": "/etc"}], "pin_to_run"),
@@ -166,6 +206,13 @@ def test_bad_input_is_one_message_and_the_host_goes_on(webui: Webui, options: li
     assert said in text and "Traceback" not in text
     assert len(webui.runs()) == before
     assert webui.call("/sdapi/v1/progress")[1]["state"]["job"] == ""
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [[["x"]]]])
+def test_no_option_takes_values_of_any_kind(webui: Webui, value: Any) -> None:
+    for option in webui.call("/prompt-pins/v1/options")[1]["options"]:
+        status, answer = webui.pin([{option["name"]: value}], **QUICK)
+        assert status == 422 and f"{option['name']}: " in str(answer), answer
 
 
 def test_tags_come_from_deepdanbooru_and_are_refused_at_once_without_it(webui: Webui) -> None:
@@ -278,6 +325,19 @@ def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
     assert len(places) == len(set(places)) > 1
 
 
+@pytest.mark.parametrize("what", ["txt2img", "hires fix", "img2img"])
+def test_a_run_goes_on_under_another_denoising_strength_only_where_it_has_none(webui: Webui, what: str) -> None:
+    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "hr_additional_modules": ["Use same choices"]}
+    source = {"init_images": [encoded((200, 30, 30))]}
+    more: dict[str, Any] = {"txt2img": {}, "hires fix": hires, "img2img": source}[what]
+    tab, small = "img2img" if what == "img2img" else "txt2img", {**SHORT, "generations": 1, "held_out": 0}
+    assert webui.pin([small], tab, **QUICK, **more, denoising_strength=0.75)[0] == 200
+    again = {**QUICK, **more, "denoising_strength": 0.9}
+    status, answer = webui.pin([{"resume": webui.runs()[0]["run"]}], tab, **again)
+    assert status == 422
+    assert ("denoising_strength: 0.9" if more else "this run is finished") in str(answer)
+
+
 def test_a_run_leaves_the_host_as_it_was(webui: Webui) -> None:
     before = webui.call("/sdapi/v1/options")[1]
     fresh = webui.render(**QUICK)
@@ -322,3 +382,12 @@ def test_the_plan_in_words(webui: Webui) -> None:
         {"batch_size": 1e99},
     ):
         assert webui.call("/prompt-pins/v1/plan", {**question, **wrong})[0] == 422
+
+
+def test_the_plan_of_a_size_that_there_is_not(webui: Webui) -> None:
+    assert webui.pin([{**SHORT, "generations": 1, "held_out": 0}], **QUICK)[0] == 200  # whose pace is known
+    question = {"prompt": "a red circle", "steps": 20, "batch_size": 8, "width": 64, "height": 64}
+    for name in ("width", "height", "denoising_strength"):
+        for value in ("wide", 1e308, [5]):
+            assert webui.call("/prompt-pins/v1/plan", {**question, name: value})[0] == 200, (name, value)
+    assert webui.call("/prompt-pins/v1/plan", {**question, "width": 10**400})[0] == 422

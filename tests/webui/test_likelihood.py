@@ -18,7 +18,8 @@ from prompt_pins.errors import HostError, HostInterrupted
 from prompt_pins.headless import HeadlessHost
 from prompt_pins.host import Recipe, View
 
-from tests.webui.standing import importable
+from tests.webui import standing
+from tests.webui.standing import loaded
 
 PIXELS, STEPS = 64, 6
 RECIPES = [
@@ -46,26 +47,18 @@ HEADLESS = HeadlessHost()
 @pytest.fixture(scope="module")
 def webui() -> Iterator[Any]:
     """The stand-in's modules, and the part of the extension that runs on them; neither is left to other tests."""
-    parts = ("model", "processing", "sd_samplers", "sd_samplers_kdiffusion", "shared")
-    with importable():
-        found = {name: importlib.import_module(f"modules.{name}") for name in parts}
-        found |= {name: importlib.import_module(f"prompt_pins.webui.{name}") for name in ("host", "likelihood")}
-        found["shared"].sd_model = found["model"].Model()  # type: ignore[attr-defined]
-        importlib.import_module("prompt_pins.webui.samplers").register()
-        yield SimpleNamespace(**found)
+    with loaded("host", "job", "likelihood") as found:
+        yield found
 
 
 def job(webui: Any, image: Image.Image | None = None, **values: Any) -> Any:
-    """A job of the stand-in, as its user made it."""
-    kind = "StableDiffusionProcessingTxt2Img" if image is None else "StableDiffusionProcessingImg2Img"
-    values = {"prompt": "a circle", "negative_prompt": "", "steps": STEPS, "batch_size": 3, "seed": 5, **values}
-    values = {"sampler_name": "DPM++ 2M - Hyperbatch", **values, **({} if image is None else {"init_images": [image]})}
-    return getattr(webui.processing, kind)(**values)
+    """A job of the stand-in with as many steps as the views are of."""
+    return standing.job(webui, image, steps=STEPS, **values)
 
 
 def looked(webui: Any, p: Any, masks: Any = (None, None), views: Any = VIEWS, recipes: Any = RECIPES) -> Any:
     """What the WebUI's host says."""
-    ready = webui.host.read_job(p)
+    ready = webui.job.read_job(p)
     options = RenderOptions(**ready.options)
     return webui.host.WebuiHost(ready).misfits(recipes, IMAGES, masks, views, options)
 

@@ -10,6 +10,7 @@ import base64
 import difflib
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from ..errors import OptionError
 from .declared import FROM_HOST, Shown, shown
 
 MAX_IMAGE_BYTES = 64 * 2**20
+RUN = re.compile("[0-9]{1,12}")
+"""The number of a run."""
+RUN_OR_PICTURE = re.compile(f"{RUN.pattern}(/[0-9]{{1,6}})?")
+"""The same, or of a map and its picture: 5/2."""
 FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "BMP": "bmp", "GIF": "gif"}
 
 
@@ -80,7 +85,7 @@ def _plain(option: Shown, value: Any) -> Any:
     if option.kind == "optional number" and isinstance(value, str):
         return _number(value)
     if option.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(int(value)) if float(value).is_integer() else str(value)
+        return str(int(value)) if isinstance(value, int) or value.is_integer() else str(value)
     return value
 
 

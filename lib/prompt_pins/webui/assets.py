@@ -81,17 +81,12 @@ def check(known: Mapping[str, Any], found: Mapping[str, Any]) -> None:
                 )
 
 
-def _value(p: Any, name: str) -> Any:
-    """A setting as the job has it."""
-    return (getattr(p, "override_settings", None) or {}).get(name, compat.setting(name, None))
-
-
 def _settings(p: Any) -> dict[str, Any]:
     found = {}
     for name, option in shared.opts.data_labels.items():
         said = getattr(option, "infotext", None) and not name.startswith("prompt_pins_")
         if (said or name in SETTINGS) and name not in FILES:
-            value = compat.emphasis_override(p).get(name, _value(p, name))
+            value = compat.emphasis_override(p).get(name, compat.setting_of(p, name, None))
             if value != option.default:
                 found[name] = value
     return found
@@ -130,7 +125,7 @@ def _files(p: Any, texts: list[tuple[str, bool]]) -> Iterator[tuple[str, str | N
         yield "checkpoint", checkpoint
         yield "checkpoint's configuration", os.path.splitext(checkpoint)[0] + ".yaml"
         yield "VAE", _vae(p, checkpoint)
-    for path in _value(p, "forge_additional_modules") or ():
+    for path in compat.setting_of(p, "forge_additional_modules", None) or ():
         yield f"module {os.path.basename(path)}", path
     for what, name in (("refiner", "refiner_checkpoint"), ("hires checkpoint", "hr_checkpoint_name")):
         yield what, getattr(match(getattr(p, name, None)), "filename", None)
@@ -144,7 +139,7 @@ def _files(p: Any, texts: list[tuple[str, bool]]) -> Iterator[tuple[str, str | N
             if tag is not None:
                 name = tag["args"].partition(":")[0]
                 yield f"{tag['net']} {name}", _network(tag["net"], name)
-    always = str(_value(p, "sd_lora") or "None")
+    always = str(compat.setting_of(p, "sd_lora", None) or "None")
     if always != "None":
         yield f"lora {always}", _network("lora", always)
 

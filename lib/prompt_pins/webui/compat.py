@@ -59,6 +59,11 @@ def setting(name: str, default: Any) -> Any:
     return default if value is None else value
 
 
+def setting_of(p: Any, name: str, default: Any) -> Any:
+    """A setting as this job has it: its own override comes before the host's value."""
+    return (getattr(p, "override_settings", None) or {}).get(name, setting(name, default))
+
+
 def comment(p: Any, text: str) -> None:
     """A line below the job's images."""
     p.comments[text] = 1
@@ -126,35 +131,6 @@ def runs_folder(p: Any, is_img2img: bool) -> Path:
 def scorers_folder() -> Path:
     """Where the files of scorers lie in this host."""
     return Path(importlib.import_module("modules.paths").models_path, "scorers")
-
-
-def rendered_steps(p: Any) -> int:
-    """Steps that the first pass really takes: image to image skips the first ones."""
-    if isinstance(p, processing.StableDiffusionProcessingImg2Img):
-        return int(sd_samplers_common.setup_img2img_steps(p)[1]) + 1
-    return int(p.steps)
-
-
-def hires_steps(p: Any) -> int:
-    """Steps of the second pass; 0 without one."""
-    if not getattr(p, "enable_hr", False):
-        return 0
-    steps = int(getattr(p, "hr_second_pass_steps", 0) or p.steps)
-    return int(min(p.denoising_strength, 0.999) * steps) + 1 if not shared.opts.img2img_fix_steps else steps
-
-
-def image_size(p: Any) -> tuple[int, int]:
-    """(width, height) of the finished images."""
-    if isinstance(p, processing.StableDiffusionProcessingImg2Img):
-        masked = getattr(p, "image_mask", None) is not None and getattr(p, "inpaint_full_res", False)
-        return p.init_images[0].size if masked and p.init_images else (p.width, p.height)
-    if not getattr(p, "enable_hr", False):
-        return p.width, p.height
-    target = fresh_copy(p)
-    target.calculate_target_resolution()
-    if p.hr_resize_x and p.hr_resize_y:
-        return p.hr_resize_x, p.hr_resize_y
-    return target.hr_upscale_to_x, target.hr_upscale_to_y
 
 
 def checkpoint_titles() -> list[str]:

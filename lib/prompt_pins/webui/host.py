@@ -19,73 +19,18 @@ from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, blending, checkpoints, compat, likelihood, neighbours, overrides, samplers, tagger
+from . import assets, blending, checkpoints, compat, extent, likelihood, neighbours, overrides, samplers, tagger
+from .job import Job
 from .parsing import spared
 
 log = logging.getLogger(__name__)
 
 MAX_COMMENTS = 8
-KEPT = "\ue000"
-"""Stands for what no extension may expand: a character that no prompt has."""
-SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
-"""What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too."""
+SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "hires_fix", "denoising_strength")
+"""What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too.
 
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """The user's job, made ready for a run.
-
-    pristine: the host's processing object; it is copied and never rendered itself.
-    options: what `RenderOptions` says of it, as plain values.
-    positive, negative: its prompts, with styles applied.
-    template: what the user wrote, where another extension made the prompt of it.
-    """
-
-    pristine: Any
-    options: dict[str, Any]
-    positive: str
-    negative: str
-    template: str = ""
-
-    def expanded(self, keep: str = "") -> Job:
-        """With its templates expanded, by the extension that does it, but for `keep`.  Raises `OptionError`."""
-        hidden = (text.replace(keep, KEPT) if keep else text for text in (self.positive, self.negative))
-        found = neighbours.expanded(self.pristine, *hidden)
-        positive, negative = (text.replace(KEPT, keep) if keep else text for text in found)
-        template = "" if positive == self.positive else self.positive
-        return dataclasses.replace(self, positive=positive, negative=negative, template=template)
-
-
-def read_job(p: Any) -> Job:
-    """A job from a processing object that was never rendered.  Raises `OptionError`."""
-    for name in ("prompt", "negative_prompt"):
-        if isinstance(getattr(p, name), list):
-            raise OptionError(name, f"a list of {len(getattr(p, name))}", "one prompt")
-    if len(getattr(p, "init_images", None) or []) > 1:
-        raise OptionError("init_images", f"{len(p.init_images)} images", "one image")
-    overrides.check(p)
-    compat.fix_names(p)
-    processing.fix_seed(p)
-    if isinstance(p.seed, list):
-        raise OptionError("seed", p.seed, "one seed")
-    styles = list(p.styles or [])
-    positive = shared.prompt_styles.apply_styles_to_prompt(p.prompt, styles)
-    negative = shared.prompt_styles.apply_negative_styles_to_prompt(p.negative_prompt or "", styles)
-    options = {
-        "sampler": p.sampler_name,
-        "scheduler": _schedule(p),
-        "steps": compat.rendered_steps(p),
-        "batch_size": p.batch_size,
-        "cfg_scale": p.cfg_scale,
-        "seed": int(p.subseed if p.subseed_strength else p.seed),
-    }
-    return Job(p, options, positive, negative)
-
-
-def _schedule(p: Any) -> str:
-    """The schedule in the words of `RenderOptions`, which knows two; a run of a WebUI never reads it back."""
-    name = f"{compat.schedule_name(p)} {p.sampler_name}"
-    return "karras" if "karras" in name.lower() or "automatic" in name.lower() else "normal"
+A denoising strength counts where something is denoised: in image to image, and with hires fix.
+"""
 
 
 class WebuiHost:
@@ -116,12 +61,12 @@ class WebuiHost:
             "prompt_pins": __version__,
             "checkpoint": str(getattr(shared.opts, "sd_model_checkpoint", "") or ""),
             "scheduler": str(getattr(p, "scheduler", "") or ""),
-            "size": list(compat.image_size(p)),
+            "size": list(extent.image_size(p)),
             "image_to_image": bool(getattr(p, "init_images", None)),
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
             "hires_fix": bool(getattr(p, "enable_hr", False)),
-            **assets.describe(p, *self.texts, self.checkpoints),
+            **assets.describe(self.job.copy(), *self.texts, self.checkpoints),
             **(self.merge.describe() if self.merge else {}),
         }
 
@@ -135,7 +80,8 @@ class WebuiHost:
         known, config = record.host, RunConfig.from_record(record.config)
         self.expects(config)
         found = self.describe()
-        for name in SAME:
+        denoises = found["image_to_image"] or found["hires_fix"]
+        for name in SAME if denoises else SAME[:-1]:
             hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
             if not hashed and known.get(name, found[name]) != found[name]:
                 raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
@@ -151,7 +97,7 @@ class WebuiHost:
         Raises `OptionError` where the job says more of sizes than these: in img2img, and with hires fix.
         """
         p = self.job.pristine
-        width, height = compat.image_size(p)
+        width, height = extent.image_size(p)
         if (job.width or job.height) and (getattr(p, "init_images", None) or getattr(p, "enable_hr", False)):
             raise OptionError("width", job.width or job.height, "none in img2img and with hires fix")
         return job.width or width, job.height or height
@@ -166,7 +112,7 @@ class WebuiHost:
     def evaluations(self, batch_size: int, job: RenderOptions, forked: bool) -> int:
         """Images x steps of the first pass, as a tree, and of a second pass, which never forks."""
         first = fork_schedule(batch_size, job.steps, self.forks(job, forked).policy).cost
-        return first + batch_size * compat.hires_steps(self.job.pristine)
+        return first + batch_size * extent.hires_steps(self.job.pristine)
 
     def settings(self, job: RenderOptions) -> dict[str, float]:
         """The CFG scale and, in img2img, the denoising strength: not where the fork policy names steps.
@@ -202,7 +148,7 @@ class WebuiHost:
             raise OptionError("seeds", list(seeds), "at least one")
         q = self._copy(recipe, list(seeds), job, forked)
         if recipe.settings:  # a denoising strength of its own takes steps of its own
-            job = dataclasses.replace(job, steps=compat.rendered_steps(q))
+            job = dataclasses.replace(job, steps=extent.rendered_steps(q))
         neighbours.prepare(q)
         started = time.perf_counter()
         processed = self._processed(q, job.checkpoint)
@@ -247,8 +193,8 @@ class WebuiHost:
     def _copy(self, recipe: Recipe, seeds: list[int], job: RenderOptions, forked: bool) -> Any:
         """The user's job with this recipe and these seeds.  Variation seeds vary where the user gave a strength."""
         p = self.job.pristine
-        q = compat.fresh_copy(p)
-        q.prompt, q.negative_prompt, q.styles = recipe.prompt, recipe.negative_prompt, []
+        q = self.job.copy()
+        q.prompt, q.negative_prompt = recipe.prompt, recipe.negative_prompt
         values = checked_settings(recipe, self.settings(job))
         blocks = weights_of({**self.settings(job), **values})
         for name, value in values.items():

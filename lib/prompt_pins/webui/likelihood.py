@@ -23,12 +23,12 @@ from ..errors import HostError
 from ..host import Misfits, Recipe, View
 from ..sampling.misfit import misfit
 from . import compat, overrides
+from .extent import DOWN
 
 NAME = "Prompt pins likelihood"
 SCALE = 2.0
 """The CFG scale of the guided answers.  Its size has no part in an angle; at 1 Forge leaves the negative prompt out."""
 BLANK = 64  # pixels a side
-DOWN = 8
 NEAR = 0.02
 """By how much of the way that a prompt leads two answers may differ that should be the same."""
 QUIET = {"skip_early_cond": -1.0, "live_previews_enable": False}

@@ -15,6 +15,7 @@ from ..map.points import Earlier
 from ..map.result import Event, MapStarted
 from ..report import build_map
 from ..store import RunFolder, Runs, events
+from .arguments import RUN
 from .following import Ended, followed
 from .host import WebuiHost
 from .progress import in_words
@@ -25,7 +26,7 @@ def earlier_run(number: object, runs: Runs) -> Earlier | None:
     text = str(number or "").strip()
     if not text:
         return None
-    if not text.isdecimal():
+    if not RUN.fullmatch(text):
         raise OptionError("of_run", text, "the number of a run")
     return Earlier.of(runs.find(text))
 

@@ -24,8 +24,10 @@ from ..words.earlier import Earlier, of_run
 from ..words.parts import AUTO
 from ..words.result import AnalysisStarted, Event, result
 from . import compat
+from .arguments import RUN
 from .following import Ended, followed
-from .host import Job, WebuiHost
+from .host import WebuiHost
+from .job import Job
 from .progress import PANEL, in_words
 
 
@@ -34,7 +36,7 @@ def earlier_run(number: object, runs: Runs) -> Earlier | None:
     text = str(number or "").strip()
     if not text:
         return None
-    if not text.isdecimal():
+    if not RUN.fullmatch(text):
         raise OptionError("of_run", text, "the number of a finished run")
     return of_run(runs.find(text))
 

@@ -28,6 +28,7 @@ from .measuring import overview as words_overview
 from .progress import in_words, overview, planned_evaluations
 
 MAX_PROMPT = 20_000
+MOST = 100_000
 OF_TARGETS = frozenset({"target", "mask", "target_weights"})
 """Said of images that a plan does not have."""
 
@@ -109,10 +110,14 @@ def _mapping(own: Mapping[str, Any], config: RunConfig, options: MapOptions, pap
 
 def _time(question: Mapping[str, Any], evaluations: int, pace: Callable[[int], float | None]) -> str:
     """`at most about 21 min`; "" where that is not known."""
-    sides = [question.get(name) for name in ("width", "height")]
-    pixels = math.prod(int(side) for side in sides if isinstance(side, (int, float)) and math.isfinite(side))
-    seconds_per_evaluation = pace(pixels if all(sides) else 0) if evaluations else None
+    width, height = (_number(question.get(name)) for name in ("width", "height"))
+    seconds_per_evaluation = pace(int(width * height) if width and height else 0) if evaluations else None
     return "" if seconds_per_evaluation is None else f"at most about {in_words(evaluations * seconds_per_evaluation)}"
+
+
+def _number(value: Any) -> float | None:
+    """A control's number; None for all else that a request may hold, and for what no control goes to."""
+    return float(value) if isinstance(value, (int, float)) and abs(value) <= MOST else None
 
 
 def _tree(config: RunConfig) -> str:
@@ -153,6 +158,5 @@ def _asked(question: Mapping[str, Any]) -> tuple[dict[str, Any], RunConfig, Anal
         values["payload"] = [_untargeted(str(line)) for line in values["payload"]]
     values |= {name: question[name] for name in ("steps", "batch_size", "sampler", "cfg_scale") if question.get(name)}
     values |= {"prompt": prompt, "negative_prompt": str(question.get("negative_prompt", ""))}
-    denoising = question.get("denoising_strength")
-    paper = _Paper(float(denoising) if isinstance(denoising, (int, float)) else None)
+    paper = _Paper(_number(question.get("denoising_strength")))
     return own, RunConfig.from_dict(values), analysis, mapped, paper

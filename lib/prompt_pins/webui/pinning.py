@@ -16,6 +16,7 @@ from ..run.plan import make_plan
 from ..store import Record, RunFolder, Runs, events
 from ..store.left_out import left_out
 from . import blending, checkpoints, compat
+from .arguments import RUN
 from .following import Ended, followed
 from .host import WebuiHost
 from .progress import Progress
@@ -23,7 +24,7 @@ from .progress import Progress
 
 def begun_earlier(field: str, number: str, runs: Runs, host: WebuiHost) -> tuple[RunFolder, Record]:
     """A run whose own options are used, where the host is as it was.  Raises `PinError`."""
-    if not number.strip().isdecimal():
+    if not RUN.fullmatch(number.strip()):
         raise OptionError(field, number, "the number of a run")
     folder = runs.find(number.strip())
     record = folder.record()

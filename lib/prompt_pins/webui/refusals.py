@@ -34,7 +34,7 @@ def status(error: BaseException) -> int:
     """422 for what the caller can mend, 507 where there is no room, 500 for other faults."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError) and cause.errno is not None:  # without, it is a file's content that is at fault
             return FULL if cause.errno in _NO_ROOM else FAILED
         cause = cause.__cause__
     return UNPROCESSABLE if isinstance(error, PinError) and not isinstance(error, HostError) else FAILED

@@ -30,16 +30,15 @@ from ..run.beginning import picture
 from ..store import Record, RunFolder, Runs
 from ..words import analyze
 from . import checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
-from .arguments import read_arguments, stored_images
+from .arguments import RUN_OR_PICTURE, read_arguments, stored_images
 from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
 from .following import Ended
-from .host import Job, WebuiHost, read_job
+from .host import WebuiHost
+from .job import Job, read_job
 from .pictures import opened
 from .pinning import begun_earlier, left_one_out, pinned
 from .refusals import RunFailed, in_words
 
-RUN = re.compile("[0-9]{1,12}(/[0-9]{1,6})?")
-"""The number of a run, or of a map and its picture."""
 EXTRAS = ("evolution.gif", "cma_plot.png", "cma_mo_plot.png")
 
 
@@ -125,7 +124,7 @@ def earlier_batch(own: Mapping[str, Any], runs: Runs) -> list[str]:
     number = str(own.get("pin_to_run") or "").strip()
     if not number:
         return []
-    if not RUN.fullmatch(number):
+    if not RUN_OR_PICTURE.fullmatch(number):
         raise OptionError("pin_to_run", number, "the number of a run, or of a map's picture: 5/2")
     if (found := picture(number, runs, "pin_to_run")) is not None:
         return [str(found[0].inside(found[1].folder))]
@@ -141,7 +140,7 @@ def make_config(
 ) -> RunConfig:
     """The configuration of a new run.  Raises `PinError`."""
     earlier = str(options.get("warm_start") or "")
-    if earlier and not RUN.fullmatch(earlier):
+    if earlier and not RUN_OR_PICTURE.fullmatch(earlier):
         raise OptionError("warm_start", earlier, "the number of a run, or of a map's picture: 5/2")
     targets = stored_images("target", options.get("target") or [], inbox) + earlier_targets
     masks = stored_images("mask", options.get("mask") or [], inbox)
@@ -150,10 +149,11 @@ def make_config(
     if pin_to_source:
         targets += _source(job.pristine, inbox)
     values = {**compat.host_defaults(), **options, **job.options, "prompt": job.positive}
-    wanted = [str(name).partition(":")[0].strip() for name in values.get("loss_objectives") or ()]
+    values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
+    values = checked(RunConfig, values)
+    wanted = [name.partition(":")[0].strip() for name in values.get("loss_objectives") or ()]
     if any(name in (*SCORERS, "tags") for name in wanted):
         values["scorers"] = str(compat.scorers_folder())
-    values |= {"negative_prompt": job.negative, "target": targets, "mask": masks[0] if masks else ""}
     config = RunConfig.from_dict(values)
     for number, one in enumerate(config.payloads, 1):
         if one.mask:
@@ -174,7 +174,7 @@ def _source(p: Any, inbox: Path) -> list[str]:
     if not images:
         raise OptionError("pin_to_source", True, "false in txt2img, where no image is redrawn")
     path = inbox / "source.png"
-    images[0].convert("RGB").save(path)
+    host_images.flatten(images[0], compat.setting_of(p, "img2img_background_color", "#ffffff")).save(path)
     return [str(path)]
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import sd_samplers, shared
+from .images import flatten
 from .infotext_utils import quote
 from .rng import ImageRNG
 
@@ -19,7 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "prompt": "", "negative_prompt": "", "styles": [], "seed": -1, "subseed": -1, "subseed_strength": 0.0,
     "sampler_name": "Euler", "scheduler": None, "batch_size": 1, "n_iter": 1, "steps": 20, "cfg_scale": 7.0,
     "width": 64, "height": 64, "denoising_strength": 0.75, "enable_hr": False, "hr_scale": 2.0,
-    "hr_second_pass_steps": 0, "hr_resize_x": 0, "hr_resize_y": 0, "init_images": [], "mask": None,
+    "hr_second_pass_steps": 0, "hr_resize_x": 0, "hr_resize_y": 0, "hr_prompt": "", "hr_negative_prompt": "",
+    "init_images": [], "mask": None,
     "outpath_samples": None, "do_not_save_samples": False, "do_not_save_grid": False,
     "inpainting_fill": 0, "inpaint_full_res": True,
 }  # fmt: skip
@@ -66,13 +68,36 @@ class StableDiffusionProcessing:
     def init(self) -> None:
         """Before the first batch."""
 
+    def finished(self, image: Image.Image) -> Image.Image:
+        """An image as the job gives it back."""
+        return image
+
 
 class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     """Text to image, with a second pass."""
 
     def calculate_target_resolution(self) -> None:
-        """Of the second pass."""
-        self.hr_upscale_to_x, self.hr_upscale_to_y = (int(side * self.hr_scale) for side in (self.width, self.height))
+        """Of the second pass; to sides of another shape it is enlarged until both are reached, and cut."""
+        x, y, self.truncate_x, self.truncate_y = self.hr_resize_x, self.hr_resize_y, 0, 0
+        if not x and not y:
+            x, y = int(self.width * self.hr_scale), int(self.height * self.hr_scale)
+            self.hr_upscale_to_x, self.hr_upscale_to_y = x, y
+            return
+        if not y or (x and self.width / self.height < x / y):
+            self.hr_upscale_to_x, self.hr_upscale_to_y = x, x * self.height // self.width
+        else:
+            self.hr_upscale_to_x, self.hr_upscale_to_y = y * self.width // self.height, y
+        if x and y:
+            self.truncate_x, self.truncate_y = (self.hr_upscale_to_x - x) // 8, (self.hr_upscale_to_y - y) // 8
+
+    def second_conds(self) -> tuple[Any, Any]:
+        """Of the second pass's own prompts, with styles as the first pass's have them."""
+        known, count = shared.prompt_styles, self.batch_size
+        own = [known.apply_styles_to_prompt(self.hr_prompt, self.styles)] * count
+        negative = [known.apply_negative_styles_to_prompt(self.hr_negative_prompt, self.styles)] * count
+        calls = sd_samplers.all_samplers_map[self.sampler_name].total_steps(self.hr_second_pass_steps or self.steps)
+        texts = own if self.hr_prompt else self.prompts, negative if self.hr_negative_prompt else self.negative_prompts
+        return shared.sd_model.conditionings(*texts, calls)  # type: ignore[no-any-return]
 
     def sample(self) -> Tensor:
         """B x 4 x h x w."""
@@ -82,27 +107,37 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.calculate_target_resolution()
         shape = (self.hr_upscale_to_y // 8, self.hr_upscale_to_x // 8)
         large = torch.nn.functional.interpolate(latents, shape, mode="bilinear")
-        self.rng = ImageRNG((4, *shape), self.seeds, self.subseeds, self.subseed_strength)
+        rows, columns = (slice(cut // 2, side - (cut + 1) // 2)
+                         for cut, side in zip((self.truncate_y, self.truncate_x), shape, strict=True))  # fmt: skip
+        large = large[:, :, rows, columns]
+        self.rng = ImageRNG(tuple(large.shape[1:]), self.seeds, self.subseeds, self.subseed_strength)
         self.is_hr_pass = True
         shared.state.nextjob()
+        if self.hr_prompt or self.hr_negative_prompt:
+            self.c, self.uc = self.second_conds()
         sampler = sd_samplers.create_sampler(self.sampler_name, shared.sd_model)
         blank = torch.zeros(self.batch_size, 5, 1, 1)
         steps = self.hr_second_pass_steps or self.steps
-        entered = int(min(self.denoising_strength, 0.999) * steps)
-        refined = sampler.sample_img2img(self, large, self.rng.next(), (self.c, self.uc), blank, entered + 1)
+        refined = sampler.sample_img2img(self, large, self.rng.next(), (self.c, self.uc), blank, steps)
         self.is_hr_pass = False
         return refined  # type: ignore[no-any-return]
 
 
 class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
-    """Image to image, and inpainting of the white part of a mask."""
+    """Image to image, and inpainting of the white part of a mask: of the whole image, or of that part alone."""
+
+    paste_to: tuple[int, int, int, int] | None = None
 
     def init(self) -> None:
         """The source's latents."""
-        source = self.init_images[0].convert("RGB").resize((self.width, self.height))
+        source, mask = self._source(), self.image_mask and self.image_mask.convert("L")
+        if mask is not None and self.inpaint_full_res:
+            self.paste_to = mask.getbbox()
+            mask, source = (image.crop(self.paste_to) for image in (mask, source)) if self.paste_to else (None, source)
+        source = source.resize((self.width, self.height))
         self.init_latent = shared.sd_model.encode(source).repeat(self.batch_size, 1, 1, 1)
-        if self.image_mask is not None:
-            small = self.image_mask.convert("L").resize((self.width // 8, self.height // 8))
+        if mask is not None:
+            small = mask.resize((self.width // 8, self.height // 8))
             white = torch.from_numpy(np.asarray(small, np.float32) / 255)[None].repeat(4, 1, 1)
             self.mask, self.nmask = 1 - white, white
 
@@ -114,6 +149,18 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         if self.mask is not None:
             latents = latents * self.nmask + self.init_latent * self.mask
         return latents
+
+    def finished(self, image: Image.Image) -> Image.Image:
+        """With the source around it, where only the masked part was painted."""
+        if self.paste_to is None or not shared.opts.overlay_inpaint:
+            return image
+        x1, y1, x2, y2 = self.paste_to
+        whole = self._source()
+        whole.paste(image.resize((x2 - x1, y2 - y1)), (x1, y1))
+        return whole
+
+    def _source(self) -> Image.Image:
+        return flatten(self.init_images[0], shared.opts.img2img_background_color)
 
 
 class Processed:
@@ -162,6 +209,9 @@ def _processed(p: Any) -> Processed:
     p.all_prompts = list(p.all_prompts)
     negative = p.negative_prompt
     p.all_negative_prompts = negative if isinstance(negative, list) else [negative] * count
+    known = shared.prompt_styles
+    p.all_prompts = [known.apply_styles_to_prompt(text, p.styles) for text in p.all_prompts]
+    p.all_negative_prompts = [known.apply_negative_styles_to_prompt(text, p.styles) for text in p.all_negative_prompts]
     apart = 0 if p.subseed_strength else 1
     p.all_seeds = p.seed if isinstance(p.seed, list) else [p.seed + apart * index for index in range(count)]
     p.all_subseeds = p.subseed if isinstance(p.subseed, list) else [p.subseed + index for index in range(count)]
@@ -182,7 +232,7 @@ def _processed(p: Any) -> Processed:
         p.seeds, p.subseeds = p.all_seeds[rows], p.all_subseeds[rows]
         p.rng = ImageRNG((4, p.height // 8, p.width // 8), p.seeds, p.subseeds, p.subseed_strength)
         p.setup_conds()
-        made = shared.sd_model.decode(p.sample())
+        made = [p.finished(image) for image in shared.sd_model.decode(p.sample())]
         texts += [_infotext(p, row, image.size) for row, image in enumerate(made)]
         images += made
         shared.state.nextjob()

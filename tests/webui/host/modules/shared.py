@@ -94,6 +94,7 @@ opts = Options({
     "outdir_txt2img_samples": f"{OUTPUTS}/txt2img", "outdir_img2img_samples": f"{OUTPUTS}/img2img",
     "samples_format": "png", "sd_model_checkpoint": "prompt-pins-embedded", "img2img_fix_steps": False,
     "live_previews_enable": True, "show_progress_every_n_steps": 10, "return_mask": False, "emphasis": "Original",
+    "overlay_inpaint": True, "img2img_background_color": "#ffffff",
 })  # fmt: skip
 opts.add_option("CLIP_stop_at_last_layers", OptionInfo(1, "Clip skip", infotext="Clip skip"))
 state = State()
