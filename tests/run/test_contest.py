@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_pins.config import RunConfig
@@ -112,3 +113,9 @@ def test_the_interval_covers_the_true_improvement() -> None:
 
 def test_improvement_without_any_loss_is_none() -> None:
     assert improvement([0.0, 0.0], [0.0, 0.0], seed=0) == (0.0, 0.0, 0.0)
+
+
+def test_one_pair_of_images_proves_nothing() -> None:
+    assert improvement((0.5,), (0.51,), seed=1) == (pytest.approx(-0.02), -1.0, 1.0)
+    assert improvement((0.5,), (2.0,), seed=1) == (-3.0, -3.0, 1.0)
+    assert improvement((0.5, 0.5), (0.51, 0.51), seed=1)[2] < 0

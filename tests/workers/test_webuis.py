@@ -212,6 +212,28 @@ def test_a_webui_that_tells_no_hash_and_tells_it_later() -> None:
         pool.close()
 
 
+@pytest.mark.parametrize("name, values", [("randn_source", ("GPU", "CPU")), ("eta_noise_seed_delta", (0, 31337))])
+def test_webuis_whose_settings_make_another_image_of_a_seed_are_refused(name: str, values: tuple[Any, Any]) -> None:
+    hosts = StandIn(), StandIn()
+    for host, value in zip(hosts, values):
+        host.options[name] = value
+    with farm(*hosts) as urls, pytest.raises(OptionError, match=f"{name}.*the same on all WebUIs"):
+        webuis.open_webuis(urls, (), CONFIG)
+    hosts[1].options[name] = values[0]
+    with farm(*hosts) as urls:
+        webuis.open_webuis(urls, (), CONFIG)[0].close()
+
+
+def test_lossy_images_are_told() -> None:
+    host = StandIn()
+    for kind, told in (("png", 0), ("jpg", 1)):
+        host.options["samples_format"] = kind
+        with farm(host) as urls:
+            pool, lines = webuis.open_webuis(urls, (), CONFIG)
+            pool.close()
+        assert sum("send jpg images" in line for line in lines) == told
+
+
 def test_img2img(tmp_path: Path) -> None:
     Image.new("RGB", (72, 66), (200, 30, 30)).save(tmp_path / "source.png")
     words = ["pin", PROMPT, *SMALL[:4], *SMALL[8:], "--source", str(tmp_path / "source.png")]

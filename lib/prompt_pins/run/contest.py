@@ -102,15 +102,18 @@ def improvement(original: ArrayLike, pinned: ArrayLike, seed: int) -> tuple[floa
     """(1 - mean(pinned) / mean(original), and its 95 % percentile bootstrap interval) of paired fits.
 
     original, pinned: (S,) losses of at least 0 on the same S seeds; pairs are resampled together
-    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).  0 where the original's mean is 0.
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).  0 where the original's mean is 0.  One pair
+    proves nothing: its interval is as wide as can be, from -1, or the improvement where that is less, to 1.
     """
     pairs = np.stack([np.asarray(original, dtype=np.float64), np.asarray(pinned, dtype=np.float64)])
+    centre = float(_ratio(pairs[0].mean(), pairs[1].mean()))
+    if pairs.shape[1] == 1:
+        return centre, min(centre, -1.0), 1.0
     rng = np.random.Generator(np.random.PCG64(seed))
     rows = rng.integers(pairs.shape[1], size=(RESAMPLES, pairs.shape[1]))
     means = pairs[:, rows].mean(axis=2)
     low, high = interval(_ratio(means[0], means[1]))
-    centre = _ratio(pairs[0].mean(), pairs[1].mean())
-    return float(centre), low, high
+    return centre, low, high
 
 
 def interval(drawn: ArrayLike) -> tuple[float, float]:

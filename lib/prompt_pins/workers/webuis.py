@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,13 @@ DIFFERENCES: Mapping[str, Callable[[Facts], Any]] = {
     "clip skip": lambda facts: facts.options.get("CLIP_stop_at_last_layers", 1),
 }
 """What must be alike where every WebUI tells it."""
+SETTINGS = (
+    "randn_source", "eta_noise_seed_delta", "sd_vae_decode_method", "sd_vae_encode_method", "token_merging_ratio",
+    "token_merging_ratio_img2img", "comma_padding_backtrack", "use_old_emphasis_implementation",
+    "use_old_karras_scheduler_sigmas", "upcast_attn", "img2img_color_correction", "samples_format",
+)  # fmt: skip
+"""Settings that must be, too: they change what a seed's image is."""
+LOSSLESS = "png"
 
 
 def open_webuis(
@@ -55,6 +63,8 @@ def open_webuis(
         lines.append(f"plain batches, no trees: {', '.join(lacking)} has no sampler {config.sampler!r}")
     if not schedule and host.facts.schedulers is not None:
         lines.append(f"{config.scheduler!r} is no schedule of these WebUIs, so they choose one")
+    if (kind := host.facts.options.get("samples_format", LOSSLESS)) != LOSSLESS:
+        lines.append(f"these WebUIs send {kind} images, which may be lossy and change losses: choose {LOSSLESS} there")
     return Pool([Worker(client.name, host, host.facts.kind) for client, host in zip(clients, hosts)]), lines
 
 
@@ -84,15 +94,17 @@ def look(client: Client) -> Facts:
 
 def check_alike(facts: Mapping[str, Facts], config: RunConfig) -> None:
     """Raises `OptionError` where WebUIs would not render the same, or not what is asked for."""
-    for what, tell in DIFFERENCES.items():
-        told = {name: tell(found) for name, found in facts.items() if tell(found)}
-        if len(set(told.values())) > 1:
+    wanted: dict[str, Callable[[Facts], Any]] = {name: functools.partial(_setting, name) for name in SETTINGS}
+    for what, tell in [*DIFFERENCES.items(), *wanted.items()]:
+        told = {name: tell(found) for name, found in facts.items()}
+        told = {name: value for name, value in told.items() if value not in (None, "")}
+        if len(set(map(str, told.values()))) > 1:
             words = ", ".join(f"{name} has {value}" for name, value in told.items())
             raise OptionError("webui", what, f"the same on all WebUIs ({words})")
     checkpoint = next(iter(facts.values())).checkpoint
-    wanted = re.split(r"[/\\]", str(config.checkpoint))[-1]
-    if wanted and checkpoint not in (wanted, Path(wanted).stem):
-        raise OptionError("checkpoint", wanted, f"none, or what the WebUIs have loaded: {checkpoint}")
+    asked = re.split(r"[/\\]", str(config.checkpoint))[-1]
+    if asked and checkpoint not in (asked, Path(asked).stem):
+        raise OptionError("checkpoint", asked, f"none, or what the WebUIs have loaded: {checkpoint}")
     if config.vae:
         raise OptionError("vae", config.vae, "none: the WebUIs' own setting is used")
     prompts = f"{config.every_text}\n{config.every_negative}"
@@ -103,6 +115,10 @@ def check_alike(facts: Mapping[str, Facts], config: RunConfig) -> None:
         missing += sorted(spoken - found.embeddings)
         if missing:
             raise OptionError("prompt", missing[0], f"LoRAs and embeddings that every WebUI has; {name} has none such")
+
+
+def _setting(name: str, facts: Facts) -> Any:
+    return facts.options.get(name)
 
 
 def forks(facts: Facts, config: RunConfig) -> bool:
