@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 MAX_COMMENTS = 8
 KEPT = "\ue000"
 """Stands for what no extension may expand: a character that no prompt has."""
-SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix")
+SAME = (
+    "checkpoint", "scheduler", "size", "image_to_image", "source", "denoising_strength", "hires_fix",
+    "steps", "width", "height",
+)  # fmt: skip
 """What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too."""
 
 
@@ -117,6 +120,7 @@ class WebuiHost:
             "checkpoint": str(getattr(shared.opts, "sd_model_checkpoint", "") or ""),
             "scheduler": str(getattr(p, "scheduler", "") or ""),
             "size": list(compat.image_size(p)),
+            **{name: int(getattr(p, name)) for name in ("steps", "width", "height")},  # as the host's own fields say
             "image_to_image": bool(getattr(p, "init_images", None)),
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),

@@ -206,7 +206,7 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")
     if not compat.is_api(p) and texts:
-        text = infotext.with_options(infotext.original(folder, record) or texts[0], record.config)
+        text = infotext.with_options(infotext.original(folder, record), record.config)
         for path in (folder.path / name for name in EXTRAS):
             if path.is_file():
                 images.append(opened(path))

@@ -1,0 +1,109 @@
+"""The tab's buttons, pressed as the page presses them: what is handed over to the pages of txt2img and img2img."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.webui.client import Webui, encoded
+
+SHORT = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0, "gifs": False}
+QUICK: dict[str, Any] = {"steps": 4, "batch_size": 2}
+REDRAWN: dict[str, Any] = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.6}
+TEXTS = {"pinned": ("to_txt2img", "to_img2img"), "again": ("resume", "resume_img2img"),
+         "measured": ("measure", "measure_img2img"), "around": ("map", "map_img2img")}  # fmt: skip
+"""The buttons of the tab by the texts that they hand over."""
+
+
+def pressed(webui: Webui, name: str, *values: str) -> dict[str, Any]:
+    """What the page shows after a button of the tab was pressed, by the names of its components."""
+    config = webui.call("/config")[1]
+    known = {one["id"]: str(one["props"].get("elem_id")).removeprefix("prompt_pins_") for one in config["components"]}
+    for number, one in enumerate(config["dependencies"]):
+        targets = [target[0] if isinstance(target, list) else target for target in one["targets"]]
+        if name in [known[target] for target in targets]:
+            asked = {"fn_index": number, "data": list(values), "session_hash": "a test"}
+            status, answer = webui.call("/run/predict", asked)
+            assert status == 200, answer
+            return dict(zip([known[output] for output in one["outputs"]], answer["data"], strict=True))
+    raise AssertionError(name)
+
+
+def selected(webui: Webui, run: str) -> dict[str, Any]:
+    """The same for a row of the table that was chosen; no button is on without a text to hand over."""
+    shown = pressed(webui, "select", run, "nothing")
+    for text, buttons in TEXTS.items():
+        assert all(switched_on(shown[button]) is bool(shown[text]) for button in buttons)
+    return shown
+
+
+def switched_on(button: dict[str, Any]) -> bool:
+    """As either gradio tells it."""
+    return bool(button.get("interactive", button.get("mode") == "dynamic"))
+
+
+def said(text: str) -> dict[str, str]:
+    """The values of an infotext's last line, as hosts read them."""
+    found = re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', text.rpartition("\n")[2])
+    return {key: json.loads(value) if value.startswith('"') else value for key, value in found}
+
+
+def newest(webui: Webui) -> str:
+    run = webui.runs()[0]
+    return f"{run['tab']}/{run['run']}"
+
+
+def begun_and_broken(webui: Webui, tab: str, **values: Any) -> tuple[dict[str, Any], str]:
+    """What the tab hands over of a run of which nothing was rendered, and the run."""
+    before = len(webui.runs())
+    values |= {"prompt": "a red circle", "negative_prompt": "blue, green", "seed": 77}
+    target = {"target": [encoded((30, 60, 220))]}
+    broken = {"alwayson_scripts": {"breaker": {"args": [f"{tab} {before}", 0]}}}
+    webui.pin([{**SHORT, **target, "start": "original"}], tab, **values, **broken)
+    assert len(webui.runs()) == before + 1 and webui.runs()[0]["pinned"] is None
+    return selected(webui, newest(webui)), newest(webui)
+
+
+@pytest.mark.parametrize("chosen", ["", "txt2img/00009999", "txt2img/x"])
+def test_nothing_is_handed_over_without_a_run(webui: Webui, chosen: str) -> None:
+    config = webui.call("/config")[1]["components"]
+    props = {one["props"].get("elem_id"): one["props"] for one in config}
+    for button in (button for buttons in TEXTS.values() for button in buttons):
+        assert props[f"prompt_pins_{button}"]["interactive"] is False
+    shown = selected(webui, chosen)
+    assert not any(shown[text] for text in TEXTS) and "role='status'" in shown["message"]
+
+
+@pytest.mark.parametrize("tab", ["txt2img", "img2img"])
+def test_a_run_of_which_nothing_was_rendered_goes_on_from_the_tab(webui: Webui, tab: str) -> None:
+    more = {**QUICK, **(REDRAWN if tab == "img2img" else {}), "steps": 9}
+    shown, run = begun_and_broken(webui, tab, **more)
+    text, number = shown["again"], run.partition("/")[2]
+    assert not shown["pinned"] and text.startswith("a red circle\nNegative prompt: blue, green\nSteps: 9, ")
+    values = said(text)
+    assert (values["Script"], values["Pin Go on with run"]) == ("Prompt pinning", number)
+    width, _, height = values["Size"].partition("x")
+    asked = {"steps": int(values["Steps"]), "sampler_name": values["Sampler"], "cfg_scale": float(values["CFG scale"])}
+    asked |= {"seed": int(values["Seed"]), "batch_size": int(values["Batch size"])}
+    asked |= {"width": int(width), "height": int(height)}
+    if tab == "img2img":
+        asked |= {"denoising_strength": float(values["Denoising strength"])}
+    body = {**more, **asked, "prompt": "a red circle", "negative_prompt": "blue, green"}
+    status, answer = webui.pin([{"resume": number}], tab, **body)
+    assert status == 200, answer
+    assert webui.runs()[0]["state"] == "finished" and webui.runs()[0]["pinned"] is not None
+    wrong = webui.pin([{"resume": number}], tab, **{**body, "steps": 8})
+    assert wrong[0] == 422 and "steps" in str(wrong[1])
+    whole = selected(webui, run)
+    assert all(said(whole[text])["Steps"] == "9" for text in TEXTS)
+
+
+def test_a_run_that_was_deleted_hands_nothing_over(webui: Webui) -> None:
+    assert webui.pin([SHORT], **QUICK)[0] == 200
+    run = newest(webui)
+    assert all(selected(webui, run)[text] for text in TEXTS)
+    shown = pressed(webui, "really_delete", run, "", "all", "newest", "everything")
+    assert run not in shown["runs"] and not any(shown[text] for text in TEXTS)
