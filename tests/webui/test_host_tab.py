@@ -107,3 +107,22 @@ def test_a_run_that_was_deleted_hands_nothing_over(webui: Webui) -> None:
     assert all(selected(webui, run)[text] for text in TEXTS)
     shown = pressed(webui, "really_delete", run, "", "all", "newest", "everything")
     assert run not in shown["runs"] and not any(shown[text] for text in TEXTS)
+
+
+def test_an_analysis_of_a_run_is_begun_again_against_that_runs_target(webui: Webui) -> None:
+    assert webui.pin([{**SHORT, "target": [encoded((30, 60, 220))]}], **QUICK)[0] == 200
+    run = newest(webui)
+    shown = selected(webui, run)
+    assert "Run again" in shown["message"] and "target images" in shown["message"]
+    words = {"task": "words", "analysis_seeds": 8}
+    assert webui.pin([{**words, "of_run": run.partition("/")[2]}], **{**QUICK, "batch_size": 4})[0] == 200
+    shown = selected(webui, newest(webui))
+    values = said(shown["again"])
+    assert (values["Pin Task"], values["Pin Words of run"]) == ("words", run.partition("/")[2])
+    assert not shown["message"]
+    assert webui.pin([{**words, "target": [encoded((30, 60, 220))]}], **{**QUICK, "batch_size": 4})[0] == 200
+    shown = selected(webui, newest(webui))
+    assert "Pin Words of run" not in said(shown["again"])
+    assert "Measure again" in shown["message"] and "target images" in shown["message"]
+    assert webui.pin([words], **{**QUICK, "batch_size": 4})[0] == 200
+    assert not selected(webui, newest(webui))["message"]

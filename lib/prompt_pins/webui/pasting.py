@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..store import RunFolder
+from ..store import Record, RunFolder
 from ..store.pictures import pictures
 from . import infotext
 from .declared import LEAVE_OUT
@@ -21,12 +21,25 @@ PASTED = {
 }  # fmt: skip
 """Which text each button hands over.  Without one it is off: hosts take an empty text for their last job's."""
 NO_TEXTS = ("", "", "", "")
+AGAIN = {"pin": "Run again", "words": "Measure again", "map": "Map again"}
+"""What the button *Resume* is called where a run is finished, by its task."""
 
 
 def pasted(tab: str, folder: RunFolder, which: str = FIRST) -> tuple[Any, ...]:
     """The texts of a run, and the buttons that hand them over."""
     texts = infotexts(folder, which)
     return *texts, *switched(texts, resumable(tab, folder))
+
+
+def left_behind(record: Record) -> str:
+    """That a run that is begun again wants its target once more: no infotext holds files.  "" where it does not."""
+    if record.state != "finished" or record.task == "map" or record.of_run:
+        return ""
+    images = ["target images"] * (record.target_source in ("images", "both"))
+    what = " and ".join([*images, *["mask"] * bool(record.config.get("mask"))])
+    where = "the images are in its folder 00000000" if images else ""
+    again = f"“{AGAIN[record.task]}” does not take the {what} along: put them in again"
+    return "; ".join(filter(None, (again, where))) if what else ""
 
 
 def switched(texts: Sequence[str], looks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> list[Any]:
@@ -41,14 +54,17 @@ def resumable(tab: str, folder: RunFolder) -> dict[str, dict[str, Any]]:
     shown.
     """
     record = folder.record()
-    again = {"words": "Measure again", "map": "Map again"}.get(record.task, "Run again")
     is_map = record.task == "map"
     more = bool(pictures(folder)) if is_map else record.task == "pin" and record.state == "finished"
     measure, around = ("Pin to this picture", "Keep within it") if is_map else ("Measure words", "Map")
     if record.target_counts:
         measure, around = "Leave one out", ""
         more = more and len(record.target_counts) > 1 and record.held is not None
-    labels = {"resume": again if record.state == "finished" else "Resume", "measure": measure, "map": around}
+    labels = {
+        "resume": AGAIN[record.task] if record.state == "finished" else "Resume",
+        "measure": measure,
+        "map": around,
+    }
     return {
         name + ("_img2img" if own == "img2img" else ""): {
             "value": label,
@@ -69,7 +85,8 @@ def infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str
     record = folder.record()
     own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
     if record.task == "words":
-        return own, infotext.with_options(own, {**record.config, **record.options, **number, "task": "words"}), "", ""
+        more = {"of_run": record.of_run, **number, "task": "words"}
+        return own, infotext.with_options(own, {**record.config, **record.options, **more}), "", ""
     if record.task == "map":
         # with the marks that say what varies, which an image's prompt has lost
         own = infotext.with_prompts(own, (record.config["prompt"], record.config.get("negative_prompt") or ""))

@@ -16,7 +16,7 @@ from ..store.pictures import pictures
 from ..words import compare as comparing
 from . import compat
 from .library import SORTS, STATES, TASKS
-from .pasting import FIRST, NO_TEXTS, PASTED, pasted, switched
+from .pasting import FIRST, NO_TEXTS, PASTED, left_behind, pasted, switched
 from .routes import PAGE_KEY, library
 from .table import comparison, report, table
 
@@ -139,9 +139,10 @@ def _selected(selected: str, notation: str) -> tuple[Any, ...]:
     try:
         tab, name = _names(selected)[0]
         folder = library().find(tab, name)
-        handed, exported = pasted(tab, folder), _exported(selected, notation)
-        page = "eye/" if folder.record().pending else "index.html"
-        return report([(tab, name)], page), *handed, _choices(folder), *exported, gr.update(visible=False)
+        record, handed, (field, problem) = folder.record(), pasted(tab, folder), _exported(selected, notation)
+        page, left = "eye/" if record.pending else "index.html", left_behind(record)
+        said = problem or (_said(left) if left else "")
+        return report([(tab, name)], page), *handed, _choices(folder), field, said, gr.update(visible=False)
     except PinError as error:
         return _nothing(error)
 
