@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from tests.webui.client import Webui, encoded
 SHORT = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0, "gifs": False}
 QUICK: dict[str, Any] = {"steps": 4, "batch_size": 2}
 REDRAWN: dict[str, Any] = {"init_images": [encoded((200, 30, 30))], "denoising_strength": 0.6}
+MORE: dict[str, dict[str, Any]] = {"txt2img": {}, "img2img": REDRAWN}
 TEXTS = {"pinned": ("to_txt2img", "to_img2img"), "again": ("resume", "resume_img2img"),
          "measured": ("measure", "measure_img2img"), "around": ("map", "map_img2img")}  # fmt: skip
 """The buttons of the tab by the texts that they hand over."""
@@ -79,7 +82,7 @@ def test_nothing_is_handed_over_without_a_run(webui: Webui, chosen: str) -> None
 
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
 def test_a_run_of_which_nothing_was_rendered_goes_on_from_the_tab(webui: Webui, tab: str) -> None:
-    more = {**QUICK, **(REDRAWN if tab == "img2img" else {}), "steps": 9}
+    more = {**QUICK, **MORE[tab], "steps": 9}
     shown, run = begun_and_broken(webui, tab, **more)
     text, number = shown["again"], run.partition("/")[2]
     assert not shown["pinned"] and text.startswith("a red circle\nNegative prompt: blue, green\nSteps: 9, ")
@@ -126,3 +129,36 @@ def test_an_analysis_of_a_run_is_begun_again_against_that_runs_target(webui: Web
     assert "Measure again" in shown["message"] and "target images" in shown["message"]
     assert webui.pin([words], **{**QUICK, "batch_size": 4})[0] == 200
     assert not selected(webui, newest(webui))["message"]
+
+
+@pytest.fixture
+def shared_folder(webui: Webui, tmp_path: Path) -> Iterator[None]:
+    """While it lasts, the host's setting names one folder for the images of both tabs."""
+    assert webui.call("/sdapi/v1/options", {"outdir_samples": str(tmp_path)})[0] == 200
+    yield
+    assert webui.call("/sdapi/v1/options", {"outdir_samples": ""})[0] == 200
+
+
+def test_runs_of_both_tabs_in_one_folder(webui: Webui, request: pytest.FixtureRequest) -> None:
+    before = {tab: begun_and_broken(webui, tab, **QUICK, **more)[1] for tab, more in MORE.items()}
+    request.getfixturevalue("shared_folder")
+    after = {tab: begun_and_broken(webui, tab, **QUICK, **more)[1] for tab, more in MORE.items()}
+    runs = [*before.values(), *after.values()]
+    assert [run.partition("/")[0] for run in runs] == ["txt2img", "img2img", "samples", "samples"]
+    old, new = ({run.partition("/")[2] for run in some.values()} for some in (before, after))
+    assert len(new - old) == 2
+    assert set(runs) <= {f"{run['tab']}/{run['run']}" for run in webui.runs()}
+    job = {**QUICK, "prompt": "a red circle", "negative_prompt": "blue, green", "seed": 77}
+    for tab, more in MORE.items():
+        for run in (before[tab], after[tab]):
+            shown = selected(webui, run)
+            assert shown["resume"]["visible"] is (tab == "txt2img")
+            assert shown["resume_img2img"]["visible"] is (tab == "img2img")
+            number = said(shown["again"])["Pin Go on with run"]
+            status, answer = webui.pin([{"resume": number}], tab, **job, **more)
+            assert status == 200, answer
+            found = next(one for one in webui.runs() if f"{one['tab']}/{one['run']}" == run)
+            assert found["state"] == "finished" and webui.picture(found, found["thumbnails"][0]).size
+    number = before["txt2img"].partition("/")[2]
+    assert webui.pin([{**SHORT, "pin_to_run": number}], **job)[0] == 200
+    assert webui.runs()[0]["tab"] == "samples" and webui.runs()[0]["target"]["source"] == "images"

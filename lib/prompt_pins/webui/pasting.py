@@ -8,10 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from ..store import Record, RunFolder
+from ..store import RunFolder
 from ..store.pictures import pictures
 from . import infotext
 from .declared import LEAVE_OUT
+from .library import TabRuns
 
 FIRST = "1"
 """The picture of a map that is chosen at first."""
@@ -25,14 +26,19 @@ AGAIN = {"pin": "Run again", "words": "Measure again", "map": "Map again"}
 """What the button *Resume* is called where a run is finished, by its task."""
 
 
-def pasted(tab: str, folder: RunFolder, which: str = FIRST) -> tuple[Any, ...]:
-    """The texts of a run, and the buttons that hand them over."""
+def pasted(runs: TabRuns, folder: RunFolder, which: str = FIRST) -> tuple[Any, ...]:
+    """The texts of a run, and the buttons that hand them over; of `runs` are those of its tab."""
     texts = infotexts(folder, which)
-    return *texts, *switched(texts, resumable(tab, folder))
+    if not runs.names(folder):
+        texts = (texts[0], "", "", "")
+    return *texts, *switched(texts, resumable(runs.tab, folder))
 
 
-def left_behind(record: Record) -> str:
-    """That a run that is begun again wants its target once more: no infotext holds files.  "" where it does not."""
+def left_behind(runs: TabRuns, folder: RunFolder) -> str:
+    """What the user is to know of these buttons, in a sentence: no infotext holds files.  "" for nothing."""
+    record = folder.record()
+    if not runs.names(folder):
+        return f"{runs.root} has another run {folder.path.name}, so that this one's number cannot be used"
     if record.state != "finished" or record.task == "map" or record.of_run:
         return ""
     images = ["target images"] * (record.target_source in ("images", "both"))

@@ -34,6 +34,7 @@ from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
 from .following import Ended
 from .host import Job, WebuiHost, read_job
+from .library import TabRuns
 from .pictures import opened
 from .pinning import begun_earlier, left_one_out, pinned
 from .refusals import RunFailed, in_words
@@ -55,7 +56,7 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     started = time.perf_counter()
     job = read_job(p)
     checkpoints.load(p)
-    runs = Runs(compat.runs_folder(p, is_img2img))
+    runs = TabRuns(compat.runs_folders(), "img2img" if is_img2img else "txt2img")
     console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
         if own.get("resume"):

@@ -15,7 +15,7 @@ from ..store import RunFolder
 from ..store.pictures import pictures
 from ..words import compare as comparing
 from . import compat
-from .library import SORTS, STATES, TASKS
+from .library import SORTS, STATES, TASKS, TabRuns, tab_of
 from .pasting import FIRST, NO_TEXTS, PASTED, left_behind, pasted, switched
 from .routes import PAGE_KEY, library
 from .table import comparison, report, table
@@ -128,8 +128,8 @@ def _refreshed(search: str, state: str, sort: str, task: str) -> str:
 
 
 def _names(selected: str) -> list[tuple[str, str]]:
-    """(tab, number) of each selected run, the latest first.  Raises `PinError`."""
-    names = re.findall(r"(txt2img|img2img)/(\d{8,12})", selected or "")
+    """(place, number) of each selected run, the latest first.  Raises `PinError`."""
+    names = re.findall(r"(txt2img|img2img|samples)/(\d{8,12})", selected or "")
     if not names:
         raise PinError("select a run first")
     return names
@@ -139,12 +139,18 @@ def _selected(selected: str, notation: str) -> tuple[Any, ...]:
     try:
         tab, name = _names(selected)[0]
         folder = library().find(tab, name)
-        record, handed, (field, problem) = folder.record(), pasted(tab, folder), _exported(selected, notation)
-        page, left = "eye/" if record.pending else "index.html", left_behind(record)
+        runs = _runs(tab, folder)
+        record, handed, (field, problem) = folder.record(), pasted(runs, folder), _exported(selected, notation)
+        page, left = "eye/" if record.pending else "index.html", left_behind(runs, folder)
         said = problem or (_said(left) if left else "")
         return report([(tab, name)], page), *handed, _choices(folder), field, said, gr.update(visible=False)
     except PinError as error:
         return _nothing(error)
+
+
+def _runs(place: str, folder: RunFolder) -> TabRuns:
+    """The runs that can be named in a run's tab."""
+    return TabRuns(library().roots, tab_of(place, folder.record()))
 
 
 def _nothing(said: object) -> tuple[Any, ...]:
@@ -163,7 +169,8 @@ def _choices(folder: RunFolder) -> Any:
 def _pictured(selected: str, which: str) -> tuple[Any, ...]:
     try:
         tab, name = _names(selected)[0]
-        return pasted(tab, library().find(tab, name), which)
+        folder = library().find(tab, name)
+        return pasted(_runs(tab, folder), folder, which)
     except PinError:
         return *NO_TEXTS, *switched(NO_TEXTS)
 
@@ -191,7 +198,7 @@ def _opened(selected: str) -> str:
         return _said("this WebUI does not open folders")
     try:
         runs = library()
-        folder = runs.find(*_names(selected)[0]).path if selected else runs.roots["txt2img"]
+        folder = runs.find(*_names(selected)[0]).path if selected else TabRuns(runs.roots, "txt2img").root
         show(str(folder))
     except PinError as error:
         return _said(error)
