@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.webui.client import Webui, encoded
+from tests.webui.conftest import fresh
 
 SHORT = {"generations": 1, "lambda_": 2, "held_out": 0, "finalists": 0, "gifs": False}
 QUICK: dict[str, Any] = {"steps": 4, "batch_size": 2}
@@ -19,6 +20,13 @@ MORE: dict[str, dict[str, Any]] = {"txt2img": {}, "img2img": REDRAWN}
 TEXTS = {"pinned": ("to_txt2img", "to_img2img"), "again": ("resume", "resume_img2img"),
          "measured": ("measure", "measure_img2img"), "around": ("map", "map_img2img")}  # fmt: skip
 """The buttons of the tab by the texts that they hand over."""
+
+
+@pytest.fixture(scope="module")
+def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webui]:
+    """A host with the neighbour that breaks batches."""
+    with fresh(tmp_path_factory.mktemp("tab")) as host:
+        yield host
 
 
 def pressed(webui: Webui, name: str, *values: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, blending, checkpoints, compat, likelihood, neighbours, overrides, samplers, tagger
+from . import assets, blending, checkpoints, compat, history, likelihood, neighbours, overrides, samplers, tagger
 from .parsing import spared
 
 log = logging.getLogger(__name__)
@@ -281,6 +281,7 @@ class WebuiHost:
             with (
                 checkpoints.in_force(title),
                 overrides.in_force(q),
+                history.kept(),
                 spared(compat.prompt_parser()) as parser,
             ):
                 processed = processing.process_images(q)

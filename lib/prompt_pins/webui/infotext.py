@@ -49,6 +49,12 @@ def _number(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def again(folder: RunFolder, record: Record) -> str:
+    """The infotext that prepares a run, an analysis or a map as it began."""
+    own = {**record.config, **record.options, "of_run": record.of_run, "task": record.task}
+    return with_options(original(folder, record), own)
+
+
 def original(folder: RunFolder, record: Record) -> str:
     """The infotext of the user's own prompt, as the run began; never "", which a host takes for its last job's."""
     first, text = record.original, ""

@@ -6,6 +6,7 @@ picture listen to it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -19,7 +20,7 @@ from modules import processing
 
 from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
-from ..errors import HostError, MovedError, OptionError, TargetError
+from ..errors import HostError, MovedError, OptionError, PinError, TargetError
 from ..loss import SCORERS
 from ..loss.tagger import find as find_tagger
 from ..map import work
@@ -29,7 +30,7 @@ from ..run import pin
 from ..run.beginning import picture
 from ..store import Record, RunFolder, Runs
 from ..words import analyze
-from . import checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
+from . import checkpoints, compat, history, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import read_arguments, stored_images
 from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
 from .following import Ended
@@ -79,6 +80,9 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
         processed, more = map_result.result(p, folder, failure)
     else:
         processed = _result(p, folder, failure)
+    if own.get("task") != LEAVE_OUT:  # its options are not this run's
+        with contextlib.suppress(PinError):
+            history.write(infotext.again(folder, record))
     reason = record.reason if failure is None else in_words(failure)
     about = {"run": folder.path.name, "task": record.task, "state": record.state, "reason": reason, **more}
     about |= {"comments": list(p.comments), "seconds": round(time.perf_counter() - started, 3)}
@@ -206,7 +210,7 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")
     if not compat.is_api(p) and texts:
-        text = infotext.with_options(infotext.original(folder, record), record.config)
+        text = infotext.again(folder, record)
         for path in (folder.path / name for name in EXTRAS):
             if path.is_file():
                 images.append(opened(path))
