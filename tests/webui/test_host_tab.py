@@ -62,20 +62,25 @@ def said(text: str) -> dict[str, str]:
     return {key: json.loads(value) if value.startswith('"') else value for key, value in found}
 
 
+def listed(webui: Webui) -> dict[str, dict[str, Any]]:
+    """The runs by what the tab knows them by, the newest first; of one second and two tabs, in any order."""
+    return {f"{run['tab']}/{run['run']}": run for run in webui.runs()}
+
+
 def newest(webui: Webui) -> str:
-    run = webui.runs()[0]
-    return f"{run['tab']}/{run['run']}"
+    return next(iter(listed(webui)))
 
 
 def begun_and_broken(webui: Webui, tab: str, **values: Any) -> tuple[dict[str, Any], str]:
     """What the tab hands over of a run of which nothing was rendered, and the run."""
-    before = len(webui.runs())
+    before = listed(webui)
     values |= {"prompt": "a red circle", "negative_prompt": "blue, green", "seed": 77}
     target = {"target": [encoded((30, 60, 220))]}
-    broken = {"alwayson_scripts": {"breaker": {"args": [f"{tab} {before}", 0]}}}
+    broken = {"alwayson_scripts": {"breaker": {"args": [f"{tab} {len(before)}", 0]}}}
     webui.pin([{**SHORT, **target, "start": "original"}], tab, **values, **broken)
-    assert len(webui.runs()) == before + 1 and webui.runs()[0]["pinned"] is None
-    return selected(webui, newest(webui)), newest(webui)
+    ((name, run),) = ((name, run) for name, run in listed(webui).items() if name not in before)
+    assert run["pinned"] is None
+    return selected(webui, name), name
 
 
 @pytest.mark.parametrize("chosen", ["", "txt2img/00009999", "txt2img/x"])
@@ -105,7 +110,7 @@ def test_a_run_of_which_nothing_was_rendered_goes_on_from_the_tab(webui: Webui, 
     body = {**more, **asked, "prompt": "a red circle", "negative_prompt": "blue, green"}
     status, answer = webui.pin([{"resume": number}], tab, **body)
     assert status == 200, answer
-    assert webui.runs()[0]["state"] == "finished" and webui.runs()[0]["pinned"] is not None
+    assert listed(webui)[run]["state"] == "finished" and listed(webui)[run]["pinned"] is not None
     wrong = webui.pin([{"resume": number}], tab, **{**body, "steps": 8})
     assert wrong[0] == 422 and "steps" in str(wrong[1])
     whole = selected(webui, run)
@@ -155,7 +160,7 @@ def test_runs_of_both_tabs_in_one_folder(webui: Webui, request: pytest.FixtureRe
     assert [run.partition("/")[0] for run in runs] == ["txt2img", "img2img", "samples", "samples"]
     old, new = ({run.partition("/")[2] for run in some.values()} for some in (before, after))
     assert len(new - old) == 2
-    assert set(runs) <= {f"{run['tab']}/{run['run']}" for run in webui.runs()}
+    assert set(runs) <= set(listed(webui))
     job = {**QUICK, "prompt": "a red circle", "negative_prompt": "blue, green", "seed": 77}
     for tab, more in MORE.items():
         for run in (before[tab], after[tab]):
@@ -165,7 +170,7 @@ def test_runs_of_both_tabs_in_one_folder(webui: Webui, request: pytest.FixtureRe
             number = said(shown["again"])["Pin Go on with run"]
             status, answer = webui.pin([{"resume": number}], tab, **job, **more)
             assert status == 200, answer
-            found = next(one for one in webui.runs() if f"{one['tab']}/{one['run']}" == run)
+            found = listed(webui)[run]
             assert found["state"] == "finished" and webui.picture(found, found["thumbnails"][0]).size
     number = before["txt2img"].partition("/")[2]
     assert webui.pin([{**SHORT, "pin_to_run": number}], **job)[0] == 200
