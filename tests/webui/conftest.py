@@ -105,6 +105,7 @@ def stand_in(folder: Path, settings: dict[str, str]) -> Iterator[Webui]:
     (folder / "models" / "Lora").mkdir(parents=True)
     (folder / "models" / "prompt-pins-embedded.safetensors").write_bytes(b"stands for the checkpoint")
     places = {"STAND_IN_OUTPUTS": str(folder / "outputs"), "STAND_IN_MODELS": str(folder / "models")}
+    places["STAND_IN_DATA"] = str(folder)
     own = {**places, "GRADIO_ANALYTICS_ENABLED": "False", **settings}
     port = _free_port()
     with _started([sys.executable, str(STAND_IN), str(port)], folder, folder, own) as server:

@@ -17,8 +17,8 @@ import pytest
 from prompt_pins.run.likely import ASKING
 
 from tests.patience import HUNG
-from tests.webui.client import Webui, encoded
-from tests.webui.conftest import fresh
+from tests.webui.client import SMALL, Webui, encoded
+from tests.webui.conftest import fresh, stand_in
 
 OLD = {"samples_format": "png", "show_progress_type": "Approx cheap", "live_previews_enable": True, "long ago": 7}
 SHORT = {"generations": 1, "lambda_": 3, "held_out": 0, "finalists": 0, "gifs": False}
@@ -121,6 +121,38 @@ def test_interrupted_while_the_model_is_asked(webui: Webui, place: Path) -> None
     status, whole = webui.pin([options], prompt=prompt, **QUICK)
     assert status == 200 and whole["images"] == resumed["images"]
     assert [line["misfits"] for line in webui.journal(webui.runs()[0]) if line["kind"] == "likely"] == found != []
+
+
+def test_the_last_jobs_parameters_are_the_users_own(webui: Webui, place: Path) -> None:
+    """What the host's button ↙ pastes; the host writes it for each batch."""
+    last = place / "params.txt"
+    webui.render(**QUICK, prompt="something else")
+    before = last.read_text("utf-8")
+    assert before.startswith("something else\n")
+    for more in ({"sampler_name": "Euler", **beside(breaker=["history", 0])}, {"override_settings": {"emphases": 1}}):
+        assert webui.pin([{**SHORT, "target": BLUE}], **QUICK, **more)[0] != 200
+        assert last.read_text("utf-8") == before
+    assert "interrupted" in told(interrupted(webui, lambda: None))["reason"]
+    begun = last.read_text("utf-8")
+    assert begun.startswith(f"{SMALL['prompt']}\nSteps: 4, ") and "Seed: 5," in begun
+    assert "Script: Prompt pinning" in begun and "Pin Number of generations: 30" in begun
+    last.unlink()
+    assert webui.pin([{**SHORT, "target": BLUE}], **QUICK, **beside(breaker=["none", 0]))[0] != 200
+    assert not last.exists()
+    words = {"task": "words", "by": "likelihood", "target": BLUE}
+    assert webui.pin([words], **QUICK, prompt="a red circle")[0] == 200
+    text = last.read_text("utf-8")
+    assert (
+        text.startswith("a red circle\nSteps: 4, ") and "Pin Task: words" in text and "Sampler: Prompt pins" not in text
+    )
+
+
+def test_parameters_that_the_host_does_not_keep(webui: Webui, tmp_path: Path) -> None:
+    if webui.real:
+        pytest.skip("a host with --no-prompt-history is needed")
+    with stand_in(tmp_path, {"STAND_IN_DATA": ""}) as host:
+        assert host.pin([SHORT], **QUICK)[0] == 200
+    assert not (tmp_path / "params.txt").exists()
 
 
 @pytest.mark.parametrize("value", ["None", "Ignore"])

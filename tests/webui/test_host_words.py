@@ -76,8 +76,9 @@ def test_the_words_of_a_finished_run_against_its_own_target(webui: Webui) -> Non
     small = {"generations": 1, "lambda_": 3, "held_out": 0, "finalists": 0, "target": [encoded((30, 60, 220))]}
     assert webui.pin([small], **QUICK)[0] == 200
     run = webui.runs(task="pin")[0]
-    measured(webui, {"of_run": run["run"]}, prompt="something else")
+    found = measured(webui, {"of_run": run["run"]}, prompt="something else")
     words = webui.runs(task="words")[0]
+    assert webui.journal(words)[0]["of_run"] == run["run"] and f"Pin Words of run: {run['run']}" in found["texts"][0]
     assert words["prompt"] == run["pinned"]["prompt"] and words["target"]["source"] == "images"
     kept = [webui.picture(one, one["target"]["images"][0]) for one in (run, words)]
     assert np.array_equal(*kept)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prompt_pins.errors import OptionError, PinError, StoreError
 from prompt_pins.report.summary import summarised
-from prompt_pins.store import Candidate, Generation, RunFolder, Runs, to_json
-from prompt_pins.webui.library import Library
+from prompt_pins.store import Candidate, Generation, RunFolder, Runs, replay, to_json
+from prompt_pins.webui.library import Library, TabRuns, tab_of
 from prompt_pins.webui.table import report, table
 
 MARKUP = "<img src=x onerror=alert(1)> & 'quotes' \"double\""
@@ -58,6 +58,38 @@ def test_search_state_and_order(library: Library) -> None:
 def test_one_folder_for_both_tabs_is_listed_once(library: Library) -> None:
     root = library.roots["txt2img"]
     assert len(Library({"txt2img": root, "img2img": root}).summaries()) == 2
+
+
+def test_the_numbers_of_a_tab_whose_folder_is_another_one_now(library: Library, tmp_path: Path) -> None:
+    roots = {**library.roots, "samples": tmp_path / "s" / "prompt_pins"}
+    before, runs = TabRuns(library.roots, "img2img"), TabRuns(roots, "img2img")
+    assert before.root == roots["img2img"] and runs.root == roots["samples"]
+    assert runs.find("0").path == roots["img2img"] / "00000000"
+    assert all(TabRuns(roots, tab).names(library.find(tab, "0")) for tab in library.roots)
+    assert (before.claim().path.name, runs.claim().path) == ("00000001", roots["samples"] / "00000002")
+    with pytest.raises(StoreError, match=str(roots["samples"])):
+        runs.find("7")
+    make_run(roots["samples"], 4, "of both tabs", 0.1)  # as a version left it that gave numbers folder by folder
+    assert runs.find("0").path == roots["samples"] / "00000000"
+    assert not runs.names(library.find("img2img", "0"))
+    both = Library(roots)
+    assert {f"{run['tab']}/{run['run']}" for run in both.summaries()} == {
+        "txt2img/00000000", "txt2img/00000001", "img2img/00000000", "samples/00000000"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("place", "host", "tab"),
+    [
+        ("samples", {"image_to_image": True}, "img2img"),
+        ("txt2img", {"image_to_image": True}, "img2img"),
+        ("img2img", {"image_to_image": False}, "txt2img"),
+        ("img2img", {}, "img2img"),
+        ("samples", {}, "txt2img"),
+    ],
+)
+def test_a_run_says_itself_of_which_tab_it_is(place: str, host: dict[str, Any], tab: str) -> None:
+    assert tab_of(place, replay([{"kind": "run", "config": {}, "host": host, "time": ""}])) == tab
 
 
 def test_the_pace_is_of_the_latest_run_that_has_come_to_rest(library: Library) -> None:

@@ -6,6 +6,7 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis; "map") and its options
                 of a map: points, the weights of its candidates, and of_run, the run that they are of ("": of none)
+                of an analysis: of_run, the run whose target it has (absent: of none; before 0.2.0 never written)
     target      source, images, weights (absent: all alike), payloads (images of each; absent in a plain run)
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
@@ -167,7 +168,7 @@ class Record:
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.  target_counts: how many are each payload's; () in a plain run.
     task: "pin", or "words" for an analysis and "map" for a map, which have `options`.
-    of_run: of a map, the run whose candidates it shows, "" for none.
+    of_run: of a map, the run whose candidates it shows; of an analysis, the run whose target it has; "" for none.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
     unranked, questions, verdicts: of a run by eye; what was rendered, also what has its loss since.
     """

@@ -115,17 +115,14 @@ def host_defaults() -> dict[str, Any]:
     return {**known, **{name: value for name, value in forks.items() if value is not None}}
 
 
-def output_folder(p: Any, is_img2img: bool) -> Path:
-    """Where this tab's images go."""
-    if p is not None and p.outpath_samples:
-        return Path(p.outpath_samples)
-    own = shared.opts.outdir_img2img_samples if is_img2img else shared.opts.outdir_txt2img_samples
-    return Path(getattr(shared.opts, "outdir_samples", "") or own)
+def runs_folders() -> dict[str, Path]:
+    """Where runs lie: each tab's folder, and "samples", the one that a setting names for both; new ones go there.
 
-
-def runs_folder(p: Any, is_img2img: bool) -> Path:
-    """The folder of all runs of a tab."""
-    return output_folder(p, is_img2img) / "prompt_pins"
+    A job's own `outpath_samples` is not asked: of the same tab it is another one in the API, which ignores the setting.
+    """
+    names = ("txt2img", "img2img", *(["samples"] if setting("outdir_samples", "") else []))
+    own = {name: "outdir_samples" if name == "samples" else f"outdir_{name}_samples" for name in names}
+    return {name: Path(setting(option, "")) / "prompt_pins" for name, option in own.items()}
 
 
 def scorers_folder() -> Path:

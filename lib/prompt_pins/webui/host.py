@@ -19,14 +19,29 @@ from ..host import Batch, Misfits, Recipe, Tagger, View, checked_settings
 from ..merge.blocks import weights_of
 from ..sampling import ForkOptions, fork_schedule, independent_levels
 from ..store import Record
-from . import assets, blending, checkpoints, compat, extent, likelihood, neighbours, overrides, samplers, tagger
+from . import (
+    assets,
+    blending,
+    checkpoints,
+    compat,
+    extent,
+    history,
+    likelihood,
+    neighbours,
+    overrides,
+    samplers,
+    tagger,
+)
 from .job import Job
 from .parsing import spared
 
 log = logging.getLogger(__name__)
 
 MAX_COMMENTS = 8
-SAME = ("checkpoint", "scheduler", "size", "image_to_image", "source", "hires_fix", "denoising_strength")
+SAME = (
+    "checkpoint", "scheduler", "size", "image_to_image", "source", "hires_fix", "denoising_strength",
+    "steps", "width", "height",
+)  # fmt: skip
 """What must be as it was when a run goes on, besides `assets`; sampler, steps, seed and the like must, too.
 
 A denoising strength counts where something is denoised: in image to image, and with hires fix.
@@ -62,6 +77,7 @@ class WebuiHost:
             "checkpoint": str(getattr(shared.opts, "sd_model_checkpoint", "") or ""),
             "scheduler": str(getattr(p, "scheduler", "") or ""),
             "size": list(extent.image_size(p)),
+            **{name: int(getattr(p, name)) for name in ("steps", "width", "height")},  # as the host's own fields say
             "image_to_image": bool(getattr(p, "init_images", None)),
             "source": _digest([*(getattr(p, "init_images", None) or []), getattr(p, "image_mask", None)]),
             "denoising_strength": getattr(p, "denoising_strength", None),
@@ -223,6 +239,7 @@ class WebuiHost:
             with (
                 checkpoints.in_force(title),
                 overrides.in_force(q),
+                history.kept(),
                 spared(compat.prompt_parser()) as parser,
             ):
                 processed = processing.process_images(q)

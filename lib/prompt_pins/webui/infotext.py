@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modules import images as host_images
+from modules import shared
 from PIL import Image
 
 from ..config.presets import chosen
@@ -15,6 +16,14 @@ from . import compat
 from .declared import Shown, shown
 
 TITLE = "Prompt pinning"
+JOB = {
+    "hr_scale": "Hires upscale", "hr_second_pass_steps": "Hires steps", "hr_upscaler": "Hires upscaler",
+    "hr_sampler_name": "Hires sampler", "hr_scheduler": "Hires schedule type", "hr_prompt": "Hires prompt",
+    "hr_negative_prompt": "Hires negative prompt", "hr_cfg": "Hires CFG Scale", "image_cfg_scale": "Image CFG scale",
+    "distilled_cfg_scale": "Distilled CFG Scale", "refiner_switch_at": "Refiner switch at", "tiling": "Tiling",
+    "mask_blur": "Mask blur", "subseed_strength": "Variation seed strength",
+}  # fmt: skip
+"""What infotexts call the job's own values of `assets`."""
 
 
 def with_options(text: str, config: Mapping[str, Any]) -> str:
@@ -40,14 +49,45 @@ def _number(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def again(folder: RunFolder, record: Record) -> str:
+    """The infotext that prepares a run, an analysis or a map as it began."""
+    own = {**record.config, **record.options, "of_run": record.of_run, "task": record.task}
+    return with_options(original(folder, record), own)
+
+
 def original(folder: RunFolder, record: Record) -> str:
-    """The infotext of the user's own prompt, as the run began; "" if it was never rendered."""
-    first = record.original
+    """The infotext of the user's own prompt, as the run began; never "", which a host takes for its last job's."""
+    first, text = record.original, ""
     if record.unchanged is not None and record.unchanged.images:
-        return as_begun(_read(folder, record.unchanged.images[0]), record.config)
-    if first is None or not first.images:
-        return ""
-    return as_begun(of_image(folder, first), record.config)
+        text = _read(folder, record.unchanged.images[0])
+    elif first is not None and first.images:
+        text = of_image(folder, first)
+    return as_begun(text or unrendered(record), record.config)
+
+
+def unrendered(record: Record) -> str:
+    """The infotext of a run's own prompt by what was written down of its job: where there is no image of it."""
+    config, host = record.config, record.host
+    job, settings = host.get("job") or {}, host.get("settings") or {}
+    size = [host.get(name, own) for name, own in zip(("width", "height"), host.get("size") or (), strict=False)]
+    seed, redrawn = config.get("seed"), host.get("image_to_image") or host.get("hires_fix")
+    values = {
+        "Steps": host.get("steps", config.get("steps")),
+        "Sampler": config.get("sampler"),
+        "Schedule type": host.get("scheduler"),
+        "CFG scale": config.get("cfg_scale"),
+        "Seed": job.get("seed", 0) if job.get("subseed_strength") else seed,
+        "Size": "x".join(map(str, size)),
+        "Variation seed": seed if job.get("subseed_strength") else None,
+        "Denoising strength": host.get("denoising_strength") if redrawn else None,
+        **{label: job.get(name) for name, label in JOB.items()},
+    }
+    for name, value in settings.items():
+        label = getattr(shared.opts.data_labels.get(name), "infotext", None)
+        values |= {label: value} if label else {}
+    quote = compat.infotext_module().quote
+    line = ", ".join(f"{key}: {quote(_number(value))}" for key, value in values.items() if value not in (None, ""))
+    return with_prompts(line, (str(config.get("prompt") or ""), str(config.get("negative_prompt") or "")))
 
 
 def with_prompts(text: str, prompts: tuple[str, str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import OptionError, StoreError, reason
 from ..report.index import FIRST, build_index
 from ..report.summary import summarised
-from ..store import RunFolder, Runs
+from ..store import Record, RunFolder, Runs
 from ..store.folder import LOCK, has
 from ..store.lock import FolderLock
 
@@ -30,8 +30,44 @@ RECENT = 8
 """How many of a folder's runs are looked at for their pace."""
 
 
+class TabRuns(Runs):
+    """The runs that a tab's numbers name: in the folder where its new ones go, else in another folder of the host's.
+
+    A new one gets a number that none of the folders has.
+    """
+
+    def __init__(self, roots: Mapping[str, Path], tab: str) -> None:
+        super().__init__(roots.get("samples", roots[tab]))
+        self.tab = tab
+        self._others = [roots[tab], *roots.values()] if "samples" in roots else []
+
+    def numbers(self) -> list[int]:
+        """Those of all folders."""
+        return sorted({*super().numbers(), *(number for root in self._others for number in _numbers(root))})
+
+    def find(self, name: str) -> RunFolder:
+        """As in one folder."""
+        try:
+            return super().find(name)
+        except StoreError:
+            for root in self._others:
+                with contextlib.suppress(StoreError):
+                    return Runs(root).find(name)
+            raise
+
+    def names(self, folder: RunFolder) -> bool:
+        """Whether its number means this run, and not another one of that number."""
+        return os.path.realpath(self.find(folder.path.name).path) == os.path.realpath(folder.path)
+
+
+def tab_of(place: str, record: Record) -> str:
+    """The tab that made a run: by what the run says itself, as both tabs may share a folder; else by its place."""
+    redrawn = record.host.get("image_to_image", place == "img2img")
+    return "img2img" if redrawn else "txt2img"
+
+
 class Library:
-    """All runs of one or more folders, by tab ("txt2img", "img2img")."""
+    """All runs of one or more folders, by their place: a tab ("txt2img", "img2img") or "samples", which is both's."""
 
     def __init__(self, roots: Mapping[str, Path]) -> None:
         self.roots = dict(roots)

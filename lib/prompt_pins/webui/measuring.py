@@ -15,7 +15,6 @@ from PIL import Image
 
 from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError, PinError
-from ..loss import Target
 from ..report import build_analysis
 from ..store import Measured, RunFolder, Runs, events
 from ..store.folder import ANALYSIS
@@ -47,10 +46,14 @@ def with_prompt(job: Job, values: Mapping[str, Any]) -> Job:
 
 
 def begin(
-    config: RunConfig, options: Mapping[str, Any], host: WebuiHost, runs: Runs, targets: tuple[Target, ...] = ()
+    config: RunConfig, options: Mapping[str, Any], host: WebuiHost, runs: Runs, run: Earlier | None = None
 ) -> Ended:
-    """A new analysis.  targets: instead of those that the configuration names.  Raises `PinError`."""
-    return _followed(analyze.start(config, AnalysisOptions(**options), host, runs, targets), config, host)
+    """A new analysis.  run: whose target it has, where the configuration names none.  Raises `PinError`."""
+    targets, of = (), ""
+    if run is not None and not config.target:
+        targets, of = run.targets(config, host), run.folder.path.name
+    begun = analyze.start(config, AnalysisOptions(**options), host, runs, targets, of_run=of)
+    return _followed(begun, config, host)
 
 
 def go_on(folder: RunFolder, config: RunConfig, host: WebuiHost) -> Ended:

@@ -37,7 +37,7 @@ SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 def library() -> Library:
     """The runs of this host, where its settings say now."""
-    return Library({"txt2img": compat.runs_folder(None, False), "img2img": compat.runs_folder(None, True)})
+    return Library(compat.runs_folders())
 
 
 def add_routes(_: Any, app: FastAPI) -> None:

@@ -6,6 +6,7 @@ picture listen to it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -19,7 +20,7 @@ from modules import processing
 
 from ..config import AnalysisOptions, MapOptions, RunConfig
 from ..config.payloads import PIECE
-from ..errors import HostError, MovedError, OptionError, TargetError
+from ..errors import HostError, MovedError, OptionError, PinError, TargetError
 from ..loss import SCORERS
 from ..loss.tagger import find as find_tagger
 from ..map import work
@@ -29,12 +30,13 @@ from ..run import pin
 from ..run.beginning import picture
 from ..store import Record, RunFolder, Runs
 from ..words import analyze
-from . import checkpoints, compat, infotext, map_result, mapping, measuring, overrides, tagger, words_result
+from . import checkpoints, compat, history, infotext, map_result, mapping, measuring, overrides, tagger, words_result
 from .arguments import RUN_OR_PICTURE, read_arguments, stored_images
 from .declared import ANALYSIS, LEAVE_OUT, MAP, SCRIPT, ScriptOptions
 from .following import Ended
 from .host import WebuiHost
 from .job import Job, read_job
+from .library import TabRuns
 from .pictures import opened
 from .pinning import begun_earlier, left_one_out, pinned
 from .refusals import RunFailed, in_words
@@ -54,7 +56,7 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
     started = time.perf_counter()
     job = read_job(p)
     checkpoints.load(p)
-    runs = Runs(compat.runs_folder(p, is_img2img))
+    runs = TabRuns(compat.runs_folders(), "img2img" if is_img2img else "txt2img")
     console = own.get("cma_logging") is not False
     with tempfile.TemporaryDirectory(prefix="prompt-pins-") as inbox:
         if own.get("resume"):
@@ -77,6 +79,9 @@ def run_job(p: Any, values: Sequence[Any], given: int | None, is_img2img: bool) 
         processed, more = map_result.result(p, folder, failure)
     else:
         processed = _result(p, folder, failure)
+    if own.get("task") != LEAVE_OUT:  # its options are not this run's
+        with contextlib.suppress(PinError):
+            history.write(infotext.again(folder, record))
     reason = record.reason if failure is None else in_words(failure)
     about = {"run": folder.path.name, "task": record.task, "state": record.state, "reason": reason, **more}
     about |= {"comments": list(p.comments), "seconds": round(time.perf_counter() - started, 3)}
@@ -109,8 +114,7 @@ def _begun(
     config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
     host.expects(config)
     if words:
-        targets = run.targets(config, host) if run is not None and not config.target else ()
-        return host, measuring.begin(config, more[0], host, runs, targets)
+        return host, measuring.begin(config, more[0], host, runs, run)
     if mapped:
         return host, mapping.begin(config, more[1], host, runs, of_run)
     return host, pinned(lambda: pin.start(config, host, runs), config, host, console)
@@ -206,7 +210,7 @@ def _result(p: Any, folder: RunFolder, failure: Exception | None) -> Any:
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; lambda_ sets the number of batches")
     if not compat.is_api(p) and texts:
-        text = infotext.with_options(infotext.original(folder, record) or texts[0], record.config)
+        text = infotext.again(folder, record)
         for path in (folder.path / name for name in EXTRAS):
             if path.is_file():
                 images.append(opened(path))

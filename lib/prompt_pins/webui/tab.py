@@ -14,17 +14,15 @@ from ..report.notations import FORMATS, export
 from ..store import RunFolder
 from ..store.pictures import pictures
 from ..words import compare as comparing
-from . import compat, infotext
-from .declared import LEAVE_OUT
-from .library import SORTS, STATES, TASKS
+from . import compat
+from .library import SORTS, STATES, TASKS, TabRuns, tab_of
+from .pasting import FIRST, NO_TEXTS, PASTED, left_behind, pasted, switched
 from .routes import PAGE_KEY, library
 from .table import comparison, report, table
 
 TAB = "prompt_pins"
 SHOWN = dict(zip(("everything", "runs", "analyses", "maps"), TASKS, strict=True))
 NARROW = 120
-FIRST = "1"
-"""The picture of a map that is chosen at first."""
 ACTIONS = {
     "to_txt2img": "→ txt2img", "to_img2img": "→ img2img", "style": "Save style", "resume": "Resume",
     "resume_img2img": "Resume", "measure": "Measure words", "measure_img2img": "Measure words", "map": "Map",
@@ -72,29 +70,21 @@ def _build() -> None:
     for trigger in (refresh.click, search.submit, state.change, sort.change, task.change):
         trigger(_refreshed, inputs=filters, outputs=[runs])
     texts = [pinned, again, measured, around]
-    buttons = [b["resume"], b["resume_img2img"], b["measure"], b["measure_img2img"], b["map"], b["map_img2img"]]
-    chosen = [shown, *texts, *buttons, which, exported, message, b["really_delete"]]
+    handed = [*texts, *(b[name] for name in PASTED)]
+    chosen = [shown, *handed, which, exported, message, b["really_delete"]]
     select.click(_selected, inputs=[selected, notation], outputs=chosen)
-    which.change(_pictured, inputs=[selected, which], outputs=texts)
+    which.change(_pictured, inputs=[selected, which], outputs=handed)
     notation.change(_exported, inputs=[selected, notation], outputs=[exported, message])
     b["folder"].click(_opened, inputs=[selected], outputs=[message])
     b["style"].click(_styled, inputs=[selected], outputs=[message])
     b["compare"].click(_compared, inputs=[selected], outputs=[shown, message])
     b["delete"].click(_asked, inputs=[selected], outputs=[message, b["really_delete"]])
-    b["really_delete"].click(_deleted, inputs=[selected, *filters], outputs=[runs, shown, message, b["really_delete"]])
+    b["really_delete"].click(_deleted, inputs=[selected, *filters], outputs=[runs, *chosen])
     paste = compat.infotext_module()
-    for button, text, tab in (
-        (b["to_txt2img"], pinned, "txt2img"),
-        (b["to_img2img"], pinned, "img2img"),
-        (b["resume"], again, "txt2img"),
-        (b["resume_img2img"], again, "img2img"),
-        (b["measure"], measured, "txt2img"),
-        (b["measure_img2img"], measured, "img2img"),
-        (b["map"], around, "txt2img"),
-        (b["map_img2img"], around, "img2img"),
-    ):
+    for name, text in PASTED.items():
+        tab = "img2img" if name.endswith("img2img") else "txt2img"
         paste.register_paste_params_button(
-            paste.ParamBinding(paste_button=button, tabname=tab, source_text_component=text)
+            paste.ParamBinding(paste_button=b[name], tabname=tab, source_text_component=texts[text])
         )
 
 
@@ -109,6 +99,7 @@ def _action_row() -> dict[str, Any]:
                 variant="stop" if name == "really_delete" else "secondary",
                 min_width=NARROW,
                 visible=_may_open() if name == "folder" else not hidden,
+                interactive=name not in PASTED,
                 elem_id=f"prompt_pins_{name}",
             )
     return made
@@ -137,23 +128,35 @@ def _refreshed(search: str, state: str, sort: str, task: str) -> str:
 
 
 def _names(selected: str) -> list[tuple[str, str]]:
-    """(tab, number) of each selected run, the latest first.  Raises `PinError`."""
-    names = re.findall(r"(txt2img|img2img)/(\d{8,12})", selected or "")
+    """(place, number) of each selected run, the latest first.  Raises `PinError`."""
+    names = re.findall(r"(txt2img|img2img|samples)/(\d{8,12})", selected or "")
     if not names:
         raise PinError("select a run first")
     return names
 
 
 def _selected(selected: str, notation: str) -> tuple[Any, ...]:
-    hidden = gr.update(visible=False)
     try:
         tab, name = _names(selected)[0]
         folder = library().find(tab, name)
-        texts = _infotexts(folder), _resumable(tab, folder), _exported(selected, notation)
-        page = "eye/" if folder.record().pending else "index.html"
-        return report([(tab, name)], page), *texts[0], *texts[1], _choices(folder), *texts[2], hidden
+        runs = _runs(tab, folder)
+        record, handed, (field, problem) = folder.record(), pasted(runs, folder), _exported(selected, notation)
+        page, left = "eye/" if record.pending else "index.html", left_behind(runs, folder)
+        said = problem or (_said(left) if left else "")
+        return report([(tab, name)], page), *handed, _choices(folder), field, said, gr.update(visible=False)
     except PinError as error:
-        return "", *[""] * 4, *[gr.update()] * 6, hidden, hidden, _said(error), hidden
+        return _nothing(error)
+
+
+def _runs(place: str, folder: RunFolder) -> TabRuns:
+    """The runs that can be named in a run's tab."""
+    return TabRuns(library().roots, tab_of(place, folder.record()))
+
+
+def _nothing(said: object) -> tuple[Any, ...]:
+    """No run is shown, and no button has anything to hand over."""
+    hidden = gr.update(visible=False)
+    return "", *NO_TEXTS, *switched(NO_TEXTS), hidden, hidden, _said(said), hidden
 
 
 def _choices(folder: RunFolder) -> Any:
@@ -163,11 +166,13 @@ def _choices(folder: RunFolder) -> Any:
     return gr.update(choices=numbers or [FIRST], value=FIRST, visible=count > 0)
 
 
-def _pictured(selected: str, which: str) -> tuple[str, str, str, str]:
+def _pictured(selected: str, which: str) -> tuple[Any, ...]:
     try:
-        return _infotexts(library().find(*_names(selected)[0]), which)
+        tab, name = _names(selected)[0]
+        folder = library().find(tab, name)
+        return pasted(_runs(tab, folder), folder, which)
     except PinError:
-        return "", "", "", ""
+        return *NO_TEXTS, *switched(NO_TEXTS)
 
 
 def _exported(selected: str, notation: str) -> tuple[Any, str]:
@@ -193,77 +198,13 @@ def _opened(selected: str) -> str:
         return _said("this WebUI does not open folders")
     try:
         runs = library()
-        folder = runs.find(*_names(selected)[0]).path if selected else runs.roots["txt2img"]
+        folder = runs.find(*_names(selected)[0]).path if selected else TabRuns(runs.roots, "txt2img").root
         show(str(folder))
     except PinError as error:
         return _said(error)
     except OSError as error:
         return _said(f"there is no file manager: {reason(error)}")
     return ""
-
-
-def _resumable(tab: str, folder: RunFolder) -> tuple[Any, ...]:
-    """The buttons that bring a run's parameters back, to go on, to measure its words or to map its candidates.
-
-    Of payloads: to leave each out.  Of a map: to pin to a picture, and to keep within it.  Those of the run's tab are
-    shown.
-    """
-    record = folder.record()
-    again = {"words": "Measure again", "map": "Map again"}.get(record.task, "Run again")
-    label = again if record.state == "finished" else "Resume"
-    is_map = record.task == "map"
-    more = bool(pictures(folder)) if is_map else record.task == "pin" and record.state == "finished"
-    names = ("Pin to this picture", "Keep within it") if is_map else ("Measure words", "Map")
-    if record.target_counts:
-        names, more = ("Leave one out", ""), more and len(record.target_counts) > 1 and record.held is not None
-    tabs = ("txt2img", "img2img")
-    resume = [gr.update(value=label, visible=tab == own) for own in tabs]
-    shown = ((name, bool(name) and more and tab == own) for name in names for own in tabs)
-    return (*resume, *(gr.update(value=name, visible=visible) for name, visible in shown))
-
-
-def _infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str]:
-    """Infotexts of a run: its pinned prompt, what goes on with it, what measures its words, what maps its candidates.
-
-    Of payloads: the third leaves each out, and there is no fourth.  Of an analysis: the prompt, what goes on with it,
-    and nothing.  Of a map: of picture `which`, what goes on with the map, what pins to the picture, and what keeps
-    within it.
-    """
-    record = folder.record()
-    own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
-    if record.task == "words":
-        return own, infotext.with_options(own, {**record.config, **record.options, **number, "task": "words"}), "", ""
-    if record.task == "map":
-        if own:  # with the marks that say what varies, which an image's prompt has lost
-            own = infotext.with_prompts(own, (record.config["prompt"], record.config.get("negative_prompt") or ""))
-        more = number or {"of_run": record.of_run}
-        again = infotext.with_options(own, {**record.config, **record.options, **more, "task": "map"})
-        return _of_picture(folder, own, again, which)
-    best = record.best
-    if best is None or not best.images:
-        return "", "", "", ""
-    pinned = infotext.of_image(folder, best)
-    again = infotext.with_options(own, {**record.config, **number})
-    if record.state != "finished":
-        return pinned, again, "", ""
-    if record.target_counts:
-        leave = {**record.config, "task": LEAVE_OUT, "of_run": folder.path.name}
-        return pinned, again, infotext.with_options(own, leave), ""
-    words = {**record.config, "vary_settings": [], "task": "words", "of_run": folder.path.name}
-    candidates = {**record.config, "warm_start": "", "task": "map", "of_run": folder.path.name}
-    return pinned, again, infotext.with_options(pinned, words), infotext.with_options(own, candidates)
-
-
-def _of_picture(folder: RunFolder, own: str, again: str, which: str) -> tuple[str, str, str, str]:
-    """What `_infotexts` tells of a map."""
-    config, found = folder.record().config, pictures(folder)
-    if not (which.isdecimal() and 0 < int(which) <= len(found)):
-        return "", again, "", ""
-    number, chosen = f"{folder.path.name}/{which}", found[int(which) - 1]
-    texts = [infotext.with_prompts(own, prompts) for prompts in (chosen.prompts, chosen.kept)]
-    within = {**config, "warm_start": number}
-    pin = infotext.with_options(own, {**within, "pin_to_run": number})
-    return texts[0], again, pin, infotext.with_options(texts[1], within)
 
 
 def _styled(selected: str) -> str:
@@ -302,14 +243,14 @@ def _asked(selected: str) -> tuple[str, Any]:
         return _said(error), gr.update(visible=False)
 
 
-def _deleted(selected: str, *filters: str) -> tuple[str, str, str, Any]:
+def _deleted(selected: str, *filters: str) -> tuple[Any, ...]:
     try:
         tab, name = _names(selected)[0]
         library().delete(tab, name)
         said = f"run {name} is gone"
     except PinError as error:
         said = str(error)
-    return _refreshed(*filters), "", _said(said), gr.update(visible=False)
+    return _refreshed(*filters), *_nothing(said)
 
 
 def _said(message: object) -> str:

@@ -41,8 +41,7 @@ def result(p: Any, folder: RunFolder, failure: Exception | None) -> tuple[Any, d
 
 def processed(p: Any, folder: RunFolder, record: Record, images: list[Any]) -> Any:
     """The `Processed` of a task that pins nothing: these images, with the infotext that begins it again."""
-    own = {**record.config, **record.options, "of_run": record.of_run, "task": record.task}
-    text = infotext.with_options(infotext.original(folder, record), own)
+    text = infotext.again(folder, record)
     if compat.batch_count(p) > 1:
         compat.comment(p, "Prompt pinning: batch count was ignored; the task sets the number of batches")
     seed = int(record.config.get("seed", p.seed))

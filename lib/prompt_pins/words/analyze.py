@@ -37,11 +37,13 @@ def start(
     runs: Runs,
     targets: tuple[Target, ...] = (),
     wanted: Sequence[str] = (),
+    of_run: str = "",
 ) -> Iterator[Event]:
     """Measure every word that may vary, in a new folder of `runs`.
 
     targets: instead of those that the configuration names.  wanted: the phrases that `auto` splits, as an earlier
-    analysis has split them.  Raises `PinError` for input that cannot be used, before a folder is made.
+    analysis has split them.  of_run: the run of `runs` that the targets are of.  Raises `PinError` for input that
+    cannot be used, before a folder is made.
     """
     if config.many:
         raise OptionError("payload", list(config.payload), "no payload and no piece: words are measured on one prompt")
@@ -49,7 +51,7 @@ def start(
     if options.by == "images":
         check_loss(config, host)
     targets = targets or read_targets(config, host)
-    return _events(config, options, host, runs.claim(), found, targets, tuple(wanted))
+    return _events(config, options, host, runs.claim(), found, targets, tuple(wanted), of_run)
 
 
 def resume(folder: RunFolder, host: Host) -> Iterator[Event]:
@@ -71,9 +73,10 @@ def _events(
     found: Parts,
     targets: tuple[Target, ...] | None = None,
     wanted: tuple[str, ...] = (),
+    of_run: str = "",
 ) -> Iterator[Event]:
     with folder.working() as journal:
-        yield from _Work(config, options, host, folder, journal, found, targets, wanted).work()
+        yield from _Work(config, options, host, folder, journal, found, targets, wanted, of_run).work()
 
 
 class _Work:
@@ -89,9 +92,11 @@ class _Work:
         found: Parts,
         targets: tuple[Target, ...] | None,
         wanted: tuple[str, ...],
+        of_run: str,
     ) -> None:
         self.config, self.options, self.host, self.folder = config, options, host, folder
         self.journal, self.parts, self.targets, self.wanted = journal, found, targets, wanted
+        self.of_run = of_run
 
     def work(self) -> Iterator[Event]:
         """All of it, or what is left of it."""
@@ -101,6 +106,7 @@ class _Work:
         else:
             head = {"kind": "run", "version": FORMAT_VERSION, "task": TASK, "config": self.config.to_dict()}
             head |= {"options": vars(self.options), "host": self.host.describe()}
+            head |= {"of_run": self.of_run} if self.of_run else {}
             head |= {"space": axes_json(self.parts.space.axes), "plan": {}, "split": list(self.wanted), "time": now()}
             self.journal.append(head, sync=True)
         record = replay(self.journal.records)

@@ -93,6 +93,7 @@ def rendered(tab: str, runner: Any, defaults: list[Any], request: dict[str, Any]
     with LOCK:
         p = JOBS[tab](**{key: value for key, value in request.items() if value is not None})
         p.is_api, p.scripts, p.script_args = True, runner, list(defaults)
+        p.outpath_samples = getattr(shared.opts, f"outdir_{tab}_samples")  # whatever outdir_samples says
         for script in runner.alwayson_scripts:
             values = beside.get(script.title().lower(), {}).get("args", [])
             p.script_args[script.args_from : script.args_from + len(values)] = values

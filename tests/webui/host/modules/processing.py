@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from . import sd_samplers, shared
+from . import paths, sd_samplers, shared
 from .images import flatten
 from .infotext_utils import quote
 from .rng import ImageRNG
@@ -232,6 +233,8 @@ def _processed(p: Any) -> Processed:
         p.seeds, p.subseeds = p.all_seeds[rows], p.all_subseeds[rows]
         p.rng = ImageRNG((4, p.height // 8, p.width // 8), p.seeds, p.subseeds, p.subseed_strength)
         p.setup_conds()
+        if iteration == 0 and not shared.cmd_opts.no_prompt_history:
+            Path(paths.data_path, "params.txt").write_text(_infotext(p, 0, (p.width, p.height)), "utf-8")
         made = [p.finished(image) for image in shared.sd_model.decode(p.sample())]
         texts += [_infotext(p, row, image.size) for row, image in enumerate(made)]
         images += made

@@ -98,7 +98,8 @@ opts = Options({
 })  # fmt: skip
 opts.add_option("CLIP_stop_at_last_layers", OptionInfo(1, "Clip skip", infotext="Clip skip"))
 state = State()
-cmd_opts = SimpleNamespace(api_auth=os.environ.get("STAND_IN_API_AUTH"), gradio_auth=None)
+cmd_opts = SimpleNamespace(api_auth=os.environ.get("STAND_IN_API_AUTH"), gradio_auth=None,
+                           no_prompt_history=not os.environ.get("STAND_IN_DATA"))  # fmt: skip
 prompt_styles = StyleDatabase()
 styles_filename = "styles.csv"
 total_tqdm = SimpleNamespace(updateTotal=lambda total: None, update=lambda: None, clear=lambda: None)
