@@ -168,8 +168,9 @@ def search(config: RunConfig, host: Host, plan: Plan, warm: WarmStart | None, co
     own = injected(config, plan.panel, host.embeddings())
     options = search_options(config)
     if counted:
-        smaller = {"quarter_generations": plan.quarter_generations, "early_generations": plan.early_generations}
-        options = dataclasses.replace(options, **smaller)
+        options = dataclasses.replace(
+            options, quarter_generations=plan.quarter_generations, early_generations=plan.early_generations
+        )
     found = ScaledSearch(space.original, space.low, space.high, space.scale, options, warm)
     known = [] if warm is None or not warm.proven else [(warm.mean * space.scale).tolist()]
     found.inject([*known, *own])
