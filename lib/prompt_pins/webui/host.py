@@ -97,7 +97,7 @@ class WebuiHost:
         self.expects(config)
         found = self.describe()
         denoises = found["image_to_image"] or found["hires_fix"]
-        for name in SAME if denoises else SAME[:-1]:
+        for name in (one for one in SAME if denoises or one != "denoising_strength"):
             hashed = name == "checkpoint" and "checkpoint" in (known.get("assets") or {})  # its title may have changed
             if not hashed and known.get(name, found[name]) != found[name]:
                 raise OptionError(name, found[name], f"{known[name]!r}, as when this run began")
