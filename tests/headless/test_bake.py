@@ -109,6 +109,20 @@ def test_what_no_word_can_stand_for_is_refused(real: HeadlessHost, text: str) ->
         Bakery(real, Recipe(text), JOB)
 
 
+def test_the_prompt_that_cannot_be_baked_is_named_before_anything_is_fitted(
+    real: HeadlessHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bakery, "bake", lambda bakery: pytest.fail("it fits"))
+    shutil.copy(JOURNAL, tmp_path / "journal.jsonl")
+    record = RunFolder(tmp_path).record()
+    for negative in ("blurry " * 80, "blurry BREAK dark", "[blurry:dark:0.5]"):
+        known = dataclasses.replace(record.exportable(), negative_prompt=negative)
+        monkeypatch.setattr(type(record), "exportable", lambda _, known=known: known)
+        with pytest.raises(PromptError, match=r"the negative prompt cannot be baked: .*one chunk"):
+            bake_run(record, real, tmp_path / "word.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
 JOURNAL = Path(__file__).parents[1] / "store" / "journals" / "v1-finished.jsonl"
 
 
