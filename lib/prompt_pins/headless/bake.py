@@ -78,12 +78,16 @@ class Bakery:
     def __init__(self, host: HeadlessHost, prompt: Recipe, job: RenderOptions, negative: bool = False) -> None:
         self.host, self.prompt, self.job, self.negative = host, prompt, job, negative
         text = clean(prompt.negative_prompt if negative else prompt.prompt, negative=negative).text
+        (text, weight), *others = ((text, 1.0),) if negative else split_and(text)
         stretches = expand(text, job.steps)
         chunks = host.reader.encoder.chunker.chunks(stretches[0].text)
         what = "negative prompt" if negative else "prompt"
-        if len(stretches) > 1 or len(chunks) > 1 or (not negative and len(split_and(text)) > 1):
+        if others or len(stretches) > 1 or len(chunks) > 1:
             allowed = "an embedding stands for one chunk of 75 tokens without AND, BREAK and schedules"
             raise PromptError(f"the {what} cannot be baked: {allowed}")
+        if weight != 1.0:
+            at_end = f"the {weight:g} at its end is the weight of all of it, as before and after AND"
+            raise PromptError(f"the {what} cannot be baked: {at_end}, and an embedding has none")
         self.device = host.device
         self.towers = host.checkpoint.towers
         self._unet = Predictor(host.checkpoint.unet, traced=False)
