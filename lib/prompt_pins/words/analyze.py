@@ -22,7 +22,7 @@ from ..run.targets import read_targets, ready_targets
 from ..store import FORMAT_VERSION, Journal, Record, RunFolder, Runs, axes_json, events, now, replay, to_json
 from ..store.folder import ANALYSIS
 from . import parts
-from .likely import ByLikelihood
+from .likely import ByLikelihood, check_able
 from .parts import Part, Parts
 from .rendered import ByImages
 from .result import INTERRUPTED, AnalysisDone, AnalysisStarted, Event, result
@@ -45,7 +45,7 @@ def start(
     """
     if config.many:
         raise OptionError("payload", list(config.payload), "no payload and no piece: words are measured on one prompt")
-    found = parts.find(config, options, host)
+    found = _checked(config, options, host)
     if options.by == "images":
         check_loss(config, host)
     targets = targets or read_targets(config, host)
@@ -60,7 +60,15 @@ def resume(folder: RunFolder, host: Host) -> Iterator[Event]:
     if record.state == "finished":
         raise StoreError(f"{folder.path}: this analysis is finished")
     config, options = RunConfig.from_record(record.config), AnalysisOptions.from_record(record.options)
-    return _events(config, options, host, folder, parts.find(config, options, host))
+    return _events(config, options, host, folder, _checked(config, options, host))
+
+
+def _checked(config: RunConfig, options: AnalysisOptions, host: Host) -> Parts:
+    """What is measured, by a host that can.  Raises `PinError`."""
+    found = parts.find(config, options, host)
+    if options.by == "likelihood":
+        check_able(config, host, found.space.recipe(found.space.original))
+    return found
 
 
 def _events(
