@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import HostError, JournalError, OptionError, PinError, StoreError
 from prompt_pins.host import Batch, Recipe
@@ -23,7 +24,7 @@ from prompt_pins.words.earlier import check_paired, of_analysis
 from prompt_pins.words.result import AnalysisDone, result
 
 from tests.store.mutations import VICTIM, mutated, rewrite
-from tests.words.test_analyze import NEGATIVE, PROMPT, Simulated
+from tests.words.test_analyze import NEGATIVE, PROMPT, SIZE, Simulated
 from tests.words.test_likely import Explained
 
 BOTH = {"images": Simulated, "likelihood": Explained}
@@ -204,6 +205,32 @@ def test_two_analyses_are_compared_word_by_word(tmp_path: Path) -> None:
     assert told == {"CFG scale": ("7", "3"), "checkpoint": ("–", "louder"), "eta": ("–", "0.5")}
     assert found.alone == () and found.one_target and found.fit is not None and not found.fit.proven
     assert json.loads(json.dumps(found.to_json()))["words"][0]["label"] == found.words[0].label
+
+
+def test_a_target_of_which_other_parts_count_is_another_target(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"{name}.png") for name in ("one", "two", "top", "left")]
+    for name, level in zip(names, (90, 150, 0, 0)):
+        Image.fromarray(np.full((SIZE, SIZE, 3), level, np.uint8)).save(name)
+    for name, part in zip(names[2:], (np.s_[:4], np.s_[:, :4])):
+        shown = np.zeros((SIZE, SIZE), np.uint8)
+        shown[part] = 255
+        Image.fromarray(shown).save(name)
+    two, top, left = {"target": tuple(names[:2])}, {"mask": names[2]}, {"mask": names[3]}
+    plain = {**two, "target_weights": (2.0, 2.0)}
+    for given in (two, plain, two | top, two | left, {**two, "target_weights": (1.0, 3.0)}, {"target": (names[1],)}):
+        work(begin(tmp_path / "runs", Simulated(), **given))
+    runs = Runs(tmp_path / "runs")
+
+    def told(before: int, after: int) -> dict[str, tuple[str, str]]:
+        found = compare(runs.find(str(before)), runs.find(str(after)))
+        assert found.one_target == (not found.changes)
+        return {change.what: (change.before, change.after) for change in found.changes}
+
+    assert told(0, 1) == told(2, 2) == {}
+    assert told(0, 2) == {"Mask": ("–", "a mask")} and told(2, 0) == {"Mask": ("a mask", "–")}
+    assert told(2, 3) == {"Mask": ("a mask", "another mask")}
+    assert told(1, 4) == {"Weights of the targets": ("2, 2", "1, 3")}
+    assert told(0, 5) == {"Target images": ("2 images", "1 other image")}
 
 
 def test_folders_may_lie_apart_and_be_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
