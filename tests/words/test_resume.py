@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -278,9 +279,34 @@ def test_auto_is_compared_with_the_phrases_that_were_split(tmp_path: Path) -> No
     config = RunConfig.from_dict({**earlier.values, "prompt": LISTED})
     host = Louder()
     options = AnalysisOptions(**earlier.options)
-    other = work(start(config, options, host, Runs(tmp_path), earlier.targets(config, host), earlier.split))
+    other = work(start(config, options, host, Runs(tmp_path), earlier, earlier.split))
     found = compare(Runs(tmp_path).find("0"), Runs(tmp_path).find("1"))
     assert not found.alone and {row.label for row in found.words} == {word.label for word in other.words}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_target_of_another_analysis_is_looked_for_where_it_was_not_kept_yet(tmp_path: Path, beside: bool) -> None:
+    Image.fromarray(np.full((SIZE, SIZE, 3), 40, np.uint8)).save(tmp_path / "target.png")
+    work(begin(tmp_path / "first", Simulated(), target=(str(tmp_path / "target.png"),)))
+    (tmp_path / "target.png").unlink()
+    earlier = of_analysis(Runs(tmp_path / "first").find("0"))
+    runs, options = Runs(tmp_path / ("first" if beside else "other")), AnalysisOptions(**earlier.options)
+    whole = work(start(RunConfig.from_dict(earlier.values), options, Simulated(), runs, earlier))
+    folder = runs.find("1" if beside else "0")
+    assert whole.target_source == "images" and whole.fit > 0.1
+    rewrite(folder.journal_path, read_journal(folder.journal_path)[:1])
+    shutil.rmtree(folder.generation(0))
+    (tmp_path / "first" / "00000000").rename(tmp_path / "away")
+    before = folder.journal_path.read_bytes()
+    with pytest.raises(StoreError, match=r"it has not kept its target yet, .*first/00000000"):
+        resume(folder, Simulated())
+    assert folder.journal_path.read_bytes() == before
+    (tmp_path / "away").rename(tmp_path / "first" / "00000000")
+    if beside:  # all runs may be moved together
+        runs = Runs((tmp_path / "first").rename(tmp_path / "moved"))
+        folder = runs.find("1")
+    again = work(resume(folder, Simulated()))
+    assert (again.words, again.fit, again.target_source) == (whole.words, whole.fit, "images")
 
 
 def test_the_result_is_of_the_record_alone(tmp_path: Path) -> None:

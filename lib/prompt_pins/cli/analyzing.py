@@ -91,9 +91,8 @@ class Order:
         """The events.  Raises `PinError`."""
         if self.against is not None:
             check_paired(self.against, self.config, self.options, host)
-        targets = () if self.source is None or self.given else self.source.targets(self.config, host)
         wanted = self.against.split if self.against else ()
-        return start(self.config, self.options, host, self.runs, targets, wanted)
+        return start(self.config, self.options, host, self.runs, None if self.given else self.source, wanted)
 
 
 def measure_to_the_end(

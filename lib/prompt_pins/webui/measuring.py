@@ -15,7 +15,6 @@ from PIL import Image
 
 from ..config import AnalysisOptions, RunConfig
 from ..errors import OptionError, PinError
-from ..loss import Target
 from ..report import build_analysis
 from ..store import Measured, RunFolder, Runs, events
 from ..store.folder import ANALYSIS
@@ -45,10 +44,10 @@ def with_prompt(job: Job, values: Mapping[str, Any]) -> Job:
 
 
 def begin(
-    config: RunConfig, options: Mapping[str, Any], host: WebuiHost, runs: Runs, targets: tuple[Target, ...] = ()
+    config: RunConfig, options: Mapping[str, Any], host: WebuiHost, runs: Runs, source: Earlier | None = None
 ) -> Ended:
-    """A new analysis.  targets: instead of those that the configuration names.  Raises `PinError`."""
-    return _followed(analyze.start(config, AnalysisOptions(**options), host, runs, targets), config, host)
+    """A new analysis.  source: what gives the target instead of the configuration.  Raises `PinError`."""
+    return _followed(analyze.start(config, AnalysisOptions(**options), host, runs, source), config, host)
 
 
 def go_on(folder: RunFolder, config: RunConfig, host: WebuiHost) -> Ended:
