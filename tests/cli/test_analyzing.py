@@ -66,7 +66,7 @@ def test_a_finished_run_is_measured_against_its_own_target(command: Command) -> 
     run, record = (Runs(Path("runs")).find(str(number)).record() for number in (0, 1))
     assert run.best is not None and found["config"]["prompt"] == run.best.prompt == record.config["prompt"]
     assert record.config["steps"] == run.config["steps"] and record.target_source == "images"
-    assert (record.of_run, run.of_run) == ("00000000", "")
+    assert (record.target_of, run.target_of) == ("00000000", "")
     for name in ("target-00000.png", "mask-00000.png"):
         assert Path("runs/00000001/00000000", name).read_bytes() == Path("runs/00000000/00000000", name).read_bytes()
     wider = told(command, "--run", "0", "--out", "runs", "--width", "128", "--steps", "2")

@@ -109,6 +109,31 @@ def test_what_no_word_can_stand_for_is_refused(real: HeadlessHost, text: str) ->
         Bakery(real, Recipe(text), JOB)
 
 
+def test_the_prompt_that_cannot_be_baked_is_named_before_anything_is_fitted(
+    real: HeadlessHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bakery, "bake", lambda bakery: pytest.fail("it fits"))
+    shutil.copy(JOURNAL, tmp_path / "journal.jsonl")
+    record = RunFolder(tmp_path).record()
+    for negative in ("blurry " * 80, "blurry BREAK dark", "[blurry:dark:0.5]"):
+        known = dataclasses.replace(record.exportable(), negative_prompt=negative)
+        monkeypatch.setattr(type(record), "exportable", lambda _, known=known: known)
+        with pytest.raises(PromptError, match=r"the negative prompt cannot be baked: .*one chunk"):
+            bake_run(record, real, tmp_path / "word.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+def test_a_number_at_the_end_is_a_weight_of_all_and_no_text(real: HeadlessHost) -> None:
+    for text in ("a (blue:1.3) circle, 16:9", "a large blue circle :0.5"):
+        with pytest.raises(PromptError, match=r"the prompt cannot be baked: the (9|0\.5) at its end is the weight"):
+            Bakery(real, Recipe(text), JOB)
+        ordinary = Bakery(real, Recipe("a circle", text), JOB, negative=True)
+        plain = Bakery(real, Recipe("a circle", text.rpartition(":")[0]), JOB, negative=True)
+        assert not torch.equal(ordinary.target.vectors, plain.target.vectors)
+    one, bare = (Bakery(real, Recipe(text), JOB) for text in ("a (blue:1.3) circle :1.0", "a (blue:1.3) circle"))
+    assert torch.equal(one.target.vectors, bare.target.vectors) and torch.equal(one.ids[0], bare.ids[0])
+
+
 JOURNAL = Path(__file__).parents[1] / "store" / "journals" / "v1-finished.jsonl"
 
 

@@ -258,6 +258,13 @@ def test_folders_that_are_no_model(tiny: Tiny, tmp_path: Path) -> None:
         ("scheduler/scheduler_config.json", {"beta_start": "x"}, "what .* says of itself"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": None}, "what .* says of itself"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**13}, "timesteps is 10000000000000; allowed: 2"),
+        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "by 'rescale_betas_zero_snr' is not"),
+        ("scheduler/scheduler_config.json", {"trained_betas": [0.1, 0.2]}, "by 'trained_betas' is not known"),
+        (
+            "scheduler/scheduler_config.json",
+            {"_class_name": "EDMEulerScheduler"},
+            "by 'EDMEulerScheduler' is not known",
+        ),
         ("vae/config.json", {"scaling_factor": [1]}, "what .* says of itself"),
         ("vae/config.json", {"act_fn": 3}, "vae cannot be loaded"),
         ("unet/config.json", {"sample_size": "x"}, "what .* says of itself"),
@@ -276,6 +283,16 @@ def test_a_folder_whose_configuration_cannot_be_used(
     shutil.copytree(tiny.folder, folder)
     write_json(folder / file, {**json.loads((folder / file).read_text()), **change})
     assert re.search(said, refused(folder))
+
+
+@pytest.mark.parametrize("schedule", [None, "DDIMScheduler", "UniPCMultistepScheduler", "SomebodysOwnScheduler"])
+def test_a_folders_schedule_may_be_any_over_betas(tiny: Tiny, tmp_path: Path, schedule: str | None) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    path = folder / "scheduler/scheduler_config.json"
+    more = {"_class_name": schedule, "rescale_betas_zero_snr": False, "trained_betas": None}
+    write_json(path, {**json.loads(path.read_text()), **more})
+    assert torch.equal(load(folder).levels.sigmas, load(tiny.folder).levels.sigmas)
 
 
 @pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])

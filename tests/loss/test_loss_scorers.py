@@ -130,6 +130,30 @@ def processed(images: np.ndarray, mean: tuple[float, ...] = clip.MEAN, std: tupl
     return torch.tensor(np.stack(rows), dtype=torch.float32)
 
 
+def barred(images: np.ndarray) -> Any:
+    """HPS v2's own way: each colour scaled as numbers that nobody rounds, then black bars on both sides."""
+    rows = []
+    for one in images / 255.0:
+        share = 32 / max(one.shape[:2])
+        size = [round(side * share) for side in one.shape[:2]]
+        colours = [Image.fromarray(colour.astype(np.float32)) for colour in one.transpose(2, 0, 1)]
+        scaled = np.stack([np.asarray(c.resize(size[::-1], Image.Resampling.BICUBIC)) for c in colours])
+        bars = [((32 - side) // 2, 32 - side - (32 - side) // 2) for side in size]
+        padded = np.pad(scaled, [(0, 0), *bars])
+        rows.append((padded - np.array(clip.MEAN)[:, None, None]) / np.array(clip.STD)[:, None, None])
+    return torch.tensor(np.stack(rows), dtype=torch.float32)
+
+
+@pytest.mark.parametrize("size", [(48, 70), (70, 33), (48, 48), (32, 32), (32, 9), (8, 6), (400, 3)])
+def test_a_whole_image_between_black_bars(size: tuple[int, int]) -> None:
+    images = pictures(size)
+    mean, std = (clip.colours(row, torch.device("cpu")) for row in (clip.MEAN, clip.STD))
+    found = torch.cat(list(clip.processed(stacked(images), 32, mean, std, whole=True)))
+    assert found.shape == (5, 3, 32, 32)
+    if size != (400, 3):  # it is less than half a pixel wide then, and one is drawn
+        assert torch.allclose(found, barred(images), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "mean", "std"), [("clip", clip.MEAN, clip.STD), ("pickscore", (0.5, 0.4, 0.3), (1.0, 2.0, 3.0))]
 )
@@ -161,13 +185,13 @@ def test_the_aesthetic_head(folder: Path, tmp_path: Path) -> None:
     assert torch.allclose(again, wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [".pt", ".safetensors"])
-def test_hps_in_its_own_file(folder: Path, tmp_path: Path, kind: str) -> None:
-    images, model = pictures(), published.OpenClip().eval()
+@pytest.mark.parametrize(("kind", "size"), [(".pt", (48, 70)), (".safetensors", (90, 40)), (".pt", (48, 48))])
+def test_hps_in_its_own_file(folder: Path, tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    images, model = pictures(size), published.OpenClip().eval()
     saved = torch.load(folder / "hps" / HPS, weights_only=True)["state_dict"]
     model.load_state_dict(saved)
     with torch.no_grad():
-        wanted = model(processed(images), [49406, *Vocabulary().tokens(["a red circle"])[0], 49407]).double()
+        wanted = model(barred(images), [49406, *Vocabulary().tokens(["a red circle"])[0], 49407]).double()
     root = folder
     if kind == ".safetensors":
         root = tmp_path
@@ -176,6 +200,14 @@ def test_hps_in_its_own_file(folder: Path, tmp_path: Path, kind: str) -> None:
     options = LossOptions(scorers=str(root), score_text="a red circle", device="cpu")
     found = scores("hps", stacked(images), options)
     assert torch.allclose(found, wanted, atol=1e-4) and found.std() > 1e-3
+
+
+def test_each_model_is_opened_once(folder: Path) -> None:
+    options = LossOptions(scorers=str(folder), score_text="a red circle", device="cpu")
+    for _ in range(2):
+        for name in ("clip", "pickscore", "hps", "aesthetic"):
+            scores(name, stacked(pictures()), options)
+    assert clip.load.cache_info().misses == 3
 
 
 @pytest.mark.parametrize("text, words", [("A red circles, Blue", [6, 8, 7, 5, 9, 11]), ("red " * 60, [8] * 33)])

@@ -78,7 +78,7 @@ def test_the_words_of_a_finished_run_against_its_own_target(webui: Webui) -> Non
     run = webui.runs(task="pin")[0]
     found = measured(webui, {"of_run": run["run"]}, prompt="something else")
     words = webui.runs(task="words")[0]
-    assert webui.journal(words)[0]["of_run"] == run["run"] and f"Pin Words of run: {run['run']}" in found["texts"][0]
+    assert webui.journal(words)[0]["target_of"] == run["run"] and f"Pin Words of run: {run['run']}" in found["texts"][0]
     assert words["prompt"] == run["pinned"]["prompt"] and words["target"]["source"] == "images"
     kept = [webui.picture(one, one["target"]["images"][0]) for one in (run, words)]
     assert np.array_equal(*kept)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from prompt_pins.config import AnalysisOptions, RenderOptions, RunConfig
 from prompt_pins.errors import HostError, JournalError, OptionError, PinError, StoreError
 from prompt_pins.host import Batch, Recipe
@@ -23,7 +25,7 @@ from prompt_pins.words.earlier import check_paired, of_analysis
 from prompt_pins.words.result import AnalysisDone, result
 
 from tests.store.mutations import VICTIM, mutated, rewrite
-from tests.words.test_analyze import NEGATIVE, PROMPT, Simulated
+from tests.words.test_analyze import NEGATIVE, PROMPT, SIZE, Simulated
 from tests.words.test_likely import Explained
 
 BOTH = {"images": Simulated, "likelihood": Explained}
@@ -206,6 +208,32 @@ def test_two_analyses_are_compared_word_by_word(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found.to_json()))["words"][0]["label"] == found.words[0].label
 
 
+def test_a_target_of_which_other_parts_count_is_another_target(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"{name}.png") for name in ("one", "two", "top", "left")]
+    for name, level in zip(names, (90, 150, 0, 0)):
+        Image.fromarray(np.full((SIZE, SIZE, 3), level, np.uint8)).save(name)
+    for name, part in zip(names[2:], (np.s_[:4], np.s_[:, :4])):
+        shown = np.zeros((SIZE, SIZE), np.uint8)
+        shown[part] = 255
+        Image.fromarray(shown).save(name)
+    two, top, left = {"target": tuple(names[:2])}, {"mask": names[2]}, {"mask": names[3]}
+    plain = {**two, "target_weights": (2.0, 2.0)}
+    for given in (two, plain, two | top, two | left, {**two, "target_weights": (1.0, 3.0)}, {"target": (names[1],)}):
+        work(begin(tmp_path / "runs", Simulated(), **given))
+    runs = Runs(tmp_path / "runs")
+
+    def told(before: int, after: int) -> dict[str, tuple[str, str]]:
+        found = compare(runs.find(str(before)), runs.find(str(after)))
+        assert found.one_target == (not found.changes)
+        return {change.what: (change.before, change.after) for change in found.changes}
+
+    assert told(0, 1) == told(2, 2) == {}
+    assert told(0, 2) == {"Mask": ("–", "a mask")} and told(2, 0) == {"Mask": ("a mask", "–")}
+    assert told(2, 3) == {"Mask": ("a mask", "another mask")}
+    assert told(1, 4) == {"Weights of the targets": ("2, 2", "1, 3")}
+    assert told(0, 5) == {"Target images": ("2 images", "1 other image")}
+
+
 def test_folders_may_lie_apart_and_be_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work(begin(tmp_path / "a", Simulated()))
     work(begin(tmp_path / "b", Simulated()))
@@ -251,9 +279,34 @@ def test_auto_is_compared_with_the_phrases_that_were_split(tmp_path: Path) -> No
     config = RunConfig.from_dict({**earlier.values, "prompt": LISTED})
     host = Louder()
     options = AnalysisOptions(**earlier.options)
-    other = work(start(config, options, host, Runs(tmp_path), earlier.targets(config, host), earlier.split))
+    other = work(start(config, options, host, Runs(tmp_path), earlier, earlier.split))
     found = compare(Runs(tmp_path).find("0"), Runs(tmp_path).find("1"))
     assert not found.alone and {row.label for row in found.words} == {word.label for word in other.words}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_target_of_another_analysis_is_looked_for_where_it_was_not_kept_yet(tmp_path: Path, beside: bool) -> None:
+    Image.fromarray(np.full((SIZE, SIZE, 3), 40, np.uint8)).save(tmp_path / "target.png")
+    work(begin(tmp_path / "first", Simulated(), target=(str(tmp_path / "target.png"),)))
+    (tmp_path / "target.png").unlink()
+    earlier = of_analysis(Runs(tmp_path / "first").find("0"))
+    runs, options = Runs(tmp_path / ("first" if beside else "other")), AnalysisOptions(**earlier.options)
+    whole = work(start(RunConfig.from_dict(earlier.values), options, Simulated(), runs, earlier))
+    folder = runs.find("1" if beside else "0")
+    assert whole.target_source == "images" and whole.fit > 0.1
+    rewrite(folder.journal_path, read_journal(folder.journal_path)[:1])
+    shutil.rmtree(folder.generation(0))
+    (tmp_path / "first" / "00000000").rename(tmp_path / "away")
+    before = folder.journal_path.read_bytes()
+    with pytest.raises(StoreError, match=r"it has not kept its target yet, .*first/00000000"):
+        resume(folder, Simulated())
+    assert folder.journal_path.read_bytes() == before
+    (tmp_path / "away").rename(tmp_path / "first" / "00000000")
+    if beside:  # all runs may be moved together
+        runs = Runs((tmp_path / "first").rename(tmp_path / "moved"))
+        folder = runs.find("1")
+    again = work(resume(folder, Simulated()))
+    assert (again.words, again.fit, again.target_source) == (whole.words, whole.fit, "images")
 
 
 def test_the_result_is_of_the_record_alone(tmp_path: Path) -> None:

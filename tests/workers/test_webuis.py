@@ -90,6 +90,16 @@ def test_trees_are_rendered_where_all_can_and_plain_batches_elsewhere(
     assert RunFolder(tmp_path / "00000001").record().host["forks"] is False
 
 
+def test_what_the_api_cannot_tell_is_refused_before_a_folder_is_made(tmp_path: Path, capfd: Any) -> None:
+    host = StandIn()
+    with farm(host) as urls:
+        words = ["analyze", PROMPT, "--by", "likelihood", "--steps", "4", "--width", "64", "--height", "64"]
+        assert command(words, urls, tmp_path / "none") == 2
+    said = "".join(capfd.readouterr())
+    assert "by: 'likelihood' is not allowed; allowed: 'images'" in said and "to go on" not in said
+    assert host.jobs == 0 and not (tmp_path / "none").exists()
+
+
 def test_a_login_is_used_and_never_written_down(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with farm(StandIn(auth=f"me:{SECRET}"), StandIn(auth=f"me:{SECRET}")) as urls:
         mixed = [urls[0], urls[1].replace("http://", "http://me:pa%3Ass%20word@")]

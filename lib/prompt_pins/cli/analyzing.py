@@ -91,11 +91,8 @@ class Order:
         """The events.  Raises `PinError`."""
         if self.against is not None:
             check_paired(self.against, self.config, self.options, host)
-        targets = () if self.source is None or self.given else self.source.targets(self.config, host)
         wanted = self.against.split if self.against else ()
-        place = self.source.folder.path if targets and self.source and self.source.record.task == "pin" else None
-        of = place.name if place is not None and place.parent == self.runs.root else ""
-        return start(self.config, self.options, host, self.runs, targets, wanted, of)
+        return start(self.config, self.options, host, self.runs, None if self.given else self.source, wanted)
 
 
 def measure_to_the_end(

@@ -78,10 +78,16 @@ class Bakery:
     def __init__(self, host: HeadlessHost, prompt: Recipe, job: RenderOptions, negative: bool = False) -> None:
         self.host, self.prompt, self.job, self.negative = host, prompt, job, negative
         text = clean(prompt.negative_prompt if negative else prompt.prompt, negative=negative).text
+        (text, weight), *others = ((text, 1.0),) if negative else split_and(text)
         stretches = expand(text, job.steps)
         chunks = host.reader.encoder.chunker.chunks(stretches[0].text)
-        if len(stretches) > 1 or len(chunks) > 1 or (not negative and len(split_and(text)) > 1):
-            raise PromptError("an embedding stands for one chunk of 75 tokens without AND, BREAK and schedules")
+        what = "negative prompt" if negative else "prompt"
+        if others or len(stretches) > 1 or len(chunks) > 1:
+            allowed = "an embedding stands for one chunk of 75 tokens without AND, BREAK and schedules"
+            raise PromptError(f"the {what} cannot be baked: {allowed}")
+        if weight != 1.0:
+            at_end = f"the {weight:g} at its end is the weight of all of it, as before and after AND"
+            raise PromptError(f"the {what} cannot be baked: {at_end}, and an embedding has none")
         self.device = host.device
         self.towers = host.checkpoint.towers
         self._unet = Predictor(host.checkpoint.unet, traced=False)
@@ -229,8 +235,9 @@ def bake_run(record: Record, host: HeadlessHost, to: Path) -> str:
     pair = Recipe(best.prompt, best.negative_prompt)
     tags = "".join(insert.text for insert in clean(pair.prompt).inserts if insert.kind == "net")
     lines, made = [], []
-    for negative, path in enumerate(places):
-        baked = Bakery(host, pair, job, bool(negative)).bake()
+    bakeries = [Bakery(host, pair, job, bool(negative)) for negative in range(len(places))]  # both, before minutes
+    for negative, (path, bakery) in enumerate(zip(places, bakeries, strict=True)):
+        baked = bakery.bake()
         made.append(Inversion(path.name.removesuffix(SUFFIX), baked.vectors))
         save_inversion(path, made[-1])
         what = "negative prompt" if negative else "prompt"

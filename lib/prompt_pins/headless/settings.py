@@ -20,6 +20,9 @@ END, ZERO = 49407, 0
 MOST_STEPS, MOST_PIXELS = 10**5, 8192
 WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What a yaml of another shape leads to."""
+OTHER_NOISE = ("EDM", "FlowMatch")
+"""How the names of diffusers' schedules begin that know no betas."""
+OTHER_BETAS = ("rescale_betas_zero_snr", "trained_betas")
 UNSAID = 64
 """The latents' size in the yamls of Stable Diffusion 1.x and 2.x, whatever the model was made for."""
 
@@ -75,6 +78,7 @@ def read_config(folder: Path, part: str) -> dict[str, Any]:
 def from_folder(folder: Path) -> Settings:
     """What the JSON of a diffusers folder says.  Raises `CheckpointError`."""
     scheduler, vae, unet = (read_config(folder, part) for part in ("scheduler", "vae", "unet"))
+    _check_noise(folder, scheduler)
     prediction = str(scheduler.get("prediction_type", "epsilon"))
     if prediction not in PREDICTIONS:
         raise CheckpointError(f"checkpoint: {folder} predicts {prediction!r}; known are 'epsilon' and 'v_prediction'")
@@ -91,6 +95,15 @@ def from_folder(folder: Path) -> Settings:
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"checkpoint: what {folder} says of itself cannot be used ({error})") from None
+
+
+def _check_noise(folder: Path, scheduler: dict[str, Any]) -> None:
+    """Raises `CheckpointError` for noise that is not told by the first beta, the last one and the way between."""
+    name = str(scheduler.get("_class_name", ""))
+    found = [name] * name.startswith(OTHER_NOISE) + [key for key in OTHER_BETAS if scheduler.get(key)]
+    if found:
+        known = "known are 'scaled_linear' and 'linear' without it"
+        raise CheckpointError(f"checkpoint: {folder}: noise schedule by {shorten(found[0])} is not known; {known}")
 
 
 def with_yaml(path: Path, settings: Settings) -> Settings:

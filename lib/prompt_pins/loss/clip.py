@@ -50,10 +50,10 @@ class Clip:
             colours(values.get(name, standard), device) for name, standard in (("image_mean", MEAN), ("image_std", STD))
         )
 
-    def images(self, images: Tensor) -> Tensor:
-        """N x 3 x H x W uint8 sRGB to N x D float32 on the CPU, each of length 1."""
+    def images(self, images: Tensor, whole: bool = False) -> Tensor:
+        """N x 3 x H x W uint8 sRGB to N x D float32 on the CPU, each of length 1.  whole: as `processed` has it."""
         rows = []
-        for chunk in processed(images, self.side, self._mean, self._std):
+        for chunk in processed(images, self.side, self._mean, self._std, whole):
             with torch.inference_mode():
                 pooled = self._model.vision_model(pixel_values=chunk.to(self._dtype)).pooler_output
                 rows.append(_unit(self._model.visual_projection(pooled)))
@@ -67,7 +67,7 @@ class Clip:
             return _unit(self._model.text_projection(pooled))[0]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)  # of all scorers that have a CLIP of their own: a run may ask each of every batch
 def load(folder: Path, device: torch.device) -> Clip:
     """The model of a folder, kept.  Raises what transformers raises."""
     return Clip(folder, device)
@@ -84,15 +84,35 @@ def colours(values: Sequence[float], device: torch.device) -> Tensor:
     return torch.tensor(values, device=device, dtype=torch.float32).view(3, 1, 1)
 
 
-def processed(images: Tensor, side: int, mean: Tensor, std: Tensor) -> Iterator[Tensor]:
+def processed(images: Tensor, side: int, mean: Tensor, std: Tensor, whole: bool = False) -> Iterator[Tensor]:
     """Images (N x 3 x H x W, uint8 sRGB) as CLIP's own processor gives them to a model, `CHUNK` at a time.
 
     mean, std: as `colours` has them, on the device of the answers, n x 3 x side x side, float32.
+    whole: not the middle square of an image, but all of it between black bars (`barred`).
     """
     for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK].permute(0, 2, 3, 1).cpu().numpy()
-        pixels = torch.from_numpy(squares(chunk, side)).to(mean.device)
-        yield (pixels.permute(0, 3, 1, 2).float() / 255.0 - mean) / std
+        chunk = images[start : start + CHUNK].cpu()
+        if whole:
+            pixels = barred(chunk, side)
+        else:
+            cut = torch.from_numpy(squares(chunk.permute(0, 2, 3, 1).numpy(), side))
+            pixels = cut.permute(0, 3, 1, 2).float() / 255.0
+        yield (pixels.to(mean.device) - mean) / std
+
+
+def barred(images: Tensor, side: int) -> Tensor:
+    """Images (N x 3 x H x W, uint8) with the longer side scaled to `side`, in the middle of a black square.
+
+    N x 3 x side x side float32, about 0 to 1: bicubic overshoots stay.  As OpenCLIP's `ResizeMaxSize` does to tensors.
+    """
+    height, width = images.shape[2:]
+    size = [max(1, round(part * (side / max(height, width)))) for part in (height, width)]
+    top, left = ((side - part) // 2 for part in size)
+    found = torch.zeros(len(images), 3, side, side)
+    for place, image in zip(found, images, strict=True):
+        scaled = torch.nn.functional.interpolate(image[None].float() / 255.0, size, mode="bicubic", antialias=True)
+        place[:, top : top + size[0], left : left + size[1]] = scaled[0]
+    return found
 
 
 def squares(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -48,9 +48,9 @@ class Scorer:
         return next((" or ".join(str(root / name) for name in row) for row in lacking), "")
 
 
-def _alike(folder: str, images: Tensor, root: Path, text: str) -> Tensor:
-    """Cosines of images and a text, as one CLIP model sees them."""
-    vectors = clip.load(root / folder, images.device).images(images)
+def _alike(folder: str, images: Tensor, root: Path, text: str, whole: bool = False) -> Tensor:
+    """Cosines of images and a text, as one CLIP model sees them.  whole: as `clip.processed` has it."""
+    vectors = clip.load(root / folder, images.device).images(images, whole)
     return vectors @ clip.text_vector(root / folder, images.device, text)
 
 
@@ -98,7 +98,7 @@ _REWARD = (_within("imagereward", *image_reward.FILES), _within("imagereward", "
 _ALL = (
     Scorer("clip", "CLIP, image and text", _CLIP, functools.partial(_alike, "clip"), _from_one),
     Scorer("pickscore", "PickScore", _PICKED, functools.partial(_alike, "pickscore"), _from_one),
-    Scorer("hps", "HPS v2", _HPS, functools.partial(_alike, "hps"), _from_one),
+    Scorer("hps", "HPS v2", _HPS, functools.partial(_alike, "hps", whole=True), _from_one),
     Scorer("imagereward", "ImageReward", _REWARD, _reward, functools.partial(_from, HIGH)),
     Scorer("aesthetic", "LAION aesthetic", (*_CLIP, HEADS), _aesthetic, functools.partial(_from, BEST)),
 )

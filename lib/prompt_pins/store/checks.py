@@ -72,7 +72,7 @@ OPTIONS: Shape = {
 HEAD: Shape = {
     "config": CONFIG, "host": HOST, "plan": PLAN, "time": str, "space?": SPACE, "warm?": WARM,
     "task?": str, "options?": OPTIONS, "split?": tuple[str, ...],
-    "points?": tuple[WEIGHTS, ...], "of_run?": INSIDE,
+    "points?": tuple[WEIGHTS, ...], "of_run?": INSIDE, "target_of?": str,
 }  # fmt: skip
 FILES: Shape = {"folder": INSIDE, "images": tuple[INSIDE, ...], "seconds?": SECONDS}
 PLACE: Shape = {"generation": NUMBER, "index": COUNT, "evaluations": COUNT, "weights": WEIGHTS}

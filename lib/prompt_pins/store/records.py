@@ -5,8 +5,8 @@ Standard library only.  Every record is a JSON object with a `kind`; the keys `t
 
     run         version, config, host, space (`axes_json`), plan, time      the first line
                 task ("pin" where absent; "words": an analysis; "map") and its options
+                of an analysis: target_of, the folder whose target it takes (absent: none; a name: beside its own)
                 of a map: points, the weights of its candidates, and of_run, the run that they are of ("": of none)
-                of an analysis: of_run, the run whose target it has (absent: of none; before 0.2.0 never written)
     target      source, images, weights (absent: all alike), payloads (images of each; absent in a plain run)
     likely      what each weight does before the first image (`Likely`)
     candidate   one evaluated candidate (`Candidate`)
@@ -168,7 +168,7 @@ class Record:
     config, host, plan: the plain values of the journal's first line.  axes: one for each weight of a candidate.
     target_weights: how much each target counts.  target_counts: how many are each payload's; () in a plain run.
     task: "pin", or "words" for an analysis and "map" for a map, which have `options`.
-    of_run: of a map, the run whose candidates it shows; of an analysis, the run whose target it has; "" for none.
+    of_run, target_of: the run whose candidates a map shows, the folder whose target an analysis takes; "" for none.
     unchanged, words: what an analysis measured, or a run of its pinned prompt, in the order of measuring.
     unranked, questions, verdicts: of a run by eye; what was rendered, also what has its loss since.
     """
@@ -192,6 +192,7 @@ class Record:
     task: str = "pin"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     of_run: str = ""
+    target_of: str = ""
     unchanged: Unchanged | None = None
     words: tuple[Measured, ...] = ()
     target_counts: tuple[int, ...] = ()
@@ -285,7 +286,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Record:
             values |= {name: line.get(name) or {} for name in ("config", "host", "plan")}
             values |= {"axes": axes_of(line.get("space") or {}), "started": line["time"]}
             values |= {"task": line.get("task", "pin"), "options": line.get("options") or {}}
-            values["of_run"] = line.get("of_run", "")
+            values |= {name: line.get(name, "") for name in ("of_run", "target_of")}
         elif kind == "target":
             values |= {"target_source": line["source"], "target_images": tuple(line["images"])}
             values["target_weights"] = tuple(line.get("weights") or [1.0] * len(line["images"]))

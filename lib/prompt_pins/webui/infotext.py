@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from modules import shared
 from PIL import Image
 
 from ..config.presets import chosen
+from ..errors import StoreError
 from ..store import Candidate, Record, RunFolder
 from . import compat
 from .declared import Shown, shown
@@ -51,8 +53,18 @@ def _number(value: object) -> str:
 
 def again(folder: RunFolder, record: Record) -> str:
     """The infotext that prepares a run, an analysis or a map as it began."""
-    own = {**record.config, **record.options, "of_run": record.of_run, "task": record.task}
+    own = {**record.config, **record.options, "of_run": of_run(folder, record), "task": record.task}
     return with_options(original(folder, record), own)
+
+
+def of_run(folder: RunFolder, record: Record) -> str:
+    """The number of the run beside it whose target an analysis has, or whose candidates a map shows; "" for none."""
+    name = record.target_of if record.task == "words" else record.of_run
+    if not name.isdecimal():
+        return ""
+    with contextlib.suppress(StoreError):  # one that is gone is missed when its number is pasted
+        return name if RunFolder(folder.path.parent / name).record().task == "pin" else ""
+    return name
 
 
 def original(folder: RunFolder, record: Record) -> str:

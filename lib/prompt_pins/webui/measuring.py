@@ -46,14 +46,10 @@ def with_prompt(job: Job, values: Mapping[str, Any]) -> Job:
 
 
 def begin(
-    config: RunConfig, options: Mapping[str, Any], host: WebuiHost, runs: Runs, run: Earlier | None = None
+    config: RunConfig, options: Mapping[str, Any], host: WebuiHost, runs: Runs, source: Earlier | None = None
 ) -> Ended:
-    """A new analysis.  run: whose target it has, where the configuration names none.  Raises `PinError`."""
-    targets, of = (), ""
-    if run is not None and not config.target:
-        targets, of = run.targets(config, host), run.folder.path.name
-    begun = analyze.start(config, AnalysisOptions(**options), host, runs, targets, of_run=of)
-    return _followed(begun, config, host)
+    """A new analysis.  source: what gives the target instead of the configuration.  Raises `PinError`."""
+    return _followed(analyze.start(config, AnalysisOptions(**options), host, runs, source), config, host)
 
 
 def go_on(folder: RunFolder, config: RunConfig, host: WebuiHost) -> Ended:

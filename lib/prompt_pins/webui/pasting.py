@@ -39,7 +39,7 @@ def left_behind(runs: TabRuns, folder: RunFolder) -> str:
     record = folder.record()
     if not runs.names(folder):
         return f"{runs.root} has another run {folder.path.name}, so that this one's number cannot be used"
-    if record.state != "finished" or record.task == "map" or record.of_run:
+    if record.state != "finished" or record.task == "map" or infotext.of_run(folder, record):
         return ""
     images = ["target images"] * (record.target_source in ("images", "both"))
     what = " and ".join([*images, *["mask"] * bool(record.config.get("mask"))])
@@ -91,7 +91,7 @@ def infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str
     record = folder.record()
     own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
     if record.task == "words":
-        more = {"of_run": record.of_run, **number, "task": "words"}
+        more = {"of_run": infotext.of_run(folder, record), **number, "task": "words"}
         return own, infotext.with_options(own, {**record.config, **record.options, **more}), "", ""
     if record.task == "map":
         # with the marks that say what varies, which an image's prompt has lost

@@ -114,7 +114,7 @@ def _begun(
     config = make_config(job, options, earlier_batch(own, runs), bool(own.get("pin_to_source")), inbox)
     host.expects(config)
     if words:
-        return host, measuring.begin(config, more[0], host, runs, run)
+        return host, measuring.begin(config, more[0], host, runs, None if config.target else run)
     if mapped:
         return host, mapping.begin(config, more[1], host, runs, of_run)
     return host, pinned(lambda: pin.start(config, host, runs), config, host, console)

@@ -7,7 +7,8 @@ they are.  Everything is written to the analysis's journal before its event is y
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from ..run.targets import read_targets, ready_targets
 from ..store import FORMAT_VERSION, Journal, Record, RunFolder, Runs, axes_json, events, now, replay, to_json
 from ..store.folder import ANALYSIS
 from . import parts
-from .likely import ByLikelihood
+from .earlier import Earlier, of_journal
+from .likely import ByLikelihood, check_able
 from .parts import Part, Parts
 from .rendered import ByImages
 from .result import INTERRUPTED, AnalysisDone, AnalysisStarted, Event, result
@@ -35,23 +37,23 @@ def start(
     options: AnalysisOptions,
     host: Host,
     runs: Runs,
-    targets: tuple[Target, ...] = (),
+    source: Earlier | None = None,
     wanted: Sequence[str] = (),
-    of_run: str = "",
 ) -> Iterator[Event]:
     """Measure every word that may vary, in a new folder of `runs`.
 
-    targets: instead of those that the configuration names.  wanted: the phrases that `auto` splits, as an earlier
-    analysis has split them.  of_run: the run of `runs` that the targets are of.  Raises `PinError` for input that
-    cannot be used, before a folder is made.
+    source: what gives the target instead of the configuration.  wanted: the phrases that `auto` splits, as an earlier
+    analysis has split them.  Raises `PinError` for input that cannot be used, before a folder is made.
     """
     if config.many:
         raise OptionError("payload", list(config.payload), "no payload and no piece: words are measured on one prompt")
-    found = parts.find(config, options, host)
+    found = _checked(config, options, host)
     if options.by == "images":
         check_loss(config, host)
-    targets = targets or read_targets(config, host)
-    return _events(config, options, host, runs.claim(), found, targets, tuple(wanted), of_run)
+    targets = read_targets(config, host) if source is None else source.targets(config, host)
+    folder = runs.claim()
+    head = {"target_of": source.place(folder.path.parent)} if source is not None else {}
+    return _events(config, options, host, folder, found, targets, {**head, "split": list(wanted)})
 
 
 def resume(folder: RunFolder, host: Host) -> Iterator[Event]:
@@ -62,7 +64,16 @@ def resume(folder: RunFolder, host: Host) -> Iterator[Event]:
     if record.state == "finished":
         raise StoreError(f"{folder.path}: this analysis is finished")
     config, options = RunConfig.from_record(record.config), AnalysisOptions.from_record(record.options)
-    return _events(config, options, host, folder, parts.find(config, options, host))
+    found, targets = _checked(config, options, host), of_journal(folder, record, config, host)
+    return _events(config, options, host, folder, found, targets, {})
+
+
+def _checked(config: RunConfig, options: AnalysisOptions, host: Host) -> Parts:
+    """What is measured, by a host that can.  Raises `PinError`."""
+    found = parts.find(config, options, host)
+    if options.by == "likelihood":
+        check_able(config, host, found.space.recipe(found.space.original))
+    return found
 
 
 def _events(
@@ -71,16 +82,15 @@ def _events(
     host: Host,
     folder: RunFolder,
     found: Parts,
-    targets: tuple[Target, ...] | None = None,
-    wanted: tuple[str, ...] = (),
-    of_run: str = "",
+    targets: tuple[Target, ...] | None,
+    more: Mapping[str, Any],
 ) -> Iterator[Event]:
     with folder.working() as journal:
-        yield from _Work(config, options, host, folder, journal, found, targets, wanted, of_run).work()
+        yield from _Work(config, options, host, folder, journal, found, targets, more).work()
 
 
 class _Work:
-    """One process's work on an analysis."""
+    """One process's work on an analysis.  targets: None where the journal has them.  more: of a new journal's head."""
 
     def __init__(
         self,
@@ -91,24 +101,21 @@ class _Work:
         journal: Journal,
         found: Parts,
         targets: tuple[Target, ...] | None,
-        wanted: tuple[str, ...],
-        of_run: str,
+        more: Mapping[str, Any],
     ) -> None:
         self.config, self.options, self.host, self.folder = config, options, host, folder
-        self.journal, self.parts, self.targets, self.wanted = journal, found, targets, wanted
-        self.of_run = of_run
+        self.journal, self.parts, self.targets, self.more = journal, found, targets, more
 
     def work(self) -> Iterator[Event]:
         """All of it, or what is left of it."""
         if self.journal.records:
-            self.wanted = tuple(self.journal.records[0].get("split", ()))
             self.journal.append({"kind": "resumed", "time": now()})
         else:
             head = {"kind": "run", "version": FORMAT_VERSION, "task": TASK, "config": self.config.to_dict()}
             head |= {"options": vars(self.options), "host": self.host.describe()}
-            head |= {"of_run": self.of_run} if self.of_run else {}
-            head |= {"space": axes_json(self.parts.space.axes), "plan": {}, "split": list(self.wanted), "time": now()}
+            head |= {"space": axes_json(self.parts.space.axes), "plan": {}, **self.more, "time": now()}
             self.journal.append(head, sync=True)
+        self.wanted = tuple(self.journal.records[0].get("split", ()))
         record = replay(self.journal.records)
         self.words = list(record.words)
         first = self.parts.phrases or self.parts.whole

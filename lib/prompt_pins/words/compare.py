@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..config import AnalysisOptions, RunConfig
 from ..effects import Array, Effect, effect
 from ..errors import OptionError
 from ..options import declarations, defaults
+from ..run.targets import MASK
 from ..store import Measured, Record, RunFolder
 from ..store.wordings import SIDES, shown
 from .result import KEPT, paired, scaled
@@ -59,7 +61,8 @@ class Difference:
 class Comparison:
     """words: those that differ most first.  fit: of the unchanged prompts, after less before; None by likelihood.
 
-    alone: words that only one of them has.  one_target: whether both were compared with the same target.
+    alone: words that only one of them has.  one_target: whether both were compared with the same target, whose parts
+    count alike.
     """
 
     names: tuple[str, str]
@@ -99,6 +102,7 @@ def compare(before: RunFolder, after: RunFolder) -> Comparison:
     tables = [dict(zip(some, map(_values, rows[i], _scaled(rows[i], options[i])))) for i, some in enumerate(known)]
     found = [_difference(known[0][label], known[1][label], tables[0][label], tables[1][label], rng) for label in common]
     unchanged = [record.unchanged for record in records]
+    aims = tuple(_target_changes(_aim(before, first), _aim(after, second)))
     base = None
     if unchanged[0] is not None and unchanged[1] is not None:
         pairs = list(zip(unchanged[0].fits, unchanged[1].fits))
@@ -107,12 +111,12 @@ def compare(before: RunFolder, after: RunFolder) -> Comparison:
         (before.path.name, after.path.name),
         (configs[0].prompt, configs[1].prompt),
         options[0].by,
-        tuple(_changes(first, second)),
+        (*_changes(first, second), *aims),
         tuple(sorted((row for row in found if row is not None), key=lambda row: -abs(row.image.mean))),
         tuple(label for label in {**known[0], **known[1]} if label not in common),
         (unchanged[0].fit if unchanged[0] else 0.0, unchanged[1].fit if unchanged[1] else 0.0),
         base,
-        _targets(before, first) == _targets(after, second),
+        not aims,
         options[0].analysis_step,
         tuple(one.images[:KEPT] if one else () for one in unchanged),  # type: ignore[arg-type]
     )
@@ -191,7 +195,35 @@ def _text(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _targets(folder: RunFolder, record: Record) -> list[bytes]:
-    """The content of the target's files."""
-    paths = [folder.inside(name) for name in record.target_images]
-    return [path.read_bytes() if path.is_file() else b"" for path in paths]
+@dataclasses.dataclass(frozen=True)
+class _Aim:
+    """What an analysis was compared with: the content of the files, a mask's b"" where there is none; the weights."""
+
+    images: tuple[bytes, ...]
+    masks: tuple[bytes, ...]
+    weights: tuple[float, ...]
+
+
+def _aim(folder: RunFolder, record: Record) -> _Aim:
+    images = [folder.inside(name) for name in record.target_images]
+    masks = [folder.generation(0) / MASK.format(f"{index:05d}") for index in range(len(images))]
+
+    def content(paths: Sequence[Path]) -> tuple[bytes, ...]:
+        return tuple(path.read_bytes() if path.is_file() else b"" for path in paths)
+
+    return _Aim(content(images), content(masks), record.target_weights)
+
+
+def _target_changes(before: _Aim, after: _Aim) -> Iterator[Change]:
+    """What differs in the target, its mask and its weights, of which only the proportions count."""
+    label = {name: known.label for name, known in declarations(RunConfig).items()}
+    if before.images != after.images:
+        old, new = (len(one.images) for one in (before, after))
+        yield Change(label["target"], f"{old} image{'s' * (old != 1)}", f"{new} other image{'s' * (new != 1)}")
+    if before.masks != after.masks and any((*before.masks, *after.masks)):
+        old_mask, new_mask = (any(one.masks) for one in (before, after))
+        other = "another mask" if old_mask else "a mask"
+        yield Change(label["mask"], "a mask" if old_mask else "–", other if new_mask else "–")
+    shares = [np.array(one.weights) / np.mean(one.weights or 1.0) for one in (before, after)]
+    if shares[0].shape == shares[1].shape and not np.allclose(*shares):
+        yield Change(label["target_weights"], *(", ".join(map("{:g}".format, one.weights)) for one in (before, after)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from ..config import AnalysisOptions, RunConfig
-from ..errors import OptionError
+from ..errors import OptionError, StoreError, TargetError
 from ..host import Host
 from ..loss import Target, fit_targets
 from ..run.targets import kept_targets
@@ -30,8 +31,33 @@ class Earlier:
 
     def targets(self, config: RunConfig, host: Host) -> tuple[Target, ...]:
         """Its own target, whose files need not be where they were; fitted to the images of another size."""
-        found = kept_targets(self.folder, self.record)
-        return fit_targets(found, host.size(config), config.fit, None)
+        return _fitted(self.folder, self.record, config, host)
+
+    def place(self, beside: Path) -> str:
+        """Its folder, for the journal of an analysis in `beside`: the name alone where it lies there, too."""
+        path = self.folder.path.absolute()
+        return path.name if path.parent.resolve() == beside.resolve() else str(path)
+
+
+def of_journal(folder: RunFolder, record: Record, config: RunConfig, host: Host) -> tuple[Target, ...] | None:
+    """The target that an analysis takes from another folder and has not kept yet; None where that is not so.
+
+    Raises `StoreError` where it is not there any more.
+    """
+    if record.target_source or not record.target_of:
+        return None
+    source = RunFolder(folder.path.parent / record.target_of)
+    try:
+        found = _fitted(source, source.record(), config, host)
+    except (StoreError, TargetError, ValueError) as error:  # a ValueError: a name that no file can have
+        raise StoreError(f"{folder.path}: it has not kept its target yet, which is that of another: {error}") from error
+    if not found:
+        raise StoreError(f"{folder.path}: it has not kept its target yet, and {source.path} has none")
+    return found
+
+
+def _fitted(folder: RunFolder, record: Record, config: RunConfig, host: Host) -> tuple[Target, ...]:
+    return fit_targets(kept_targets(folder, record), host.size(config), config.fit, None)
 
 
 def of_run(folder: RunFolder) -> Earlier:

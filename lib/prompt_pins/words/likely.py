@@ -16,10 +16,23 @@ from ..config import RunConfig
 from ..errors import HostInterrupted, OptionError
 from ..host import Host, Recipe
 from ..loss import Target
-from ..run.likely import PARTS, misfits
+from ..run import rendering
+from ..run.likely import PARTS, misfits, views
 from ..store import Measured, Unchanged, Wording
 from .parts import Part
 from .result import INTERRUPTED, pairs
+
+
+def check_able(config: RunConfig, host: Host, original: Recipe) -> None:
+    """One look at a grey image.  Raises `OptionError` where the host cannot tell how likely it is, `HostError`."""
+    width, height = host.size(config)
+    grey = np.full((height, width, 3), 128, np.uint8)
+    if rendering.misfits(host, [original], [grey], [None], views(1, config.steps)[-1:], config) is None:
+        raise _unable()
+
+
+def _unable() -> OptionError:
+    return OptionError("by", "likelihood", "'images': this host cannot tell how likely an image is")
 
 
 class ByLikelihood:
@@ -47,7 +60,7 @@ class ByLikelihood:
         recipes = [self._original, *(there.recipe for part in parts for there in part.places.values())]
         found = misfits(self.config, self.host, recipes, self.targets, self.pairs)
         if found is None:
-            raise OptionError("by", "likelihood", "'images': this host cannot tell how likely an image is")
+            raise _unable()
         values, evaluations = found
         shape = (len(recipes) - 1, self.pairs, len(PARTS), 2)  # opposites are averaged
         changes = iter((values[1:] - values[:1]).reshape(shape).mean(axis=-1).tolist())
