@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,8 @@ from prompt_pins.report.stats import BatchStats, parse_stats, read_stats
 from prompt_pins.report.tree import draw_tree
 from prompt_pins.report.view import command, words
 from prompt_pins.store import Candidate
+
+from tests.patience import HUNG
 
 
 def picture(seed: int, height: int = 40, width: int = 56) -> np.ndarray:
@@ -175,3 +180,29 @@ def test_heat_and_command() -> None:
     line = command({"prompt": "it's $HOME", "steps": 33, "gifs": False, "target": ["a b.png"]})
     assert line == "prompt-pins pin 'it'\"'\"'s $HOME' --no-gifs --steps 33 --target 'a b.png'"
     assert command({"prompt": "-a"}, "/my words") == "prompt-pins pin --embeddings '/my words' -- -a"
+
+
+RACE = """
+import sys, threading
+from prompt_pins.report import quick
+from prompt_pins.report.lettering import families
+faults = []
+def drawn(draw):
+    while "matplotlib" not in sys.modules: pass
+    try: draw()
+    except BaseException as error: faults.append(repr(error))
+def frames(): quick._candidate_frame(1.0, 1.0), quick._generation_frame(3, 1.0)
+sys.setswitchinterval(1e-5)
+threads = [threading.Thread(target=drawn, args=(draw,)) for draw in (frames, lambda: families("a"))]
+for thread in threads: thread.start()
+import matplotlib
+for thread in threads: thread.join()
+frames()
+print(faults)
+"""
+
+
+def test_plots_are_drawn_while_another_thread_imports_matplotlib() -> None:
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, timeout=HUNG, env=own)
+    assert done.returncode == 0 and done.stdout == "[]\n", done.stdout + done.stderr

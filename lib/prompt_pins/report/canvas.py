@@ -16,9 +16,21 @@ PALE, GRID = "#9bbfd8", "#e4e4e4"
 DPI = 100
 
 
+def package() -> Any:
+    """matplotlib itself, whole.
+
+    A part of it that is named alone, while another thread imports the package, is taken from the half of it that is
+    there, and leaves both broken for good: Python waits for a package only where it is named itself.
+    """
+    import matplotlib
+
+    return matplotlib
+
+
 def canvas_of(width: float, height: float) -> tuple[Any, Any]:
     """(figure, canvas) of a size in inches.  Raises `StoreError` where matplotlib is not installed."""
     try:
+        package()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:

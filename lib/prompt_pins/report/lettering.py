@@ -6,6 +6,7 @@ import functools
 import re
 
 from ..errors import StoreError
+from .canvas import package
 
 OWN = "DejaVu Sans"
 """The font that comes with matplotlib."""
@@ -67,6 +68,7 @@ def _regular(family: str) -> str:
 @functools.cache
 def _characters(family: str) -> frozenset[int]:
     """Code points of a family's regular font; none where it cannot be read."""
+    package()
     from matplotlib.ft2font import FT2Font
 
     try:

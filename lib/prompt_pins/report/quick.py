@@ -16,7 +16,7 @@ import numpy as np
 
 from ..store import Candidate
 from ..store.files import write_bytes
-from .canvas import BLUE, GREY, GRID, INK, ORANGE, PALE, RED, canvas_of, label, pixels, plain
+from .canvas import BLUE, GREY, GRID, INK, ORANGE, PALE, RED, canvas_of, label, package, pixels, plain
 from .stats import BatchStats
 
 BINS = 25
@@ -98,10 +98,9 @@ class QuickPlotter:
     def _type(self, size: int) -> Any:
         """The font of matplotlib's plots in a size in pixels."""
         if size not in self._fonts:
-            import matplotlib
             from PIL import ImageFont
 
-            path = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+            path = Path(package().get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
             self._fonts[size] = ImageFont.truetype(str(path), size)
         return self._fonts[size]
 
@@ -184,6 +183,7 @@ def _next(value: float, step: float) -> float:
 
 
 def _candidate_frame(right: float, top: float) -> tuple[Any, Any]:
+    package()
     from matplotlib.patches import Patch
 
     figure, canvas = canvas_of(4.8, 2.7)
@@ -202,6 +202,7 @@ def _generation_frame(size: int, top: float) -> tuple[Any, Any]:
 
     The upper y axis has no ticks; they are painted with the data.
     """
+    package()
     from matplotlib.lines import Line2D
 
     figure, canvas = canvas_of(max(6.0, min(12.0, 1.6 + 0.32 * size)), 4.2)
