@@ -175,3 +175,16 @@ def test_runs_of_both_tabs_in_one_folder(webui: Webui, request: pytest.FixtureRe
     number = before["txt2img"].partition("/")[2]
     assert webui.pin([{**SHORT, "pin_to_run": number}], **job)[0] == 200
     assert webui.runs()[0]["tab"] == "samples" and webui.runs()[0]["target"]["source"] == "images"
+
+
+def test_an_analysis_of_a_run_in_another_folder_of_the_hosts_is_begun_again_with_that_run(
+    webui: Webui, request: pytest.FixtureRequest
+) -> None:
+    target = [encoded((30, 60, 220))]
+    assert webui.pin([{**SHORT, "target": target}], **{**QUICK, "batch_size": 2})[0] == 200
+    number = newest(webui).partition("/")[2]
+    request.getfixturevalue("shared_folder")
+    words = {"task": "words", "of_run": number, "analysis_seeds": 8}
+    assert webui.pin([words], **{**QUICK, "batch_size": 4})[0] == 200
+    assert newest(webui).startswith("samples/")
+    assert said(selected(webui, newest(webui))["again"])["Pin Words of run"] == number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from modules import images as host_images
@@ -58,13 +59,14 @@ def again(folder: RunFolder, record: Record) -> str:
 
 
 def of_run(folder: RunFolder, record: Record) -> str:
-    """The number of the run beside it whose target an analysis has, or whose candidates a map shows; "" for none."""
-    name = record.target_of if record.task == "words" else record.of_run
-    if not name.isdecimal():
+    """The number of the run whose target an analysis has, or whose candidates a map shows; "" for none of here."""
+    place = Path(folder.path.parent, record.target_of if record.task == "words" else record.of_run)
+    known = {folder.path.parent, *(root.absolute() for root in compat.runs_folders().values())}
+    if place == folder.path.parent or place.parent not in known:
         return ""
     with contextlib.suppress(StoreError):  # one that is gone is missed when its number is pasted
-        return name if RunFolder(folder.path.parent / name).record().task == "pin" else ""
-    return name
+        return place.name if RunFolder(place).record().task == "pin" else ""
+    return place.name
 
 
 def original(folder: RunFolder, record: Record) -> str:
