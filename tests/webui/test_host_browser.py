@@ -239,12 +239,16 @@ def prepare_words(page: Any) -> None:
     fill(page, SCRIPT + "analysis_seeds input", 8)
 
 
-def compared(page: Any) -> None:
-    """Select the two newest analyses."""
-    rows = page.locator("#prompt_pins_runs tr[data-run]:has(.prompt-pins-words)")
-    rows.nth(1).click()
+def row(run: str) -> str:
+    """The row of a run of txt2img in the tab's table."""
+    return f"#prompt_pins_runs tr[data-run='txt2img/{run}']"
+
+
+def compared(page: Any, one: str, other: str) -> None:
+    """Select two analyses by their numbers."""
+    page.click(row(one))
     page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
-    rows.nth(0).click(modifiers=["Control"])
+    page.click(row(other), modifiers=["Control"])
     page.wait_for_timeout(2 * SETTLED)
     page.click("#prompt_pins_compare")
     page.frame_locator("#prompt_pins_report iframe").locator("h2:has-text('What changed')").wait_for()
@@ -279,7 +283,7 @@ def test_words_are_interrupted_and_go_on_from_the_tab(page: Any, webui: Webui) -
     stopped = webui.runs(task="words")[0]
     assert stopped["state"] == "stopped" and 0 < len(stopped["moves"]) < 5
     open_tab(page)
-    page.click(f"#prompt_pins_runs tr[data-run='txt2img/{stopped['run']}']")
+    page.click(row(stopped["run"]))
     page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
     page.click("#prompt_pins_resume")
     page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
@@ -296,7 +300,7 @@ def test_the_words_of_a_finished_run_from_the_tab(page: Any, webui: Webui) -> No
     assert webui.pin([small], steps=4, batch_size=2, prompt="a red circle")[0] == 200
     run = webui.runs(task="pin")[0]
     open_tab(page)
-    page.click(f"#prompt_pins_runs tr[data-run='txt2img/{run['run']}']")
+    page.click(row(run["run"]))
     page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
     page.click("#prompt_pins_measure")
     page.wait_for_function("document.querySelector('#tab_txt2img').style.display !== 'none'")
@@ -316,7 +320,7 @@ def test_a_run_pins_to_a_picture_of_a_map_from_the_tab(page: Any, webui: Webui) 
     run = webui.runs(task="map")[0]
     open_tab(page)
     choose(page, "#prompt_pins_task", "maps")
-    page.click(f"#prompt_pins_runs tr[data-run='txt2img/{run['run']}']")
+    page.click(row(run["run"]))
     page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
     page.locator("#prompt_pins_picture").wait_for()
     assert page.inner_text("#prompt_pins_map") == "Keep within it"
@@ -330,21 +334,30 @@ def test_a_run_pins_to_a_picture_of_a_map_from_the_tab(page: Any, webui: Webui) 
     assert webui.journal(pinned)[0]["warm"] and len(pinned["target"]["images"]) == 2
 
 
+def _of_scale(webui: Webui, prompt: str, scale: float) -> str:
+    """The newest analysis of a prompt at a CFG scale that can be compared; "" for none."""
+    runs = [
+        run for run in webui.runs(task="words", state="finished") if run["prompt"] == prompt and run["images"] == 88
+    ]
+    return next((str(run["run"]) for run in runs if run["config"]["cfg_scale"] == scale), "")
+
+
 @pytest.mark.parametrize("page", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], indirect=True)
 def test_two_analyses_are_compared_in_the_tab(page: Any, webui: Webui, request: Any) -> None:
     words = {"task": "words", "analysis_seeds": 8, "target": [encoded((220, 40, 40))]}
     job = {"steps": 4, "batch_size": 4, "prompt": "a red circle, white background"}
-    made = [run for run in webui.runs(task="words") if run["prompt"] == job["prompt"] and run["images"] == 88]
-    for scale in (2, 6)[: max(0, 2 - len(made))]:
+    own = {scale: _of_scale(webui, job["prompt"], scale) for scale in (2, 6)}
+    for scale in (scale for scale, run in own.items() if not run):
         assert webui.pin([words], **job, cfg_scale=scale)[0] == 200
+        own[scale] = _of_scale(webui, job["prompt"], scale)
     open_tab(page)
     shape = "-".join(map(str, request.node.callspec.params["page"]))
-    page.locator("#prompt_pins_runs tr[data-run]:has(.prompt-pins-words)").first.click()
+    page.click(row(own[6]))
     page.frame_locator("#prompt_pins_report iframe").locator("h1").wait_for()
     page.wait_for_timeout(2 * SETTLED)
     keep(page, "words-tab-" + shape)
     choose(page, "#prompt_pins_task", "analyses")
     page.wait_for_function("!document.querySelector('#prompt_pins_runs tr[data-run]:not(:has(.prompt-pins-words))')")
-    compared(page)
+    compared(page, own[2], own[6])
     page.wait_for_timeout(SETTLED)
     keep(page, "words-compared-" + shape)
