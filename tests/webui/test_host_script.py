@@ -48,6 +48,7 @@ def test_five_generations_with_each_sampler(webui: Webui, name: str) -> None:
 @pytest.mark.parametrize("what", ["txt2img", "hires fix", "img2img"])
 def test_sides_that_are_no_multiple_of_8(webui: Webui, what: str) -> None:
     hires = {"enable_hr": True, "hr_scale": 1.3, "hr_upscaler": "Latent", "hr_additional_modules": ["Use same choices"]}
+    hires |= {"denoising_strength": 0.7}
     source = {"init_images": [encoded((200, 30, 30), (77, 101))]}
     more: dict[str, Any] = {"txt2img": {}, "hires fix": hires, "img2img": source}[what]
     sides = {} if what == "hires fix" else {"width": webui.pixels + 4, "height": webui.pixels + 7}
@@ -323,6 +324,14 @@ def test_an_interrupted_run_is_kept_and_goes_on(webui: Webui) -> None:
     assert "resumed" in [line["kind"] for line in lines]
     places = [(line["generation"], line["index"]) for line in lines if line["kind"] == "candidate"]
     assert len(places) == len(set(places)) > 1
+
+
+def test_hires_fix_without_a_strength_is_refused_before_anything_is_rendered(webui: Webui) -> None:
+    if not webui.real:
+        pytest.skip("the stand-in's API has a strength of its own")
+    before = len(webui.runs())
+    status, answer = webui.pin([SHORT], **QUICK, enable_hr=True, hr_scale=1.5, denoising_strength=None)
+    assert status == 422 and "denoising_strength: None" in str(answer) and len(webui.runs()) == before
 
 
 @pytest.mark.parametrize("what", ["txt2img", "hires fix", "img2img"])

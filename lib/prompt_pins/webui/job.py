@@ -59,6 +59,8 @@ def read_job(p: Any) -> Job:
             raise OptionError(name, f"a list of {len(getattr(p, name))}", "one prompt")
     if len(getattr(p, "init_images", None) or []) > 1:
         raise OptionError("init_images", f"{len(p.init_images)} images", "one image")
+    if getattr(p, "enable_hr", False) and p.denoising_strength is None:  # as a request has it that leaves it out
+        raise OptionError("denoising_strength", None, "a number from 0 to 1, with hires fix")
     overrides.check(p)
     compat.fix_names(p)
     processing.fix_seed(p)
