@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..config import MapOptions, RunConfig
+from ..config import NO_TARGET, MapOptions, RunConfig
 from ..errors import OptionError, PinError, StoreError
 from ..map import work
 from ..map.points import Earlier
@@ -50,7 +50,7 @@ class Order:
         return again_as(self.record, device, embeddings, loras)
 
 
-NONE: Mapping[str, Any] = MappingProxyType({"target": [], "target_weights": [], "mask": "", "warm_start": ""})
+NONE: Mapping[str, Any] = MappingProxyType({**NO_TARGET, "warm_start": ""})
 """Options of a run that a map has no use for."""
 
 

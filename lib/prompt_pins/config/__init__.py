@@ -5,6 +5,7 @@ Every option of the product is declared in this package and nowhere else.  The g
 """
 
 from .groups import (
+    NO_TARGET,
     AnalysisOptions,
     BudgetOptions,
     LossGroup,
@@ -21,6 +22,7 @@ from .run import RunConfig
 from .search import SearchOptions
 
 __all__ = [
+    "NO_TARGET",
     "PRESETS",
     "AnalysisOptions",
     "BudgetOptions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from ..options import check_known, checked, option
@@ -42,6 +43,10 @@ class PromptOptions:
     weight_high: float = option(
         2.0, label="Highest weight", low=0.0, high=10.0, help="No word's weight goes above this."
     )
+
+
+NO_TARGET: Mapping[str, Any] = MappingProxyType({"target": [], "target_weights": [], "mask": ""})
+"""What a configuration says of its targets, where others take their place."""
 
 
 @dataclasses.dataclass(frozen=True)

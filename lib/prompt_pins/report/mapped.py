@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import MapOptions
+from ..config import NO_TARGET, MapOptions
 from ..config.presets import is_by_eye
 from ..errors import StoreError
 from ..options import declarations, defaults
@@ -96,8 +96,7 @@ def _pin(root: Path, config: Mapping[str, Any], host: Mapping[str, Any], number:
 
     What says of other targets how they count, or that there are none, is left out.
     """
-    own = {**config, "target": [str(root / folder)], "warm_start": f"{root}/{number + 1}"}
-    own |= {"target_weights": [], "mask": ""}
+    own = {**config, **NO_TARGET, "target": [str(root / folder)], "warm_start": f"{root}/{number + 1}"}
     if is_by_eye(config.get("loss_objectives") or ()):
         own["loss_objectives"] = None
     return command(own, str(host.get("embeddings_folder", "")), str(host.get("loras_folder", "")))

@@ -17,7 +17,7 @@ from typing import NoReturn, Optional
 from ..config import RunConfig
 from ..errors import HostError, HostInterrupted, OptionError, StoreError
 from ..host import Host
-from ..space import Space, Text
+from ..space.tied import build as build_tied
 from ..store import Candidate, Record, RunFolder, Runs, events
 from ..store.journal import read_journal
 from ..store.left_out import LeftOut, left_out, note
@@ -61,11 +61,10 @@ def finish(
     around: what the host needs to render the run of all payloads.  False where the user stopped it.  Raises `PinError`,
     and before anything is rendered `OptionError` where other words would vary without a payload.
     """
-    runs = Runs(folder.path.parent)
-    with around():
-        for place in range(len(RunConfig.from_record(record.config).payloads)):
-            carried(RunConfig.from_record(record.config), host, place)
-    for place, config in enumerate(parts(folder, record)):
+    runs, configs = Runs(folder.path.parent), parts(folder, record)
+    for place in range(len(configs)):
+        carried(RunConfig.from_record(record.config), host, place)
+    for place, config in enumerate(configs):
         known = _known(folder, place)
         if known is not None and known.gains:
             continue
@@ -133,30 +132,22 @@ def without(config: RunConfig, payload: int) -> RunConfig:
 
 
 def carried(config: RunConfig, host: Host, payload: int) -> list[int]:
-    """Which axis of the run of all payloads each axis of the run without one (counted from 0) is.
+    """Which axis of the words of all payloads each axis of those without one (counted from 0) is.
 
     Raises `OptionError` where a word varies without it that stands still in the run of all.
     """
-    spaces, less = make_plan(config, host).panel.spaces, make_plan(without(config, payload), host).panel.spaces
+    (texts, _), (less, _) = (build_tied(one, host.embeddings()) for one in (config, without(config, payload)))
     found: dict[int, int] = {}
-    for mine, theirs in zip(less, (*spaces[:payload], *spaces[payload + 1 :]), strict=True):
-        for one, other in zip(_text(mine).units, _text(theirs).units, strict=True):
+    for mine, theirs in zip(less, (*texts[:payload], *texts[payload + 1 :]), strict=True):
+        for one, other in zip(mine.units, theirs.units, strict=True):
             if one.axis is not None and other.axis is None:
                 allowed = (
                     f"a run whose words alone vary without payload {payload + 1}, too; there {one.unit.text!r} would"
                 )
-                raise OptionError("run", f"{len(spaces)} payloads", f"{allowed}: put the words into a piece")
+                raise OptionError("run", f"{len(texts)} payloads", f"{allowed}: put the words into a piece")
             if one.axis is not None and other.axis is not None:
                 found[one.axis] = other.axis
-    settings = zip(range(len(_text(less[0]).axes), less[0].size), range(len(_text(spaces[0]).axes), spaces[0].size))
-    found.update(settings)
-    return [found[axis] for axis in range(less[0].size)]
-
-
-def _text(space: Space) -> Text:
-    text = space.groups[0]
-    assert isinstance(text, Text)
-    return text
+    return [found[axis] for axis in range(len(less[0].axes))]
 
 
 def valued(folder: RunFolder, record: Record, host: Host, run: str, piece: Candidate, payload: int) -> LeftOut:
@@ -169,8 +160,9 @@ def valued(folder: RunFolder, record: Record, host: Host, run: str, piece: Candi
     assert held is not None
     plan = make_plan(config, host)
     panel, space = plan.panel, plan.space
-    vector = list(space.original)
-    for axis, weight in zip(carried(config, host, payload), piece.weights, strict=True):
+    words, vector = carried(config, host, payload), list(space.original)
+    settings = range(len(space.groups[0].axes), space.size)  # the same in both, after the words
+    for axis, weight in zip((*words, *settings), piece.weights, strict=True):
         vector[axis] = weight
     texts = tuple((one.prompt, one.negative_prompt) for one in panel.recipes(vector))
     _, _, targets = ready_targets(panel.jobs, host, folder, record, _no_batch)

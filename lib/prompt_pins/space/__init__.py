@@ -11,6 +11,6 @@ from .build import build, build_all, read
 from .plain import plain
 from .settings import SETTINGS
 from .space import Group, Part, Space
-from .text import PRINTED, Text
+from .text import PRINTED
 
-__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "Text", "build", "build_all", "plain", "read"]
+__all__ = ["PRINTED", "SETTINGS", "Group", "Part", "Space", "build", "build_all", "plain", "read"]

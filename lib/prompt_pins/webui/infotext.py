@@ -54,8 +54,13 @@ def _number(value: object) -> str:
 
 def again(folder: RunFolder, record: Record) -> str:
     """The infotext that prepares a run, an analysis or a map as it began."""
-    own = {**record.config, **record.options, "of_run": of_run(folder, record), "task": record.task}
-    return with_options(original(folder, record), own)
+    return as_task(original(folder, record), folder, record)
+
+
+def as_task(text: str, folder: RunFolder, record: Record, **more: str) -> str:
+    """An infotext that also prepares the task of a run, an analysis or a map.  more: what to add to its options."""
+    own = {"of_run": of_run(folder, record), "task": record.task, **more}
+    return with_options(text, {**record.config, **record.options, **own})
 
 
 def of_run(folder: RunFolder, record: Record) -> str:

@@ -91,8 +91,7 @@ def infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str
     record = folder.record()
     own, number = infotext.original(folder, record), {"resume": folder.path.name} if record.state != "finished" else {}
     if record.task == "words":
-        more = {"of_run": infotext.of_run(folder, record), **number, "task": "words"}
-        return own, infotext.with_options(own, {**record.config, **record.options, **more}), "", ""
+        return own, infotext.as_task(own, folder, record, **number), "", ""
     if record.task == "map":
         # with the marks that say what varies, which an image's prompt has lost
         own = infotext.with_prompts(own, (record.config["prompt"], record.config.get("negative_prompt") or ""))
@@ -101,7 +100,7 @@ def infotexts(folder: RunFolder, which: str = FIRST) -> tuple[str, str, str, str
         return _of_picture(folder, own, again, which)
     best = record.best
     pinned = infotext.of_image(folder, best) if best is not None and best.images else ""
-    again = infotext.with_options(own, {**record.config, **number})
+    again = infotext.as_task(own, folder, record, **number)
     if record.state != "finished" or not pinned:
         return pinned, again, "", ""
     if record.target_counts:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ..config import AnalysisOptions, RunConfig
+from ..config import NO_TARGET, AnalysisOptions, RunConfig
 from ..errors import OptionError, StoreError, TargetError
 from ..host import Host
 from ..loss import Target, fit_targets
@@ -74,7 +74,7 @@ def of_run(folder: RunFolder) -> Earlier:
     values = RunConfig.from_record(record.config).to_dict()
     values |= {"prompt": record.best.prompt, "negative_prompt": record.best.negative_prompt}
     values |= {"cfg_scale": record.best.settings.get("cfg_scale", values["cfg_scale"]), "vary_settings": []}
-    return Earlier(folder, record, {**values, **NO_FILES}, {})
+    return Earlier(folder, record, {**values, **NO_TARGET}, {})
 
 
 def of_analysis(folder: RunFolder) -> Earlier:
@@ -84,11 +84,7 @@ def of_analysis(folder: RunFolder) -> Earlier:
         raise OptionError("against", folder.path.name, "the number of an analysis that has measured a word")
     values = RunConfig.from_record(record.config).to_dict()
     split = tuple(dict.fromkeys(word.phrase for word in shown(record.words) if word.phrase))
-    return Earlier(folder, record, {**values, **NO_FILES}, vars(AnalysisOptions.from_record(record.options)), split)
-
-
-NO_FILES: dict[str, Any] = {"target": [], "target_weights": [], "mask": ""}
-"""Its targets are those in its folder."""
+    return Earlier(folder, record, {**values, **NO_TARGET}, vars(AnalysisOptions.from_record(record.options)), split)
 
 
 def check_paired(earlier: Earlier, config: RunConfig, options: AnalysisOptions, host: Host) -> None:

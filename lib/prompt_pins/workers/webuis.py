@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,19 +16,26 @@ from .client import Client
 from .giving import Worker
 from .pool import Pool
 
-DIFFERENCES: Mapping[str, Callable[[Facts], Any]] = {
-    "checkpoint": lambda facts: facts.checkpoint,
-    "checkpoint's sha256": lambda facts: facts.sha256,
-    "VAE": lambda facts: facts.options.get("sd_vae", "Automatic"),
-    "clip skip": lambda facts: facts.options.get("CLIP_stop_at_last_layers", 1),
-}
-"""What must be alike where every WebUI tells it."""
 SETTINGS = (
     "randn_source", "eta_noise_seed_delta", "sd_vae_decode_method", "sd_vae_encode_method", "token_merging_ratio",
     "token_merging_ratio_img2img", "comma_padding_backtrack", "use_old_emphasis_implementation",
     "use_old_karras_scheduler_sigmas", "upcast_attn", "img2img_color_correction", "samples_format",
 )  # fmt: skip
-"""Settings that must be, too: they change what a seed's image is."""
+"""Settings that change what a seed's image is."""
+
+
+def _setting(name: str) -> Callable[[Facts], Any]:
+    return lambda facts: facts.options.get(name)
+
+
+DIFFERENCES: Mapping[str, Callable[[Facts], Any]] = {
+    "checkpoint": lambda facts: facts.checkpoint,
+    "checkpoint's sha256": lambda facts: facts.sha256,
+    "VAE": lambda facts: facts.options.get("sd_vae", "Automatic"),
+    "clip skip": lambda facts: facts.options.get("CLIP_stop_at_last_layers", 1),
+    **{name: _setting(name) for name in SETTINGS},
+}
+"""What must be alike where every WebUI tells it."""
 LOSSLESS = "png"
 
 
@@ -94,17 +100,16 @@ def look(client: Client) -> Facts:
 
 def check_alike(facts: Mapping[str, Facts], config: RunConfig) -> None:
     """Raises `OptionError` where WebUIs would not render the same, or not what is asked for."""
-    wanted: dict[str, Callable[[Facts], Any]] = {name: functools.partial(_setting, name) for name in SETTINGS}
-    for what, tell in [*DIFFERENCES.items(), *wanted.items()]:
+    for what, tell in DIFFERENCES.items():
         told = {name: tell(found) for name, found in facts.items()}
         told = {name: value for name, value in told.items() if value not in (None, "")}
         if len(set(map(str, told.values()))) > 1:
             words = ", ".join(f"{name} has {value}" for name, value in told.items())
             raise OptionError("webui", what, f"the same on all WebUIs ({words})")
     checkpoint = next(iter(facts.values())).checkpoint
-    asked = re.split(r"[/\\]", str(config.checkpoint))[-1]
-    if asked and checkpoint not in (asked, Path(asked).stem):
-        raise OptionError("checkpoint", asked, f"none, or what the WebUIs have loaded: {checkpoint}")
+    wanted = re.split(r"[/\\]", str(config.checkpoint))[-1]
+    if wanted and checkpoint not in (wanted, Path(wanted).stem):
+        raise OptionError("checkpoint", wanted, f"none, or what the WebUIs have loaded: {checkpoint}")
     if config.vae:
         raise OptionError("vae", config.vae, "none: the WebUIs' own setting is used")
     prompts = f"{config.every_text}\n{config.every_negative}"
@@ -115,10 +120,6 @@ def check_alike(facts: Mapping[str, Facts], config: RunConfig) -> None:
         missing += sorted(spoken - found.embeddings)
         if missing:
             raise OptionError("prompt", missing[0], f"LoRAs and embeddings that every WebUI has; {name} has none such")
-
-
-def _setting(name: str, facts: Facts) -> Any:
-    return facts.options.get(name)
 
 
 def forks(facts: Facts, config: RunConfig) -> bool:
